@@ -1,0 +1,1 @@
+"""Backbones: pretrained networks by name."""

@@ -1,0 +1,68 @@
+"""`tlkit finetune`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+import click
+
+from tlkit.cli.options import console, merged, set_argument, set_option
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@set_argument
+@set_option
+@click.option(
+    "--run-dir", type=click.Path(path_type=pathlib.Path), help="Folder of the run [runs/NAME/TIME]."
+)
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="RUN",
+    is_flag=False,
+    flag_value="",
+    help="Continue an interrupted run; without RUN, the newest.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+def finetune(
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    settings: tuple[str, ...],
+    run_dir: pathlib.Path | None,
+    resumed: str | None,
+    quiet: bool,
+) -> None:
+    """Run RECIPE: read the data, train, evaluate, report, export.
+
+    RECIPE is a YAML file, or the name of a packaged recipe (tlkit ls). Exit
+    codes: 0 done, 1 failed, 2 wrong input, 130 stopped with its state saved.
+    """
+    if recipe is None and resumed is None:
+        raise click.UsageError("name a recipe, as: tlkit finetune quickstart")
+    if resumed is not None and (recipe or overrides or settings or run_dir):
+        raise click.UsageError("--resume continues a run as it was; it takes no recipe or settings")
+    changes = merged(settings, overrides)
+    if recipe is not None:
+        from tlkit.recipe.load import load_recipe
+
+        load_recipe(recipe, changes)  # mistakes are told before TensorFlow's seconds
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from tlkit import workflow
+    from tlkit.train.interrupt import Interrupted
+
+    try:
+        if resumed is not None:
+            workflow.resume(resumed or "runs/latest", console(quiet))
+        else:
+            assert recipe is not None
+            workflow.finetune(recipe, changes, run_dir, console(quiet))
+    except Interrupted as stop:
+        click.secho(
+            f"stopped; its state is saved. Continue with: tlkit finetune --resume {stop.folder}",
+            fg="yellow",
+            err=True,
+        )
+        sys.exit(130)

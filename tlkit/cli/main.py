@@ -1,0 +1,104 @@
+"""`tlkit`: the commands together, and how their errors are shown."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tlkit import __version__
+from tlkit.cli.backbones import backbones
+from tlkit.cli.evaluate import evaluate
+from tlkit.cli.export import export
+from tlkit.cli.finetune import finetune
+from tlkit.cli.init import init
+from tlkit.cli.plan import plan
+from tlkit.cli.predict import predict
+from tlkit.cli.recipes import cp, ls, recipes
+from tlkit.cli.schema import schema
+from tlkit.cli.validate import validate
+
+
+class Commands(click.Group):
+    """A group that knows the words other tools use, and suggests what was meant."""
+
+    aliases = {"train": "finetune", "run": "finetune", "val": "evaluate", "test": "evaluate"}
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, self.aliases.get(name, name))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple:  # type: ignore[type-arg]
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from tlkit.errors import did_you_mean
+
+            raise click.UsageError(
+                f"no command {args[0]!r}. {did_you_mean(args[0], self.list_commands(ctx))}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tlkit")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Fine-tune a pretrained network on your images, from one recipe.
+
+    \b
+    tlkit init PHOTOS            write a recipe for a folder of class folders
+    tlkit finetune recipe.yaml   train, evaluate, report, export
+    tlkit predict RUN PHOTOS     use the result
+    """
+    ctx.obj = {"debug": debug}
+
+
+for command in (
+    finetune,
+    validate,
+    plan,
+    init,
+    recipes,
+    backbones,
+    evaluate,
+    predict,
+    export,
+    schema,
+):
+    cli.add_command(command)
+for command in (ls, cp):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line; wrong input ends with exit code 2 and no traceback."""
+    from tlkit.errors import RecipeError, UserError
+
+    debug = "--debug" in sys.argv[1:]
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except UserError as error:
+        if debug:
+            raise
+        lines = error.problems if isinstance(error, RecipeError) else [error]
+        for line in lines:
+            click.secho(f"error: {line}", fg="red", err=True)
+        if len(lines) > 1:
+            click.secho(f"{len(lines)} problems", fg="red", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.secho("stopped", fg="yellow", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a value of the recipe, as data.batch_size=16 or "
+    "finetune.stages.0.epochs=3; may be repeated. KEY=VALUE alone works too.",
+)
+set_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+
+
+def merged(settings: tuple[str, ...], overrides: tuple[str, ...]) -> list[str]:
+    """Both spellings of overrides as one list.
+
+    Raises:
+        click.UsageError: for an argument without `=`.
+    """
+    for item in overrides:
+        if "=" not in item:
+            raise click.UsageError(f"unexpected argument {item!r}; overrides are KEY=VALUE")
+    return [*settings, *overrides]
+
+
+def console(quiet: bool = False, stderr: bool = False) -> Any:
+    """A rich console, or None where nothing is to be said."""
+    if quiet:
+        return None
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=True)

@@ -1,0 +1,24 @@
+"""`tlkit plan`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from tlkit.cli.options import console, merged, set_argument, set_option
+
+
+@click.command()
+@click.argument("recipe")
+@set_argument
+@set_option
+def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...]) -> None:
+    """Show what RECIPE would train: data, variables, modes, rates, steps."""
+    from tlkit.recipe.load import load_recipe
+
+    loaded = load_recipe(recipe, merged(settings, overrides))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from tlkit import workflow
+
+    workflow.show_plan(loaded, console())

@@ -1,0 +1,42 @@
+"""`tlkit predict`."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=pathlib.Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=pathlib.Path))
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True
+)
+@click.option("--output", "-o", type=click.Path(path_type=pathlib.Path), help="File [screen].")
+@click.option(
+    "--top", type=click.IntRange(1), default=1, show_default=True, help="Classes an image."
+)
+def predict(
+    run: pathlib.Path,
+    paths: tuple[pathlib.Path, ...],
+    form: str,
+    output: pathlib.Path | None,
+    top: int,
+) -> None:
+    """Label images with RUN: PATHS are files and folders."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from tlkit import use
+
+    rows = use.predict_files(run, paths, top)
+    if output is None:
+        broken = use.write_rows(rows, sys.stdout, form, top)
+    else:
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            broken = use.write_rows(rows, file, form, top)
+    if broken:
+        click.secho(
+            f"{broken} files could not be read; see the column error", fg="yellow", err=True
+        )

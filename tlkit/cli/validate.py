@@ -1,0 +1,45 @@
+"""`tlkit validate`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+from tlkit.cli.options import merged, set_argument, set_option
+
+
+@click.command()
+@click.argument("recipe")
+@set_argument
+@set_option
+@click.option("--print", "show", is_flag=True, help="Print the whole recipe, defaults and all.")
+def validate(
+    recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...], show: bool
+) -> None:
+    """Check RECIPE, all of it, without TensorFlow.
+
+    To measure a trained model, use: tlkit evaluate RUN DATA
+    """
+    from tlkit.errors import UserError
+    from tlkit.recipe.load import load_recipe
+
+    path = pathlib.Path(recipe)
+    if path.suffix in (".keras", ".h5", ".pb") or (path / "result.json").exists():
+        raise UserError(
+            "is a trained model; validate checks recipes.",
+            where=recipe,
+            hint=f"To measure it: tlkit evaluate {recipe} DATA",
+        )
+    loaded = load_recipe(recipe, merged(settings, overrides))
+    from tlkit.recipe.check import check_files
+
+    check_files(loaded)
+    if show:
+        from tlkit.run import recipe_yaml
+        from tlkit.train.defaults import completed
+
+        click.echo(recipe_yaml(completed(loaded)), nl=False)
+    else:
+        click.secho(f"{recipe} is right", fg="green")
+        click.echo("to measure a trained model: tlkit evaluate RUN DATA")

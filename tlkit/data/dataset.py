@@ -1,0 +1,353 @@
+"""A data set as training sees it: class names, and splits of decodable images."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit.data.decode import make_preparer
+from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.sources.folder import natural
+from tlkit.data.split import split_by_hash
+from tlkit.errors import DataError
+from tlkit.recipe.schema import Data
+
+MOST_BROKEN = 0.05  # share of files that may be broken
+MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass
+class Split:
+    """The images of one split.
+
+    Attributes:
+        records: In a fixed order.
+        labels: int32 class ids `(n,)`; -1 where the class is unknown.
+        hashes: SHA-256 of each image's encoded bytes.
+        pixels: uint8 `(n, height, width, 3)` where the images are kept in memory.
+    """
+
+    records: list[Record]
+    labels: np.ndarray
+    hashes: list[str]
+    pixels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclasses.dataclass
+class Dataset:
+    """Everything about the data that later rooms need.
+
+    Attributes:
+        classes: Names; a class id is the position in this list.
+        splits: By name; `train` and `val` always, `test` sometimes.
+        broken: Name and reason of each file that does not decode.
+        prepare: bytes -> uint8 image `(height, width, 3)`, the one decoder.
+        image_size: Height and width in pixels.
+        notes: What a person should know, as a class that val lacks.
+    """
+
+    classes: list[str]
+    splits: dict[SplitName, Split]
+    broken: list[tuple[str, str]]
+    prepare: Any
+    image_size: tuple[int, int]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def train(self) -> Split:
+        return self.splits["train"]
+
+    @property
+    def val(self) -> Split:
+        return self.splits["val"]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class in each split."""
+        return {
+            name: {
+                label: int(count)
+                for label, count in zip(
+                    self.classes,
+                    np.bincount(split.labels[split.labels >= 0], minlength=len(self.classes)),
+                    strict=True,
+                )
+            }
+            for name, split in self.splits.items()
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the data: classes, counts and a hash of every image and label."""
+        return {
+            "classes": self.classes,
+            "counts": self.counts(),
+            "broken": [{"name": name, "reason": reason} for name, reason in self.broken],
+            "sha256": {name: _digest(split) for name, split in self.splits.items()},
+        }
+
+
+def _digest(split: Split) -> str:
+    lines = sorted(
+        f"{h} {record.label}" for h, record in zip(split.hashes, split.records, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_source(config: Data) -> SourceData:
+    """The records that a recipe's `data.source` names.
+
+    Raises:
+        DataError: if there are none.
+    """
+    source: SourceData = registry.SOURCES.build(config.source.name, **config.source.arguments)
+    if not source.records:
+        raise DataError("the source holds no images", where=f"data.source.{config.source.name}")
+    return source
+
+
+def load_dataset(
+    config: Data, image_size: tuple[int, int], progress: Progress | None = None
+) -> Dataset:
+    """Reads, checks and splits the images of a recipe.
+
+    Args:
+        config: The recipe's `data`.
+        image_size: Height and width that the network gets, in pixels.
+        progress: Called with the number of images done and their total.
+
+    Raises:
+        DataError: if too many files are broken, there are fewer than two
+            classes, a class or a split is empty.
+    """
+    source = read_source(config)
+    prepare = make_preparer(image_size, config.resize, config.antialias)
+    scanned = scan(
+        source.records, prepare, keep_pixels(config.cache, source.records, image_size), progress
+    )
+    _refuse_broken(scanned.broken, len(source.records), config.on_broken)
+    records, hashes = scanned.records, scanned.hashes
+    classes, notes = _classes(records, source)
+    splits = _splits(records, hashes, config)
+    ids = {name: index for index, name in enumerate(classes)}
+    labels = np.array([ids[record.label] for record in records], np.int32)
+    parts: dict[SplitName, Split] = {}
+    for name in ("train", "val", "test"):
+        chosen = [index for index, split in enumerate(splits) if split == name]
+        if chosen:
+            parts[name] = Split(  # type: ignore[index]
+                [records[i] for i in chosen],
+                labels[chosen],
+                [hashes[i] for i in chosen],
+                None if scanned.pixels is None else scanned.pixels[chosen],
+            )
+    dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, notes)
+    _check_splits(dataset)
+    return dataset
+
+
+def load_for_evaluation(
+    config: Data,
+    classes: Sequence[str],
+    image_size: tuple[int, int],
+    progress: Progress | None = None,
+) -> Dataset:
+    """All images of a source as one split `test`, their labels matched to `classes` by name.
+
+    Raises:
+        DataError: if a label is no class of the model, or too many files are broken.
+    """
+    source = read_source(config)
+    prepare = make_preparer(image_size, config.resize, config.antialias)
+    unknown = sorted({r.label for r in source.records} - set(classes), key=natural)
+    if unknown:
+        raise DataError(
+            f"classes that the model does not know: {', '.join(unknown[:10])}. It knows: "
+            f"{', '.join(list(classes)[:20])}",
+            where=f"data.source.{config.source.name}",
+        )
+    keep = keep_pixels(config.cache, source.records, image_size)
+    scanned = scan(source.records, prepare, keep, progress)
+    _refuse_broken(scanned.broken, len(source.records), config.on_broken)
+    ids = {name: index for index, name in enumerate(classes)}
+    labels = np.array([ids[record.label] for record in scanned.records], np.int32)
+    split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
+    missing = [name for name in classes if ids[name] not in labels]
+    notes = [f"no image of: {', '.join(missing)}"] if missing else []
+    return Dataset(list(classes), {"test": split}, scanned.broken, prepare, image_size, notes)
+
+
+@dataclasses.dataclass
+class Scan:
+    """The images that decode, and those that do not."""
+
+    records: list[Record]
+    hashes: list[str]
+    pixels: np.ndarray | None
+    broken: list[tuple[str, str]]
+
+
+def scan(
+    records: Sequence[Record], prepare: Any, keep: bool, progress: Progress | None = None
+) -> Scan:
+    """Reads, hashes and decodes every image once, on all cores."""
+    import tensorflow as tf
+
+    def look(record: Record) -> tuple[str, np.ndarray | None, str | None]:
+        try:
+            data = record.read()
+        except OSError as error:
+            return "", None, f"cannot be read: {error.strerror or error}"
+        if not data:
+            return "", None, "is empty"
+        try:
+            pixels = prepare(data).numpy()
+        except tf.errors.OpError as error:
+            return "", None, _reason(str(error.message), data)
+        return hashlib.sha256(data).hexdigest(), pixels if keep else None, None
+
+    good: list[Record] = []
+    hashes: list[str] = []
+    images: list[np.ndarray] = []
+    broken: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        for done, (record, result) in enumerate(
+            zip(records, pool.map(look, records, chunksize=16), strict=True), 1
+        ):
+            digest, pixels, reason = result
+            if reason is not None:
+                broken.append((record.name, reason))
+            else:
+                good.append(record)
+                hashes.append(digest)
+                if pixels is not None:
+                    images.append(pixels)
+            if progress and (done % 64 == 0 or done == len(records)):
+                progress(done, len(records))
+    return Scan(good, hashes, np.stack(images) if keep and images else None, broken)
+
+
+def _reason(message: str, data: bytes) -> str:
+    """A decoder's message in a person's words."""
+    if data[:64].lstrip()[:1] in (b"<", b"{"):
+        return "is text, not a picture"
+    # the decoder's own words stand before the name of the node that said them
+    words = message.split("[[{{node")[0].strip().split("\n")[-1].split("{{")[0].strip()
+    known = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
+    return f"does not decode: {words[:120]}" if data.startswith(known) else "is no picture"
+
+
+def keep_pixels(cache: str, records: Sequence[Record], image_size: tuple[int, int]) -> bool:
+    """Whether the decoded images are kept in memory."""
+    if cache == "off":
+        return False
+    needed = len(records) * image_size[0] * image_size[1] * 3
+    free = free_memory()
+    if cache == "memory" and needed > free * 0.9:
+        raise DataError(
+            f"data.cache: memory needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            hint="Use: cache: off",
+        )
+    return cache == "memory" or needed < MEMORY_SHARE * free
+
+
+def free_memory() -> int:
+    """Bytes of memory that can be had now; 2 GB where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return 2 * 1024**3
+    return 2 * 1024**3
+
+
+def _refuse_broken(broken: list[tuple[str, str]], total: int, policy: str) -> None:
+    if not broken:
+        return
+    listed = "".join(f"\n    {name}: {reason}" for name, reason in broken[:20])
+    more = f"\n    ... and {len(broken) - 20} more" if len(broken) > 20 else ""
+    if policy == "fail":
+        raise DataError(f"{len(broken)} broken files, and data.on_broken is fail:{listed}{more}")
+    if len(broken) > MOST_BROKEN * total:
+        raise DataError(
+            f"{len(broken)} of {total} files are broken, more than {MOST_BROKEN:.0%}:{listed}{more}"
+        )
+
+
+def _classes(records: list[Record], source: SourceData) -> tuple[list[str], list[str]]:
+    """The class names in order, with what is odd about them."""
+    found = sorted({record.label for record in records}, key=natural)
+    if source.empty:
+        raise DataError(
+            f"no image in class {', '.join(map(repr, source.empty))}",
+            hint="Remove the empty folder, or put images into it.",
+        )
+    classes = found
+    if source.classes is not None:
+        missing = [name for name in source.classes if name not in found]
+        if missing:
+            raise DataError(f"no image in class {', '.join(map(repr, missing))}")
+        classes = source.classes
+    if len(classes) < 2:
+        raise DataError(f"only one class, {classes[0]!r}; at least two are needed to tell apart")
+    folded = Counter(name.casefold() for name in classes)
+    notes = [
+        f"classes that differ only in case: {', '.join(c for c in classes if c.casefold() == name)}"
+        for name, count in folded.items()
+        if count > 1
+    ]
+    return classes, notes
+
+
+def _splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
+    """The source's own splits, completed by tlkit's where it names no val."""
+    told = [record.split for record in records]
+    if not any(told):
+        return split_by_hash(
+            hashes, [record.label for record in records], config.split.val, config.split.test
+        )
+    result: list[SplitName] = [split or "train" for split in told]
+    free = [index for index, split in enumerate(result) if split == "train"]
+    if "val" not in result:
+        test = 0.0 if "test" in result else config.split.test
+        cut = split_by_hash(
+            [hashes[i] for i in free], [records[i].label for i in free], config.split.val, test
+        )
+        for index, split in zip(free, cut, strict=True):
+            result[index] = split
+    return result
+
+
+def _check_splits(dataset: Dataset) -> None:
+    """Refuses what cannot be trained, notes what is odd."""
+    for name in ("train", "val"):
+        if name not in dataset.splits:
+            raise DataError(
+                f"the {name} split is empty",
+                hint="Raise data.split.val." if name == "val" else "Lower data.split.",
+            )
+    for name, counts in dataset.counts().items():
+        missing = [label for label, count in counts.items() if not count]
+        if missing and name == "train":
+            raise DataError(f"the train split has no image of: {', '.join(missing)}")
+        if missing:
+            dataset.notes.append(f"{name} has no image of: {', '.join(missing)}")
+    seen = set(dataset.train.hashes)
+    for name, split in dataset.splits.items():
+        if name != "train":
+            copies = sum(digest in seen for digest in split.hashes)
+            if copies:
+                dataset.notes.append(f"{copies} images of {name} are also in train, byte for byte")

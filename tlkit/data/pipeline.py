@@ -1,0 +1,67 @@
+"""Batches of images in an order that is a function of seed and epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tlkit.data.dataset import Split
+
+Batch = tuple[Any, np.ndarray]
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of one epoch's images, the same in every process.
+
+    Args:
+        count: Number of images.
+        seed: Of the run.
+        epoch: Counted through all stages.
+    """
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def batches(
+    split: Split, prepare: Any, batch_size: int, order: np.ndarray | None = None, start: int = 0
+) -> Iterator[Batch]:
+    """Yields `(uint8 images [n, height, width, 3], class ids [n])`.
+
+    Args:
+        split: Where the images are.
+        prepare: The decoder, for images that are not in memory.
+        batch_size: Images a batch; the last may be smaller.
+        order: Indices into the split; as it stands if not given.
+        start: First batch wanted, so that an epoch can be continued.
+    """
+    order = np.arange(len(split)) if order is None else order
+    order = order[start * batch_size :]
+    if split.pixels is not None:
+        for first in range(0, len(order), batch_size):
+            chosen = order[first : first + batch_size]
+            yield split.pixels[chosen], split.labels[chosen]
+        return
+    yield from _streamed(split, prepare, batch_size, order)
+
+
+def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) -> Iterator[Batch]:
+    """Reads and decodes ahead of the training step, on all cores."""
+    import tensorflow as tf
+
+    def read(index: Any) -> bytes:
+        return split.records[int(index)].read()
+
+    def load(index: Any) -> tuple[Any, Any]:
+        contents = tf.numpy_function(read, [index], tf.string, stateful=False)
+        contents.set_shape(())
+        return prepare(contents), index
+
+    dataset = (
+        tf.data.Dataset.from_tensor_slices(order)
+        .map(load, tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    for images, indices in dataset:
+        yield images, split.labels[indices.numpy()]

@@ -1,0 +1,160 @@
+"""TensorFlow Datasets by name."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.sources.tfrecord import Reader, offsets, parse, read_range
+from tlkit.errors import DataError
+from tlkit.registry import register
+
+
+@register("tfds")
+def tfds(
+    *,
+    name: str,
+    data_dir: str | None = None,
+    train: str | None = None,
+    val: str | None = None,
+    test: str | None = None,
+    image_key: str = "image",
+    label_key: str = "label",
+    download: bool = False,
+) -> SourceData:
+    """A data set of TensorFlow Datasets.
+
+    Args:
+        name: As `tf_flowers` or `cats_vs_dogs:4.0.1`; `image_folder` reads
+            `data_dir` as TFDS's ImageFolder, with `split/class/image` in it.
+        data_dir: Where it was prepared; `~/tensorflow_datasets` by default.
+        train: Split to train on, as `train` or `train[:80%]`. Default: train.
+        val: Split to validate on. Default: validation, where there is one.
+        test: Split for the final test. Default: none.
+        image_key: Feature with the image.
+        label_key: Feature with the class.
+        download: Download and prepare it if it is not there yet.
+
+    Raises:
+        DataError: if it is unknown, not prepared, or has no such split or feature.
+    """
+    builder = _builder(name, data_dir, download)
+    for key in (image_key, label_key):
+        if key not in builder.info.features:
+            raise DataError(
+                f"has no feature {key!r}; it has {', '.join(builder.info.features)}",
+                where=f"tfds:{name}",
+            )
+    label = builder.info.features[label_key]
+    classes = list(getattr(label, "names", None) or [])
+    available = list(builder.info.splits)
+    chosen: list[tuple[SplitName | None, str | None]] = [
+        ("train", train or ("train" if "train" in available else available[0])),
+        ("val", val or next((s for s in available if s in ("validation", "val", "valid")), None)),
+        ("test", test),
+    ]
+    told = any(split for _, split in chosen[1:])
+    records: list[Record] = []
+    for split, expression in chosen:
+        if expression is not None:
+            images = _images(builder, name, expression, image_key, label_key)
+            for index, (read, value) in enumerate(images):
+                text = classes[value] if classes else str(value)
+                records.append(
+                    Record(f"{name}/{expression}:{index}", text, split if told else None, read)
+                )
+    return SourceData(records, classes=classes or None)
+
+
+def _images(
+    builder: Any, name: str, split: str, image_key: str, label_key: str
+) -> Iterator[tuple[Callable[[], bytes], int]]:
+    """A reader of each undecoded image of a split, and its label, in a fixed order."""
+    try:
+        parts = builder.info.splits[split].file_instructions
+    except (ValueError, KeyError, AssertionError) as error:
+        raise DataError(
+            f"split {split!r} cannot be read: {error}. It has: {', '.join(builder.info.splits)}",
+            where=f"tfds:{name}",
+        ) from None
+    file_format = getattr(builder.info, "file_format", None)
+    if parts and file_format is not None and file_format.value == "tfrecord":
+        for part in parts:
+            file = pathlib.Path(part.filename)
+            end = None if part.take < 0 else part.skip + part.take
+            for offset, length in list(offsets(file))[part.skip : end]:
+                label = parse(read_range(file, offset, length), file.name)[label_key]
+                yield Reader(file, offset, length, image_key), int(label.int64_list.value[0])
+        return
+    # other formats are read through TFDS and their encoded images kept in memory
+    import tensorflow_datasets as library
+
+    decoders = {image_key: library.decode.SkipDecoding()}
+    for example in builder.as_dataset(split=split, decoders=decoders, shuffle_files=False):
+        yield functools.partial(bytes, example[image_key].numpy()), int(example[label_key].numpy())
+
+
+def _builder(name: str, data_dir: str | None, download: bool) -> Any:
+    """A builder whose data lie on disk; asks the network only where `download` says so."""
+    if name == "image_folder":
+        if data_dir is None or not pathlib.Path(data_dir).is_dir():
+            raise DataError("image_folder needs data_dir, a folder", where=f"tfds:{name}")
+        library = _library()
+        builder = library.folder_dataset.ImageFolder(data_dir)
+        if not builder.info.splits:
+            raise DataError("has no split folders with class folders in them", where=str(data_dir))
+        return builder
+    root = pathlib.Path(
+        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    ).expanduser()
+    # looked for before TensorFlow is imported, so that the answer comes at once
+    prepared = _prepared(root, name)
+    if prepared is not None:
+        return _library().builder_from_directory(str(prepared))
+    command = f"tfds build {name}" + (f" --data_dir {data_dir}" if data_dir else "")
+    if not download:
+        raise DataError(
+            f"is not prepared in {root}.",
+            where=f"tfds:{name}",
+            hint=f"Prepare it, on a machine with a network, with: {command}   "
+            "or set data.source.tfds.download: true",
+        )
+    try:
+        builder = _library().builder(name, data_dir=str(root))
+        builder.download_and_prepare()
+    except Exception as error:  # whatever the data set's own script raises
+        raise DataError(
+            f"could not be downloaded and prepared: {type(error).__name__}: {error}",
+            where=f"tfds:{name}",
+            hint=f"Try: {command}",
+        ) from None
+    return builder
+
+
+def _library() -> Any:
+    try:
+        import tensorflow_datasets
+    except ImportError as error:
+        raise DataError(
+            f"TensorFlow Datasets cannot be imported: {error}",
+            hint="pip install tensorflow-datasets",
+        ) from None
+    return tensorflow_datasets
+
+
+def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:
+    """The newest prepared version of a data set, or of the configuration named after a `/`."""
+    base, _, version = name.partition(":")
+    if (root / "dataset_info.json").is_file():
+        return root
+    found = sorted(
+        (info.parent for info in (root / base).glob("**/dataset_info.json")),
+        key=lambda path: [int(part) if part.isdigit() else 0 for part in path.name.split(".")],
+    )
+    if version:
+        found = [path for path in found if path.name == version]
+    return found[-1] if found else None

@@ -1,0 +1,60 @@
+"""The errors that are the user's to mend; the command line prints them without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something in the recipe, the data or the machine that the user can change.
+
+    Args:
+        message: What was found and what was expected.
+        where: `file:line:column` or a path.
+        hint: What to do about it.
+    """
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None):
+        self.message = message
+        self.where = where
+        self.hint = hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text} {self.hint}" if self.hint else text
+
+
+class RecipeError(UserError):
+    """Every problem found in one recipe, each a line of its own."""
+
+    def __init__(self, problems: list[UserError]):
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class DataError(UserError):
+    """The images or the labels cannot be trained on as they are."""
+
+
+class WeightsError(UserError):
+    """A weights file is missing, cannot be read or belongs to another network."""
+
+
+class RunError(UserError):
+    """A run folder is missing, in use or incomplete."""
+
+
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """`Did you mean 'x'? (x, y, z)`, with the nearest name when one is near."""
+    names = [str(name) for name in allowed]
+    close = difflib.get_close_matches(str(found).lower(), names, n=1, cutoff=0.6)
+    if not close:
+        squeezed = {name.replace("-", "").replace("_", ""): name for name in names}
+        key = str(found).lower().replace("-", "").replace("_", "")
+        close = [
+            squeezed[match] for match in difflib.get_close_matches(key, squeezed, n=1, cutoff=0.6)
+        ]
+    shown = ", ".join(names[:14]) + (", ..." if len(names) > 14 else "")
+    return f"Did you mean {close[0]!r}? ({shown})" if close else f"Allowed: {shown}."

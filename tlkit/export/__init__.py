@@ -1,0 +1,1 @@
+"""Export: formats that serve a trained model."""

@@ -1,0 +1,378 @@
+"""Which variables train and which layers run in inference mode: policies and their plan.
+
+A policy looks at a model and returns the paths of the backbone's variables that
+it trains. From that follows a `FreezePlan`, which can be printed and tested, and
+then applied to the model, or taken off again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+from tlkit.errors import UserError, did_you_mean
+from tlkit.registry import Count, register
+
+BatchNormMode = Literal["train", "frozen"]
+
+# what a batch needs so that its own mean and variance are worth using
+LEAST_BATCH_FOR_STATISTICS = 8
+# keras.applications use 0.99 to 0.999, whose moving statistics lag behind the
+# weights for the whole of a short fine-tuning run
+FINETUNE_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A named group of layers of the backbone, in order from the input."""
+
+    name: str
+    layers: list[Any]
+
+    def variables(self) -> list[Any]:
+        return [v for layer in self.layers for v in layer.weights]
+
+
+@register("predict-only")
+def predict_only(blocks: list[Block]) -> set[str]:
+    """Trains nothing: with the original top it labels at once, with nearest-mean after one pass."""
+    return set()
+
+
+@register("head-only")
+def head_only(blocks: list[Block]) -> set[str]:
+    """Trains the head on a backbone that stays as it was pretrained."""
+    return set()
+
+
+@register("full")
+def full(blocks: list[Block]) -> set[str]:
+    """Trains everything."""
+    return {v.path for block in blocks for v in block.variables()}
+
+
+@register("last-blocks")
+def last_blocks(blocks: list[Block], *, count: Count) -> set[str]:
+    """Trains the head and the last k blocks of the backbone."""
+    if count > len(blocks):
+        raise UserError(
+            f"last-blocks: {count} is more than the {len(blocks)} blocks there are: "
+            + ", ".join(block.name for block in blocks)
+        )
+    return {v.path for block in blocks[-count:] for v in block.variables()}
+
+
+@register("from-layer")
+def from_layer(blocks: list[Block], *, layer: str) -> set[str]:
+    """Trains the head and the backbone from the named layer, or block, to its end."""
+    layers = [item for block in blocks for item in block.layers]
+    names = [item.name for item in layers]
+    block_names = [block.name for block in blocks]
+    if layer in names:
+        start = names.index(layer)
+    elif layer in block_names:
+        start = names.index(blocks[block_names.index(layer)].layers[0].name)
+    else:
+        raise UserError(f"the backbone has no layer {layer!r}. {did_you_mean(layer, names)}")
+    return {v.path for item in layers[start:] for v in item.weights}
+
+
+@register("norms-only")
+def norms_only(blocks: list[Block]) -> set[str]:
+    """Trains the head and the scales and offsets of all normalisation layers.
+
+    (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm".)
+    """
+    return {
+        v.path
+        for block in blocks
+        for layer in block.layers
+        if is_norm(layer)
+        for v in layer.weights
+        if v.name in ("gamma", "beta", "scale", "bias")
+    }
+
+
+@register("biases-only")
+def biases_only(blocks: list[Block]) -> set[str]:
+    """Trains the head and all biases, the offsets of norms among them.
+
+    (Ben Zaken et al. 2022, "BitFit".)
+    """
+    return {
+        v.path
+        for block in blocks
+        for v in block.variables()
+        if v.name in ("bias", "beta", "offset")
+    }
+
+
+def is_norm(layer: Any) -> bool:
+    """Whether a layer normalises its input with learned scale and offset."""
+    return "Normalization" in type(layer).__name__ and type(layer).__name__ not in (
+        "Normalization",
+        "UnitNormalization",
+    )
+
+
+def is_batch_norm(layer: Any) -> bool:
+    """Whether a layer keeps moving statistics."""
+    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
+
+
+@dataclasses.dataclass
+class FreezePlan:
+    """What one stage trains, and how.
+
+    Attributes:
+        policy: As the recipe names it, with its argument.
+        trainable: Paths of the variables that train, head first to input last.
+        frozen_layers: Names of the backbone's layers that run in inference mode.
+        batch_norm: How many BatchNorm layers train with batch statistics, how
+            many keep their moving statistics while scale and offset train, how
+            many are frozen whole.
+        boundary: Name of the first layer with something that trains; None where
+            only the head does.
+        multipliers: Variable path -> factor of the learning rate, where not 1.
+        blocks: Each block's name, and its variables' number in all and training.
+    """
+
+    policy: str
+    trainable: list[str]
+    frozen_layers: list[str]
+    batch_norm: dict[str, int]
+    boundary: str | None
+    multipliers: dict[str, float]
+    blocks: list[tuple[str, int, int]]
+
+
+def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
+    """The backbone's layers as the spec's blocks; nested models are opened."""
+    layers = {layer.name: layer for layer in _flatten(backbone)}
+    return [
+        Block(name, [layers[item] for item in names])
+        for name, names in spec.blocks_of(list(layers))
+    ]
+
+
+def _flatten(model: Any) -> list[Any]:
+    found = []
+    for layer in model.layers:
+        found.extend(_flatten(layer) if getattr(layer, "layers", None) else [layer])
+    return found
+
+
+def make_plan(
+    policy: str,
+    arguments: dict[str, Any],
+    blocks: list[Block],
+    head: list[Any],
+    *,
+    batch_norm: Literal["auto", "train", "frozen"] = "auto",
+    batch_size: int = 32,
+    head_multiplier: float | None = None,
+    layer_decay: float | None = None,
+    rate_multipliers: dict[str, float] | None = None,
+) -> FreezePlan:
+    """Works out what a stage trains.
+
+    Args:
+        policy: A registered policy.
+        arguments: Of the policy.
+        blocks: Of the backbone, from input to output.
+        head: The head's layers.
+        batch_norm: Of BatchNorm layers that are not frozen.
+        batch_size: Images a step.
+        head_multiplier: Factor of the head's learning rate.
+        layer_decay: Factor from each block to the one before it.
+        rate_multipliers: Regular expression on the path -> factor.
+
+    Raises:
+        UserError: if the policy does not fit the backbone, or a pattern matches nothing.
+    """
+    from tlkit.registry import POLICIES
+
+    chosen: set[str] = POLICIES.build(policy, blocks, **arguments)
+    layers = [layer for block in blocks for layer in block.layers]
+    kernels = any(
+        v.path in chosen
+        for layer in layers
+        if not is_norm(layer)
+        for v in layer.weights
+        if v.name != "bias"
+    )
+    mode: BatchNormMode = "train"
+    if batch_norm == "frozen" or (
+        batch_norm == "auto" and (not kernels or batch_size < LEAST_BATCH_FOR_STATISTICS)
+    ):
+        mode = "frozen"
+
+    trainable = [v.path for layer in head for v in layer.trainable_weights]
+    if policy == "predict-only":
+        trainable = []
+    frozen, counts, boundary, reached = [], {"train": 0, "affine": 0, "frozen": 0}, None, False
+    for layer in layers:
+        active = [v for v in layer.weights if v.path in chosen]
+        if is_batch_norm(layer):
+            # in a convolution's own training `frozen` means scale and offset too
+            if active and mode == "frozen" and kernels:
+                active = []
+            kind = "frozen" if not active else ("train" if mode == "train" else "affine")
+            counts[kind] += 1
+            if kind != "train":
+                frozen.append(layer.name)
+        elif not active and not (reached and kernels and not layer.weights):
+            # a layer without weights, as dropout, belongs to what trains around it
+            frozen.append(layer.name)
+        if active:
+            boundary = boundary or layer.name
+            reached = True
+        trainable.extend(v.path for v in active if _learned(v))
+    active_paths = set(trainable)
+    return FreezePlan(
+        policy=policy + "".join(f": {value}" for value in arguments.values()),
+        trainable=trainable,
+        frozen_layers=frozen,
+        batch_norm=counts,
+        boundary=boundary,
+        multipliers=_multipliers(
+            blocks, head, active_paths, head_multiplier, layer_decay, rate_multipliers or {}
+        ),
+        blocks=[
+            (
+                block.name,
+                len(block.variables()),
+                sum(v.path in active_paths for v in block.variables()),
+            )
+            for block in blocks
+        ]
+        + [
+            (
+                "head",
+                sum(len(layer.weights) for layer in head),
+                sum(v.path in active_paths for layer in head for v in layer.weights),
+            )
+        ],
+    )
+
+
+def _learned(variable: Any) -> bool:
+    """Moving statistics and constants are not learned by gradient."""
+    return variable.name not in (
+        "moving_mean",
+        "moving_variance",
+        "mean",
+        "variance",
+        "count",
+    ) and ("seed_generator" not in variable.path)
+
+
+def _multipliers(
+    blocks: list[Block],
+    head: list[Any],
+    active: set[str],
+    head_multiplier: float | None,
+    layer_decay: float | None,
+    patterns: dict[str, float],
+) -> dict[str, float]:
+    factors = dict.fromkeys(active, 1.0)
+    if head_multiplier is not None:
+        for layer in head:
+            for v in layer.weights:
+                if v.path in factors:
+                    factors[v.path] *= head_multiplier
+    if layer_decay is not None:
+        for distance, block in enumerate(reversed(blocks), start=1):
+            for v in block.variables():
+                if v.path in factors:
+                    factors[v.path] *= layer_decay**distance
+    for pattern, factor in patterns.items():
+        matching = [path for path in factors if re.search(pattern, path)]
+        if not matching:
+            raise UserError(
+                f"rate_multipliers: {pattern!r} matches no variable that trains.",
+                hint=f"They are named like: {', '.join(sorted(factors)[:4]) or 'none'}",
+            )
+        for path in matching:
+            factors[path] *= factor
+    return {path: factor for path, factor in factors.items() if factor != 1.0}
+
+
+def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[], None]:
+    """Makes a model train as planned, in tlkit's loop and in plain `fit` alike.
+
+    Keras passes `training=True` to every layer inside `fit`, whatever a nested
+    model was called with, so the layers in inference mode are told themselves.
+
+    Args:
+        plan: From `make_plan`.
+        model: The whole model.
+        blocks: Its backbone's blocks.
+
+    Returns:
+        A function that makes the model as it was.
+    """
+    trainable = set(plan.trainable)
+    layers = [layer for block in blocks for layer in block.layers]
+    before_trainable = [(v, v.trainable) for v in model.variables]
+    before_momentum = [(layer, layer.momentum) for layer in layers if is_batch_norm(layer)]
+    for v in model.variables:
+        v.trainable = v.path in trainable
+    frozen = set(plan.frozen_layers)
+    released = [_run_in_inference(layer) for layer in layers if layer.name in frozen]
+    for layer, _ in before_momentum:
+        if layer.name not in frozen:
+            layer.momentum = min(layer.momentum, FINETUNE_MOMENTUM)
+
+    def restore() -> None:
+        for release in released:
+            release()
+        for layer, momentum in before_momentum:
+            layer.momentum = momentum
+        for variable, flag in before_trainable:
+            variable.trainable = flag
+
+    return restore
+
+
+def _run_in_inference(layer: Any) -> Callable[[], None]:
+    """Makes one layer ignore `training=True`."""
+    if not layer._call_has_training_arg:
+        return lambda: None
+    original = layer.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs["training"] = False
+        return original(*args, **kwargs)
+
+    layer.call = call
+
+    def release() -> None:
+        del layer.call
+
+    return release
+
+
+def describe(plan: FreezePlan) -> str:
+    """The plan as lines for a person."""
+    lines = [f"policy {plan.policy}: {len(plan.trainable)} variables train"]
+    norms = plan.batch_norm
+    if any(norms.values()):
+        lines.append(
+            f"  BatchNorm: {norms['train']} with batch statistics, {norms['affine']} with moving "
+            f"statistics and trained scale, {norms['frozen']} frozen"
+        )
+    for name, total, active in plan.blocks:
+        mark = (
+            "trains" if active == total and total else "frozen" if not active else f"{active} train"
+        )
+        lines.append(f"  {name:<24} {total:>4} variables  {mark}")
+    if plan.multipliers:
+        groups: dict[float, int] = {}
+        for factor in plan.multipliers.values():
+            groups[factor] = groups.get(factor, 0) + 1
+        listed = ", ".join(f"{factor:.4g} ({count})" for factor, count in sorted(groups.items()))
+        lines.append(f"  learning rate multipliers: {listed} of the variables; else 1")
+    return "\n".join(lines)

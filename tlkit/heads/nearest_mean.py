@@ -1,0 +1,54 @@
+"""Each class is the mean of its features; no gradient is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlkit.registry import Positive, register
+
+
+@register("nearest-mean")
+def nearest_mean(features: Any, classes: int, *, temperature: Positive = 0.05) -> Any:
+    """Cosine similarity to each class's mean feature, divided by a temperature.
+
+    The means are set from one pass over the training images (`fit_means`).
+    (Mensink et al. 2013, "Distance-Based Image Classification"; Snell et al.
+    2017, "Prototypical Networks", with cosine similarity.)
+
+    Args:
+        features: `(batch, height, width, channels)` or `(batch, channels)`.
+        classes: Number of logits.
+        temperature: Divides the similarities; smaller makes probabilities sharper.
+
+    Returns:
+        Logits `(batch, classes)`.
+    """
+    import keras
+
+    if len(features.shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(name="head_pooling")(features)
+    unit = keras.layers.UnitNormalization(name="head_unit")(features)
+    # a bias-free dense layer of unit columns is a table of cosine similarities
+    similarity = keras.layers.Dense(classes, use_bias=False, name="head_means", dtype="float32")(
+        unit
+    )
+    return keras.layers.Rescaling(1.0 / temperature, name="head_logits", dtype="float32")(
+        similarity
+    )
+
+
+def fit_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The unit mean of each class's unit features.
+
+    Args:
+        features: `(n, channels)`, of unit length.
+        labels: `(n,)` class ids.
+        classes: Number of classes; each must have an image.
+
+    Returns:
+        Kernel `(channels, classes)` of the head's dense layer.
+    """
+    means = np.stack([features[labels == k].mean(axis=0) for k in range(classes)], axis=1)
+    return means / np.maximum(np.linalg.norm(means, axis=0, keepdims=True), 1e-12)

@@ -1,0 +1,112 @@
+"""The optimizers of Keras, by name, with the arguments that people set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tlkit.registry import Fraction, NonNegative, Positive, register
+
+
+@register("adam")
+def adam(
+    *,
+    learning_rate: Positive = 1e-3,
+    beta_1: Fraction = 0.9,
+    beta_2: Fraction = 0.999,
+    epsilon: Positive = 1e-7,
+    amsgrad: bool = False,
+) -> Any:
+    """Adam (Kingma and Ba 2015)."""
+    import keras
+
+    return keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon, amsgrad)
+
+
+@register("adamw")
+def adamw(
+    *,
+    learning_rate: Positive = 1e-3,
+    weight_decay: NonNegative = 0.01,
+    beta_1: Fraction = 0.9,
+    beta_2: Fraction = 0.999,
+    epsilon: Positive = 1e-7,
+) -> Any:
+    """Adam with decoupled weight decay, not on biases and norms (Loshchilov and Hutter 2019)."""
+    import keras
+
+    return keras.optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
+
+
+@register("sgd")
+def sgd(
+    *,
+    learning_rate: Positive = 0.01,
+    momentum: Fraction = 0.9,
+    nesterov: bool = True,
+    weight_decay: NonNegative = 0.0,
+) -> Any:
+    """Stochastic gradient descent with (Nesterov) momentum."""
+    import keras
+
+    return keras.optimizers.SGD(
+        learning_rate,
+        momentum,
+        nesterov=nesterov and momentum > 0,
+        weight_decay=weight_decay or None,
+    )
+
+
+@register("rmsprop")
+def rmsprop(
+    *,
+    learning_rate: Positive = 1e-3,
+    rho: Fraction = 0.9,
+    momentum: Fraction = 0.0,
+    epsilon: Positive = 1e-7,
+) -> Any:
+    """RMSprop (Hinton 2012)."""
+    import keras
+
+    return keras.optimizers.RMSprop(learning_rate, rho, momentum, epsilon)
+
+
+@register("nadam")
+def nadam(
+    *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+) -> Any:
+    """Adam with Nesterov momentum (Dozat 2016)."""
+    import keras
+
+    return keras.optimizers.Nadam(learning_rate, beta_1, beta_2)
+
+
+@register("adagrad")
+def adagrad(*, learning_rate: Positive = 1e-2, epsilon: Positive = 1e-7) -> Any:
+    """Adagrad (Duchi et al. 2011)."""
+    import keras
+
+    return keras.optimizers.Adagrad(learning_rate, epsilon=epsilon)
+
+
+@register("lion")
+def lion(
+    *,
+    learning_rate: Positive = 1e-4,
+    beta_1: Fraction = 0.9,
+    beta_2: Fraction = 0.99,
+    weight_decay: NonNegative = 0.0,
+) -> Any:
+    """Lion, the sign of a momentum (Chen et al. 2023)."""
+    import keras
+
+    return keras.optimizers.Lion(learning_rate, beta_1, beta_2, weight_decay=weight_decay or None)
+
+
+@register("lamb")
+def lamb(
+    *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+) -> Any:
+    """LAMB, Adam scaled to each layer's weights, for large batches (You et al. 2020)."""
+    import keras
+
+    return keras.optimizers.Lamb(learning_rate, beta_1, beta_2)

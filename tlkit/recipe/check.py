@@ -1,0 +1,30 @@
+"""What a recipe names outside itself: files and folders that must be there."""
+
+from __future__ import annotations
+
+import glob
+import pathlib
+
+from tlkit.errors import RecipeError, UserError
+from tlkit.recipe.schema import Recipe
+
+KINDS = {"folder": ("path",), "manifest": ("path", "root"), "tfrecord": ("train", "val", "test")}
+
+
+def check_files(recipe: Recipe) -> None:
+    """Looks for the data and the weights that a recipe names.
+
+    Raises:
+        RecipeError: naming each that is not there.
+    """
+    problems: list[UserError] = []
+    source = recipe.data.source
+    for key in KINDS.get(source.name, ()):
+        value = source.arguments.get(key)
+        if value and not glob.glob(glob.escape(value) if source.name != "tfrecord" else value):
+            problems.append(UserError(f"data.source.{source.name}.{key}: not found", where=value))
+    weights = recipe.model.weights
+    if weights.endswith((".h5", ".keras")) and not pathlib.Path(weights).is_file():
+        problems.append(UserError("model.weights: no such file", where=weights))
+    if problems:
+        raise RecipeError(problems)

@@ -1,0 +1,362 @@
+"""Reads a recipe: YAML with line numbers, overrides, all problems at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pydantic
+
+from tlkit.errors import RecipeError, UserError, did_you_mean
+from tlkit.recipe.aliases import ALIASES
+from tlkit.recipe.schema import Recipe, shorten
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 20_000  # after aliases are expanded
+
+_PATH_KEYS = re.compile(r"\.(weights\.h5|h5|keras)$")
+
+
+@dataclasses.dataclass
+class Source:
+    """The plain values of a recipe and where each stands."""
+
+    file: str
+    folder: pathlib.Path
+    values: dict[str, Any]
+    tree: Any  # ruamel's mapping, which knows lines and columns
+    overridden: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
+
+    def place(self, loc: Sequence[Any], key: bool = False) -> str:
+        """`file:line:column` of the value at `loc`, or of its key."""
+        for end in range(len(loc), 0, -1):
+            if tuple(loc[:end]) in self.overridden:
+                return "--set " + dotted(loc[:end])
+        node, line, column = self.tree, 0, 0
+        for depth, step in enumerate(loc):
+            last = depth == len(loc) - 1
+            try:
+                if isinstance(node, dict) and step in node:
+                    position = node.lc.key(step) if key and last else node.lc.value(step)
+                    node = node[step]
+                elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+                    position = node.lc.item(step)
+                    node = node[step]
+                else:
+                    break
+            except (AttributeError, KeyError, TypeError):
+                break
+            line, column = position[0], position[1]
+        return f"{self.file}:{line + 1}:{column + 1}"
+
+
+def load_recipe(path: str | pathlib.Path | dict[str, Any], overrides: Iterable[str] = ()) -> Recipe:
+    """Reads and checks a recipe.
+
+    Args:
+        path: A YAML file, the bare name of a packaged recipe, or a mapping.
+        overrides: `a.b=c` strings; a list item is `a.0.b=c`.
+
+    Raises:
+        RecipeError: naming every problem, each with file, line and column.
+        UserError: if there is no such file or it is no YAML mapping.
+    """
+    source = _read(path)
+    problems = [problem for item in overrides if (problem := _override(source, item))]
+    if problems:
+        raise RecipeError(problems)
+    if "name" not in source.values:
+        source.values["name"] = re.sub(r"[^\w.-]+", "-", pathlib.Path(source.file).stem)
+    try:
+        recipe = Recipe.model_validate(source.values)
+    except pydantic.ValidationError as error:
+        found = [problem for item in error.errors() for problem in _explain(source, item)]
+        raise RecipeError(list({str(problem): problem for problem in found}.values())) from None
+    return _with_absolute_paths(recipe, source)
+
+
+def _read(path: str | pathlib.Path | dict[str, Any]) -> Source:
+    if isinstance(path, dict):
+        return Source("recipe", pathlib.Path.cwd(), _plain(path), path)
+    file = find_recipe(path)
+    tree = read_yaml(file)
+    return Source(
+        str(path if pathlib.Path(path).exists() else file.name), file.parent, _plain(tree), tree
+    )
+
+
+def recipes_folder() -> pathlib.Path:
+    """Where the packaged recipes lie: inside the package, or beside it in a checkout."""
+    package = pathlib.Path(__file__).parent.parent
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def find_recipe(name: str | pathlib.Path) -> pathlib.Path:
+    """A file, or the packaged recipe of that bare name.
+
+    Raises:
+        UserError: if there is neither.
+    """
+    path = pathlib.Path(name).expanduser()
+    if path.is_file():
+        return path.resolve()
+    packaged = {item.stem: item for item in sorted(recipes_folder().glob("*.yaml"))}
+    if str(name) in packaged:
+        return packaged[str(name)]
+    if path.is_dir():
+        raise UserError(
+            "is a folder, not a recipe.", where=str(path), hint=f"Write one with: tlkit init {path}"
+        )
+    raise UserError(
+        "no such recipe file, and no packaged recipe of that name.",
+        where=str(name),
+        hint=did_you_mean(path.stem, packaged),
+    )
+
+
+def read_yaml(path: pathlib.Path) -> Any:
+    """YAML 1.2 with positions; refuses tags, duplicate keys and exploding aliases."""
+    import ruamel.yaml
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"a recipe has at most {MAX_BYTES:,} bytes", where=str(path))
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"is not UTF-8 text ({error.reason})", where=str(path)) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    yaml = ruamel.yaml.YAML(typ="rt")
+    try:
+        for event in yaml.parse(text):
+            tag = getattr(event, "tag", None)
+            if tag is not None and str(tag) not in ("None", "!"):
+                mark = event.start_mark
+                raise UserError(
+                    f"tags are not allowed in a recipe; found {tag!s}",
+                    where=f"{path.name}:{mark.line + 1}:{mark.column + 1}",
+                )
+        _refuse_explosion(yaml.compose(text), path)
+        tree = yaml.load(text)
+    except DuplicateKeyError as error:
+        mark = error.problem_mark
+        problem = str(error.problem).split(" with value")[0]
+        raise UserError(problem, where=f"{path.name}:{mark.line + 1}:{mark.column + 1}") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
+        raise UserError(f"is not YAML: {error.problem or error.context}", where=where) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"is not YAML: {error}", where=path.name) from None
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"a recipe is a mapping of keys to values; found {shorten(tree)}",
+            where=f"{path.name}:1:1",
+        )
+    return tree
+
+
+def _refuse_explosion(root: Any, path: pathlib.Path) -> None:
+    """Counts nodes as if every alias were written out; a node inside itself never ends."""
+    budget = MAX_NODES
+    stack = [(root, frozenset[int]())]
+    while stack:
+        node, above = stack.pop()
+        budget -= 1
+        if budget < 0 or id(node) in above:
+            raise UserError(
+                f"its aliases expand to more than {MAX_NODES:,} values", where=f"{path.name}:1:1"
+            )
+        if node is None or isinstance(node.value, str):
+            continue
+        inside = above | {id(node)}
+        for item in node.value:
+            stack.extend((part, inside) for part in (item if isinstance(item, tuple) else (item,)))
+
+
+def _plain(value: Any) -> Any:
+    """Ruamel's types as Python's own."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return str(value)
+
+
+def _override(source: Source, text: str) -> UserError | None:
+    import ruamel.yaml
+
+    key, equals, raw = text.partition("=")
+    if not equals or not key:
+        return UserError(f"expected key=value, found {text!r}", where="--set")
+    try:
+        value = ruamel.yaml.YAML(typ="safe", pure=True).load(raw) if raw else None
+    except ruamel.yaml.error.YAMLError:
+        return UserError(f"{raw!r} is not a YAML value", where=f"--set {key}")
+    node: Any = source.values
+    loc: list[Any] = []
+    steps = [step for step in re.split(r"[.\[\]]+", key) if step]
+    for depth, step in enumerate(steps):
+        if isinstance(node, list):
+            if not step.isdigit() or int(step) >= len(node):
+                return UserError(
+                    f"{dotted(loc)} is a list of {len(node)}; expected 0 to {len(node) - 1}, "
+                    f"found {step!r}",
+                    where=f"--set {key}",
+                )
+            index: Any = int(step)
+        else:
+            index = step
+        loc.append(index)
+        if depth == len(steps) - 1:
+            node[index] = value
+        else:
+            below = node[index] if isinstance(node, list) else node.get(index)
+            if isinstance(below, str):  # `adam` -> `{adam: {}}`, so that arguments can be set
+                below = {below: {}}
+                node[index] = below
+            elif not isinstance(below, dict | list):
+                below = {}
+                node[index] = below
+            node = below
+    source.overridden.add(tuple(loc))
+    return None
+
+
+def dotted(loc: Sequence[Any]) -> str:
+    """`finetune.stages[1].policy`."""
+    text = ""
+    for step in loc:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _explain(source: Source, item: Any) -> list[UserError]:
+    """One pydantic error as messages for people."""
+    loc = tuple(item["loc"])
+    kind = item["type"]
+    if kind == "arguments":
+        context = item["ctx"]
+        return [
+            _message(source, (*loc, *inner["loc"]), inner, context["keys"], context["kind"])
+            for inner in context["errors"]
+        ]
+    return [_message(source, loc, item, _allowed_keys(loc[:-1]), dotted(loc[:-1]) or "a recipe")]
+
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+}
+
+
+def _message(
+    source: Source, loc: tuple[Any, ...], item: Any, keys: list[str], owner: str
+) -> UserError:
+    kind, found, context = item["type"], item.get("input"), item.get("ctx", {})
+    if kind == "extra_forbidden":
+        key = str(loc[-1])
+        hint = did_you_mean(key, keys)
+        if key in ALIASES and not hint.startswith("Did"):
+            hint = f"In tlkit: {ALIASES[key]}."
+        return UserError(
+            f"{dotted(loc)}: unknown key {key!r} in {owner}.",
+            where=source.place(loc, True),
+            hint=hint,
+        )
+    if kind == "missing":
+        return UserError(
+            f"{dotted(loc)}: is missing; {owner} needs it.", where=source.place(loc[:-1], True)
+        )
+    # the types of a union's branches end the location of its errors
+    shown = tuple(step for step in loc if not _is_branch(step))
+    where = source.place(shown)
+    if kind in ("named", "value_error"):
+        text = item["msg"].removeprefix("Value error, ")
+    elif kind in _EXPECTED:
+        text = f"expected {_EXPECTED[kind]}, found {shorten(found)}"
+    elif kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", context["expected"])
+        text = f"{shorten(found)} is not allowed. {did_you_mean(str(found), allowed)}"
+    elif kind == "string_pattern_mismatch":
+        text = f"expected letters, digits, '_', '.' and '-', found {shorten(found)}"
+    elif kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        sign = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+        limit = next(f"{sign[key]} {value:g}" for key, value in context.items() if key in sign)
+        text = f"expected a number {limit}, found {shorten(found)}"
+    elif kind == "too_short":
+        text = "needs at least one item"
+    else:
+        text = f"{item['msg']}; found {shorten(found)}"
+    return UserError(f"{dotted(shown)}: {text}" if shown else text, where=where)
+
+
+def _is_branch(step: Any) -> bool:
+    return isinstance(step, str) and bool(
+        re.match(r"(function-|constrained-|tuple\[|literal\[|dict\[|int$|float$|str$|bool$)", step)
+    )
+
+
+def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:
+    """The keys of the section at `loc`."""
+    model: Any = Recipe
+    for step in loc:
+        if isinstance(step, int):
+            continue
+        field = model.model_fields.get(step)
+        model = _section_of(field.annotation) if field else None
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def _section_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    inner = [_section_of(part) for part in getattr(annotation, "__args__", ())]
+    return next((part for part in inner if part is not None), None)
+
+
+def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
+    """Paths in a recipe are relative to it; those of `--set` to where the user stands."""
+
+    def absolute(text: str, *loc: str) -> str:
+        path = pathlib.Path(text).expanduser()
+        given = any(tuple(loc[:end]) in source.overridden for end in range(1, len(loc) + 1))
+        base = pathlib.Path.cwd() if given else source.folder
+        return str(path if path.is_absolute() else base / path)
+
+    kind, arguments = recipe.data.source.name, recipe.data.source.arguments
+    for key in (
+        ("data_dir",) if kind == "tfds" else ("path", "root", "train", "val", "test", "classes")
+    ):
+        if isinstance(arguments.get(key), str):
+            arguments[key] = absolute(arguments[key], "data", "source", kind, key)
+    if _PATH_KEYS.search(recipe.model.weights):
+        recipe.model.weights = absolute(recipe.model.weights, "model", "weights")
+    hub = recipe.model.backbone.removeprefix("hub:")
+    if hub != recipe.model.backbone and hub.startswith(("./", "../", "/", "~")):
+        recipe.model.backbone = "hub:" + absolute(hub, "model", "backbone")
+    return recipe

@@ -1,0 +1,370 @@
+"""What a recipe may say: every key, its type, unit, default and meaning.
+
+The JSON Schema for editors, the messages about wrong keys and the table in the
+documentation are all made from these models.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+from tlkit import registry
+from tlkit.backbones import spec as backbones
+from tlkit.registry import Registry
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A registered name with the arguments a recipe gives it."""
+
+    name: str
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class NamedProblems(ValueError):
+    """Problems inside the arguments of a registered name, each with its place."""
+
+    def __init__(self, problems: list[tuple[tuple[Any, ...], str]]):
+        self.problems = problems
+        super().__init__("; ".join(text for _, text in problems))
+
+
+def named(things: Registry) -> Any:
+    """The type of a recipe value that is a name, or a one-key mapping of a name to arguments."""
+
+    def parse(value: Any) -> Named:
+        if isinstance(value, Named):
+            return value
+        if isinstance(value, str):
+            name, given = value, {}
+        elif isinstance(value, dict) and len(value) == 1:
+            name, given = next(iter(value.items()))
+            given = {} if given is None else given
+        else:
+            raise PydanticCustomError(
+                "named",
+                "{text}",
+                {
+                    "text": f"expected the name of a {things.kind}, or one name with its "
+                    f"arguments as {{name: {{...}}}}; found {shorten(value)}"
+                },
+            )
+        if name not in things:
+            raise PydanticCustomError("named", "{text}", {"text": things.suggest(str(name))})
+        entry = things[name]
+        inside = isinstance(value, dict)
+        if not isinstance(given, dict):
+            first = next(iter(entry.arguments.model_fields), None)
+            if first is None:
+                raise PydanticCustomError(
+                    "named", "{text}", {"text": f"{name!r} takes no arguments; found {given!r}"}
+                )
+            given = {first: given}
+        try:
+            return Named(name, entry.arguments(**given).model_dump())
+        except pydantic.ValidationError as error:
+            place = (name,) if inside else ()
+            raise PydanticCustomError(
+                "arguments",
+                "wrong arguments",
+                {
+                    "errors": [{**item, "loc": (*place, *item["loc"])} for item in error.errors()],
+                    "keys": list(entry.arguments.model_fields),
+                    "kind": f"{things.kind} {name!r}",
+                },
+            ) from None
+
+    return Annotated[
+        Named,
+        BeforeValidator(parse),
+        PlainSerializer(
+            lambda value: {value.name: value.arguments} if value.arguments else value.name
+        ),
+        pydantic.WithJsonSchema(_named_json_schema(things)),
+    ]
+
+
+def _named_json_schema(things: Registry) -> dict[str, Any]:
+    choices: list[dict[str, Any]] = [
+        {"enum": list(things), "description": f"A {things.kind} by name."}
+    ]
+    for entry in things.values():
+        inner = entry.arguments.model_json_schema()
+        first = next(iter(inner.get("properties", {}).values()), None)
+        value = {"anyOf": [inner, first]} if first else inner
+        choices.append(
+            {
+                "type": "object",
+                "description": entry.summary,
+                "properties": {entry.name: value},
+                "required": [entry.name],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": choices}
+
+
+def shorten(value: Any) -> str:
+    """A value as a message shows it, on one line and not too long."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Size = Annotated[int, Field(ge=8, le=4096)]
+
+
+class Split(Section):
+    """Shares of the images held out; stratified and by file content."""
+
+    val: Rate = Field(0.2, description="Share of the images for validation.")
+    test: Rate = Field(0.0, description="Share of the images for the final test.")
+
+    @pydantic.model_validator(mode="after")
+    def _something_is_left(self) -> Split:
+        if self.val + self.test >= 1:
+            raise ValueError(
+                f"val + test is {self.val + self.test:g}; some images must be left for training"
+            )
+        return self
+
+
+class Data(Section):
+    """Where the images come from and how they reach the network."""
+
+    source: named(registry.SOURCES) = Field(  # type: ignore[valid-type]
+        description="One of: {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}."
+    )
+    image_size: Size | tuple[Size, Size] | None = Field(
+        None, description="Side, or [height, width], in pixels. Default: the backbone's own size."
+    )
+    resize: Literal["crop", "squash", "pad"] = Field(
+        "crop",
+        description="crop: shorter side to size, centre cut out; squash: ignore the aspect "
+        "ratio; pad: longer side to size, black borders.",
+    )
+    antialias: bool = Field(False, description="Smooth before shrinking; slower to decode.")
+    split: Split = Field(
+        default_factory=Split, description="Used where the source names no val or test split."
+    )
+    batch_size: int = Field(32, gt=0, description="Images a step, unless a stage says otherwise.")
+    on_broken: Literal["skip", "fail"] = Field(
+        "skip", description="A file that does not decode. More than 5 % broken always fails."
+    )
+    cache: Literal["auto", "memory", "off"] = Field(
+        "auto", description="Keep decoded, resized uint8 images in memory (auto: if they fit)."
+    )
+
+
+class Model(Section):
+    """The pretrained network and what is put on top of it."""
+
+    backbone: str = Field(description="Name from `tlkit backbones`, or hub:PRESET.")
+    weights: str = Field(
+        "auto",
+        description="imagenet, bundled, none, or a file (.weights.h5, .h5, .keras). "
+        "Default: bundled where the backbone has it, else imagenet.",
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of the backbone's constructor, as {alpha: 0.35}.",
+    )
+    head: named(registry.HEADS) = Field(  # type: ignore[valid-type]
+        Named("linear", {}), description="What is put on the backbone.", validate_default=True
+    )
+
+    @pydantic.field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if not name.startswith("hub:") and name not in backbones.names():
+            raise PydanticCustomError("named", "{text}", {"text": backbones.suggest(name)})
+        return name
+
+
+class Stage(Section):
+    """One stretch of training: what is trained, for how long, how fast."""
+
+    policy: named(registry.POLICIES) = Field(description="Which variables train.")  # type: ignore[valid-type]
+    name: str | None = Field(None, description="Shown in results. Default: the policy.")
+    epochs: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None, description="Passes over the training images. Default: 5 (predict-only: 0)."
+    )
+    optimizer: named(registry.OPTIMIZERS) | None = Field(  # type: ignore[valid-type]
+        None,
+        description="Default: adam at 1e-3 where only the head trains, else adam at 3e-4.",
+    )
+    schedule: named(registry.SCHEDULES) | None = Field(  # type: ignore[valid-type]
+        None,
+        description="Default: constant where only the head trains, else cosine with one "
+        "warm-up epoch.",
+    )
+    batch_size: int | None = Field(None, gt=0, description="Images a step. Default: data's.")
+    batch_norm: Literal["auto", "train", "frozen"] = Field(
+        "auto",
+        description="BatchNorm in unfrozen layers: train (batch statistics, moving statistics "
+        "updated) or frozen (moving statistics used and kept). auto: train, but frozen where "
+        "the convolutions are frozen or the batch is under 8.",
+    )
+    head_multiplier: Positive | None = Field(
+        None, description="The head learns this many times faster than the backbone."
+    )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Each block learns this many times the rate of the block above it."
+    )
+    rate_multipliers: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Regular expression on a variable's path -> factor of its learning rate.",
+    )
+    global_clipnorm: Positive | None = Field(
+        None, description="Longest gradient allowed, all variables together."
+    )
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = Field(
+        1, description="Batches whose gradients are averaged before each update."
+    )
+
+    @pydantic.field_validator("rate_multipliers")
+    @classmethod
+    def _patterns_compile(cls, value: dict[str, float]) -> dict[str, float]:
+        import re
+
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _combination_is_possible(self) -> Stage:
+        idle = self.policy.name == "predict-only"
+        if idle and self.epochs:
+            raise ValueError(
+                f"predict-only trains nothing, so epochs must be 0; found {self.epochs}"
+            )
+        if idle:
+            for key in ("head_multiplier", "layer_decay", "optimizer", "schedule"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"predict-only trains nothing, so {key} has no meaning")
+            if self.rate_multipliers:
+                raise ValueError("predict-only trains nothing, so rate_multipliers has no meaning")
+        if self.epochs == 0 and self.schedule is not None:
+            raise ValueError(f"schedule {self.schedule.name!r} needs epochs of 1 or more; found 0")
+        if self.policy.name == "head-only" and self.layer_decay is not None:
+            raise ValueError("head-only trains no block, so layer_decay has no meaning")
+        if self.schedule is not None and self.epochs is not None and self.epochs > 0:
+            warmup = self.schedule.arguments.get("warmup_epochs", 0)
+            if warmup >= self.epochs:
+                raise ValueError(
+                    f"warmup_epochs {warmup:g} must be less than the stage's epochs, {self.epochs}"
+                )
+        return self
+
+
+class EarlyStopping(Section):
+    """Stops a stage that no longer improves, and goes back to its best weights."""
+
+    monitor: Literal["val_loss", "val_accuracy"] = Field("val_loss", description="What to watch.")
+    patience: Annotated[int, Field(ge=1)] = Field(
+        3, description="Epochs without improvement before stopping."
+    )
+    min_delta: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Least that counts as better."
+    )
+
+
+class Ema(Section):
+    """A moving average of the weights, evaluated and saved in their place."""
+
+    momentum: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.999, description="Share of the average that is kept at each step."
+    )
+
+
+class Finetune(Section):
+    """How the network is trained."""
+
+    stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="One after another.")
+    loss: named(registry.LOSSES) = Field(  # type: ignore[valid-type]
+        Named("cross_entropy", {}), description="What is minimised.", validate_default=True
+    )
+    class_weight: Literal["none", "balanced"] | dict[str, Positive] = Field(
+        "none",
+        description="Weight of each class in the loss: balanced (inverse to its count) or "
+        "{class: weight}.",
+    )
+    mixed_precision: Literal["off", "bfloat16", "float16", "auto"] = Field(
+        "auto", description="Number format of the layers' work. auto: float16 on a GPU, else off."
+    )
+    early_stopping: EarlyStopping | None = Field(None, description="Default: off.")
+    best_weights: bool = Field(
+        True,
+        description="End each stage with the weights of its best epoch (by val_loss, or by "
+        "what early_stopping monitors).",
+    )
+    ema: Ema | None = Field(None, description="Default: off.")
+
+
+class Recipe(Section):
+    """The whole of a fine-tuning run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = Field(
+        description="Names the run folder: letters, digits, `_`, `.` and `-`."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Of initial weights, order of images and augmentation."
+    )
+    data: Data
+    augment: list[named(registry.AUGMENTATIONS)] = Field(  # type: ignore[valid-type]
+        default_factory=list, description="Random changes to the training images, in order."
+    )
+    model: Model
+    finetune: Finetune
+    export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]
+        default_factory=lambda: [Named("saved_model", {})],
+        description="Formats to write.",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _rooms_fit_together(self) -> Recipe:
+        head, stages = self.model.head.name, self.finetune.stages
+        if head in ("original", "nearest-mean"):
+            for index, stage in enumerate(stages):
+                if stage.policy.name != "predict-only":
+                    raise ValueError(
+                        f"head {head!r} is not trained by gradient: stages[{index}] must be "
+                        f"predict-only, found {stage.policy.name!r}"
+                    )
+        elif all(stage.policy.name == "predict-only" for stage in stages):
+            raise ValueError(
+                f"predict-only leaves a new {head!r} head untrained; use head: original (the "
+                "network's own classes) or head: nearest-mean, or a policy that trains"
+            )
+        if head == "original" and self.export:
+            pass
+        if self.model.weights == "bundled" and self.model.backbone not in backbones.bundled():
+            raise ValueError(
+                f"no weights are bundled for {self.model.backbone!r}; bundled: "
+                f"{', '.join(backbones.bundled())}"
+            )
+        self._check_image_size()
+        return self
+
+    def _check_image_size(self) -> None:
+        if self.data.image_size is None or self.model.backbone.startswith("hub:"):
+            return
+        size = self.data.image_size
+        least = backbones.find(self.model.backbone).minimum_size
+        if min(size if isinstance(size, tuple) else (size,)) < least:
+            raise ValueError(
+                f"data.image_size {size} is below the minimum of {self.model.backbone!r}, {least}"
+            )

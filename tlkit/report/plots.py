@@ -1,0 +1,110 @@
+"""The plots of a run, each a PNG file."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from typing import Any
+
+import numpy as np
+
+BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#888888"
+MOST_NAMES = 40  # classes up to which the confusion matrix has names and numbers
+
+
+def _axes(width: float, height: float, columns: int = 1) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, columns)
+    for axis in np.atleast_1d(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
+    """Loss, accuracy and learning rate by step; False where nothing was trained."""
+    with open(metrics, newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = [row for row in rows if not row["val_loss"]]
+    epochs = [row for row in rows if row["val_loss"]]
+    if not epochs:
+        return False
+    figure, (loss, accuracy, rate) = _axes(12, 3.4, 3)
+    at = [int(row["step"]) for row in epochs]
+    for axis, key, title in ((loss, "loss", "loss"), (accuracy, "accuracy", "accuracy")):
+        train = [float(row[key]) for row in epochs]
+        val = [float(row[f"val_{key}"]) for row in epochs]
+        axis.plot(at, train, color=BLUE, marker="o", ms=3, label="train")
+        axis.plot(at, val, color=ORANGE, marker="o", ms=3, label="validation")
+        axis.set_title(title)
+        axis.set_xlabel("step")
+        axis.legend(frameon=False)
+    rate.plot(
+        [int(r["step"]) for r in steps], [float(r["learning_rate"]) for r in steps], color=BLUE
+    )
+    rate.set_title("learning rate")
+    rate.set_xlabel("step")
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    for before, row in zip(epochs, epochs[1:], strict=False):
+        if before["stage"] != row["stage"]:
+            for axis in (loss, accuracy, rate):
+                axis.axvline(int(before["step"]), color=GREY, lw=0.8, ls=":")
+    figure.savefig(target)
+    return True
+
+
+def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path) -> None:
+    """The confusion matrix, colours by share of the true class."""
+    named = len(classes) <= MOST_NAMES
+    side = min(14.0, max(4.0, 0.42 * len(classes) + 2.2)) if named else 8.0
+    figure, axis = _axes(side, side * 0.92)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    if named:
+        axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        axis.set_yticks(range(len(classes)), classes)
+        for (row, column), count in np.ndenumerate(matrix):
+            if count:
+                dark = share[row, column] > 0.5
+                axis.text(
+                    column, row, str(count), ha="center", va="center", fontsize=8,
+                    color="white" if dark else "black",
+                )  # fmt: skip
+    figure.savefig(target)
+
+
+def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
+    """F1 of each class, the weakest on top."""
+    rows = sorted(table, key=lambda row: -1 if row["f1"] is None else row["f1"])[:MOST_NAMES]
+    figure, axis = _axes(6, 0.8 + 0.28 * len(rows))
+    axis.barh(
+        [row["class"] for row in rows][::-1], [row["f1"] or 0 for row in rows][::-1], color=BLUE
+    )
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("F1")
+    figure.savefig(target)
+
+
+def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -> None:
+    """Up to 16 images as the network gets them, with captions."""
+    count = min(16, len(images))
+    columns = min(8, count)
+    rows = -(-count // columns)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained", dpi=110)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axis in grid.flat:
+        axis.axis("off")
+    for axis, image, caption in zip(grid.flat, images, captions, strict=False):
+        axis.imshow(np.clip(image, 0, 255).astype(np.uint8))
+        axis.set_title(caption, fontsize=8)
+    figure.savefig(target)

@@ -1,0 +1,51 @@
+"""Cosine decay, with warm-up and restarts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.warmup import steps_after_warmup, with_warmup
+
+
+@register("cosine")
+def cosine(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    warmup_epochs: NonNegative = 0.0,
+    end_factor: NonNegative = 0.0,
+    restart_epochs: NonNegative = 0.0,
+    restart_growth: Positive = 2.0,
+    restart_factor: Positive = 1.0,
+) -> Any:
+    """Falls along half a cosine: `end + (start - end) (1 + cos(pi t / T)) / 2`.
+
+    (Loshchilov and Hutter 2017, "SGDR", equation 5.)
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Length T of the stage, the warm-up included.
+        steps_per_epoch: Optimizer steps an epoch has.
+        warmup_epochs: Epochs of linear rise before.
+        end_factor: Share of the rate at the end.
+        restart_epochs: If not 0, the first fall takes this long, then the rate starts again.
+        restart_growth: Each fall takes this many times as long as the one before.
+        restart_factor: Each fall starts at this many times the rate of the one before.
+    """
+    schedules = keras.optimizers.schedules
+    if restart_epochs:
+        decay = schedules.CosineDecayRestarts(
+            learning_rate,
+            max(1, round(restart_epochs * steps_per_epoch)),
+            restart_growth,
+            restart_factor,
+            end_factor,
+        )
+    else:
+        steps = steps_after_warmup(epochs, warmup_epochs, steps_per_epoch)
+        decay = schedules.CosineDecay(learning_rate, steps, end_factor)
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

@@ -1,0 +1,36 @@
+"""Exponential decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.warmup import with_warmup
+
+
+@register("exponential")
+def exponential(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    rate: Positive = 0.9,
+    every_epochs: Positive = 1.0,
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Falls smoothly: `learning_rate * rate ** (epoch / every_epochs)`.
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Not used; every schedule takes it.
+        steps_per_epoch: Optimizer steps an epoch has.
+        rate: Factor for each `every_epochs`.
+        every_epochs: Epochs in which the rate falls by `rate` once.
+        warmup_epochs: Epochs of linear rise before.
+    """
+    decay = keras.optimizers.schedules.ExponentialDecay(
+        learning_rate, every_epochs * steps_per_epoch, rate
+    )
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

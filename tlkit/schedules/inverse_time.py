@@ -1,0 +1,36 @@
+"""Inverse-time decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.warmup import with_warmup
+
+
+@register("inverse_time")
+def inverse_time(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    rate: Positive = 0.5,
+    every_epochs: Positive = 1.0,
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Falls as `learning_rate / (1 + rate * epoch / every_epochs)`.
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Not used; every schedule takes it.
+        steps_per_epoch: Optimizer steps an epoch has.
+        rate: How fast it falls.
+        every_epochs: Epochs that count as one.
+        warmup_epochs: Epochs of linear rise before.
+    """
+    decay = keras.optimizers.schedules.InverseTimeDecay(
+        learning_rate, every_epochs * steps_per_epoch, rate
+    )
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

@@ -1,0 +1,32 @@
+"""Natural exponential decay."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.exponential import exponential
+
+
+@register("natural_exponential")
+def natural_exponential(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    rate: Positive = 0.1,
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Falls as `learning_rate * exp(-rate * epoch)`.
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Not used; every schedule takes it.
+        steps_per_epoch: Optimizer steps an epoch has.
+        rate: Exponent per epoch.
+        warmup_epochs: Epochs of linear rise before.
+    """
+    return exponential(
+        learning_rate, epochs, steps_per_epoch, rate=math.exp(-rate), warmup_epochs=warmup_epochs
+    )

@@ -1,0 +1,90 @@
+"""The 1cycle policy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from tlkit.registry import Fraction, Positive, register
+
+
+@keras.saving.register_keras_serializable("tlkit")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises to the peak along half a cosine, then falls far below the start.
+
+    (Smith and Topin 2019, "Super-Convergence"; both halves cosine, as fastai
+    anneals them.)
+
+    Args:
+        peak: Highest learning rate.
+        steps: Optimizer steps in all.
+        rise: Share of the steps that rise, in (0, 1).
+        start_divisor: The first rate is `peak / start_divisor`.
+        end_divisor: The last rate is `peak / start_divisor / end_divisor`.
+
+    Raises:
+        ValueError: if `steps` is below 1 or `rise` outside (0, 1).
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        steps: int,
+        rise: float = 0.25,
+        start_divisor: float = 25.0,
+        end_divisor: float = 1e4,
+    ):
+        super().__init__()
+        if steps < 1 or not 0 < rise < 1:
+            raise ValueError(f"need steps >= 1 and rise in (0, 1); got {steps}, {rise}")
+        self.peak, self.steps, self.rise = peak, steps, rise
+        self.start_divisor, self.end_divisor = start_divisor, end_divisor
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        top = max(1.0, self.rise * self.steps)
+        start = self.peak / self.start_divisor
+        end = start / self.end_divisor
+
+        def anneal(first: float, last: float, share: Any) -> Any:
+            share = keras.ops.clip(share, 0.0, 1.0)
+            return last + (first - last) * (1.0 + keras.ops.cos(math.pi * share)) / 2.0
+
+        rising = anneal(start, self.peak, step / top)
+        falling = anneal(self.peak, end, (step - top) / max(1.0, self.steps - top))
+        return keras.ops.where(step < top, rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "rise": self.rise,
+            "start_divisor": self.start_divisor,
+            "end_divisor": self.end_divisor,
+        }
+
+
+@register("one_cycle")
+def one_cycle(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    rise: Fraction = 0.25,
+    start_divisor: Positive = 25.0,
+    end_divisor: Positive = 1e4,
+) -> Any:
+    """Rises to `learning_rate`, then falls far below where it began (Smith and Topin 2019).
+
+    Args:
+        learning_rate: Highest rate.
+        epochs: Length of the stage.
+        steps_per_epoch: Optimizer steps an epoch has.
+        rise: Share of the steps that rise, above 0.
+        start_divisor: The first rate is `learning_rate / start_divisor`.
+        end_divisor: The last rate is the first one divided by this.
+    """
+    steps = max(1, round(epochs * steps_per_epoch))
+    return OneCycle(learning_rate, steps, rise, start_divisor, end_divisor)

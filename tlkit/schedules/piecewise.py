@@ -1,0 +1,45 @@
+"""Piecewise constant decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, register
+from tlkit.schedules.warmup import with_warmup
+
+
+@register("piecewise")
+def piecewise(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    boundaries: list[float],
+    factors: list[float],
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Holds `learning_rate * factors[i]` from epoch `boundaries[i]` on.
+
+    Args:
+        learning_rate: Rate before the first boundary.
+        epochs: Not used; every schedule takes it.
+        steps_per_epoch: Optimizer steps an epoch has.
+        boundaries: Rising epochs, counted after the warm-up.
+        factors: As many factors of `learning_rate`.
+        warmup_epochs: Epochs of linear rise before.
+
+    Raises:
+        ValueError: if there are not as many factors as boundaries, or they do not rise.
+    """
+    if len(boundaries) != len(factors) or boundaries != sorted(boundaries) or not boundaries:
+        raise ValueError(
+            "piecewise needs as many factors as rising boundaries; got "
+            f"boundaries={boundaries}, factors={factors}"
+        )
+    # Keras changes after a boundary's step; an epoch begins with the step itself
+    steps = [boundary * steps_per_epoch - 1.0 for boundary in boundaries]
+    rates = [learning_rate, *(learning_rate * factor for factor in factors)]
+    decay = keras.optimizers.schedules.PiecewiseConstantDecay(steps, rates)
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

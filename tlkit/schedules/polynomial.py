@@ -1,0 +1,44 @@
+"""Polynomial decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.warmup import steps_after_warmup, with_warmup
+
+
+@register("polynomial")
+def polynomial(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    power: Positive = 1.0,
+    end_factor: NonNegative = 0.0,
+    cycle_epochs: NonNegative = 0.0,
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Falls to `end = end_factor * learning_rate` as `(start - end) (1 - t / T)^power + end`.
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Length T of the stage.
+        steps_per_epoch: Optimizer steps an epoch has.
+        power: 1 falls in a straight line.
+        end_factor: Share of the rate at the end.
+        cycle_epochs: If not 0, T is this, and each time it is over the rate
+            rises again and T grows by this.
+        warmup_epochs: Epochs of linear rise before.
+    """
+    steps = (
+        max(1, round(cycle_epochs * steps_per_epoch))
+        if cycle_epochs
+        else steps_after_warmup(epochs, warmup_epochs, steps_per_epoch)
+    )
+    decay = keras.optimizers.schedules.PolynomialDecay(
+        learning_rate, steps, learning_rate * end_factor, power, cycle=bool(cycle_epochs)
+    )
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

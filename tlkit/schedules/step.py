@@ -1,0 +1,36 @@
+"""Step decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from tlkit.registry import NonNegative, Positive, register
+from tlkit.schedules.warmup import with_warmup
+
+
+@register("step")
+def step(
+    learning_rate: float,
+    epochs: float,
+    steps_per_epoch: int = 1,
+    *,
+    rate: Positive = 0.1,
+    every_epochs: Positive = 10.0,
+    warmup_epochs: NonNegative = 0.0,
+) -> Any:
+    """Falls in steps: `learning_rate * rate ** floor(epoch / every_epochs)`.
+
+    Args:
+        learning_rate: Rate at the start.
+        epochs: Not used; every schedule takes it.
+        steps_per_epoch: Optimizer steps an epoch has.
+        rate: Factor of each step down.
+        every_epochs: Epochs between steps down.
+        warmup_epochs: Epochs of linear rise before.
+    """
+    decay = keras.optimizers.schedules.ExponentialDecay(
+        learning_rate, every_epochs * steps_per_epoch, rate, staircase=True
+    )
+    return with_warmup(decay, warmup_epochs, steps_per_epoch)

@@ -1,0 +1,420 @@
+"""The steps of the straight way, each a function from values to values."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit import run as runs
+from tlkit.data.dataset import Dataset, Split, load_dataset
+from tlkit.data.record import SplitName
+from tlkit.errors import UserError
+from tlkit.recipe.schema import Recipe
+
+EVALUATION_BATCH = 64
+
+
+class Speaker:
+    """Tells a person what happens; says nothing where there is no console."""
+
+    def __init__(self, console: Any):
+        self.console = console
+
+    def line(self, text: str, **style: Any) -> None:
+        if self.console is not None:
+            self.console.print(text, highlight=False, markup=False, **style)
+
+    def progress(self, title: str) -> Any:
+        """A function `(done, total)` that draws a bar on a terminal."""
+        if self.console is None or not self.console.is_terminal:
+            return None
+        from rich.progress import Progress
+
+        bar = Progress(console=self.console, transient=True)
+        task = bar.add_task(title, total=None)
+        bar.start()
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if done == total:
+                bar.stop()
+
+        return show
+
+    def end(self, folder: pathlib.Path, result: dict[str, Any]) -> None:
+        evaluation = result["evaluation"]
+        self.line("")
+        if "accuracy" in evaluation:
+            self.line(
+                f"{result['evaluated']} accuracy {evaluation['accuracy']:.4f} on "
+                f"{evaluation['images']} images, in {result['seconds']['total']:.0f} s",
+                style="bold",
+            )
+        self.line(f"run      {folder}")
+        self.line(f"report   {folder / 'report.html'}")
+        for name, export in result["export"].items():
+            self.line(f"{name:<8} {folder / export['path']}")
+        self.line(f"use it   tlkit predict {folder} YOUR_PHOTOS")
+
+
+def start_tensorflow(recipe: Recipe) -> None:
+    """Imports TensorFlow quietly, and sets seeds and the number format."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
+
+
+def _dtype_policy(wanted: str) -> str:
+    import tensorflow as tf
+
+    if wanted == "auto":
+        wanted = "float16" if tf.config.list_physical_devices("GPU") else "off"
+    return "float32" if wanted == "off" else f"mixed_{wanted}"
+
+
+def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
+    """Reads, checks and splits the images."""
+    from tlkit.model import image_size
+
+    say.line(f"reading images from {recipe.data.source.name} ...")
+    dataset = load_dataset(recipe.data, image_size(recipe), say.progress("reading images"))
+    for line in describe_data(dataset):
+        say.line(line)
+    return dataset
+
+
+def read_data(recipe: Recipe, folder: pathlib.Path, say: Speaker) -> Dataset:
+    """Reads the images; writes data.json, environment.json and labels.txt."""
+    dataset = look_at_data(recipe, say)
+    if recipe.model.head.name != "original":
+        runs.write_atomic(folder / "labels.txt", "".join(f"{name}\n" for name in dataset.classes))
+    runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
+    runs.write_json(folder / "environment.json", runs.environment())
+    return dataset
+
+
+def describe_data(dataset: Dataset) -> list[str]:
+    """Classes and counts as a small table."""
+    counts = dataset.counts()
+    sizes = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
+    lines = [f"{len(dataset.classes)} classes, images: {sizes}"]
+    width = max(len(name) for name in dataset.classes)
+    for label in dataset.classes[:30]:
+        numbers = "  ".join(f"{name} {counts[name][label]:>5}" for name in counts)
+        lines.append(f"  {label:<{width}}  {numbers}")
+    if len(dataset.classes) > 30:
+        lines.append(f"  ... and {len(dataset.classes) - 30} more classes")
+    for name, reason in dataset.broken[:10]:
+        lines.append(f"skipped: {name} {reason}")
+    if len(dataset.broken) > 10:
+        lines.append(f"skipped: {len(dataset.broken) - 10} more, see data.json")
+    lines.extend(f"note: {note}" for note in dataset.notes)
+    return lines
+
+
+def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
+    """Builds the model; with the original top, labels are matched to its class names."""
+    from tlkit.model import build_network
+
+    if recipe.model.head.name == "original":
+        _use_original_classes(dataset, say)
+    network = build_network(recipe.model, dataset.classes, dataset.image_size)
+    say.line(
+        f"{network.spec.name}: {network.model.count_params():,} parameters, "
+        f"{len(network.blocks)} blocks"
+    )
+    return network
+
+
+def _use_original_classes(dataset: Dataset, say: Speaker) -> None:
+    """Renames the data's labels to ImageNet's classes, as far as they are the same."""
+    from tlkit.backbones.imagenet import imagenet_classes, match_class
+
+    names = imagenet_classes()
+    own = {index: match_class(label) for index, label in enumerate(dataset.classes)}
+    matched = [f"{dataset.classes[i]} = {names[j]}" for i, j in own.items() if j is not None]
+    say.line(f"classes found in ImageNet: {', '.join(matched) or 'none'}")
+    for split in dataset.splits.values():
+        split.labels = np.array(
+            [-1 if (k := own[int(label)]) is None else k for label in split.labels], np.int32
+        )
+    dataset.classes = names
+
+
+def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int) -> list[str]:
+    """One stage as lines for a person: what trains, how long, how fast."""
+    from tlkit.freeze import describe
+
+    lines = [f"\nstage {index + 1}: {stage.name}", describe(plan)]
+    if not stage.epochs:
+        return lines
+    sizes = {v.path: int(np.prod(v.shape)) for v in network.model.variables}
+    count = sum(sizes[path] for path in plan.trainable)
+    steps = -(-images // stage.batch_size)
+    lines.append(f"  {count:,} of {sum(sizes.values()):,} parameters train")
+    lines.append(
+        f"  {stage.epochs} epochs of {steps} steps of {stage.batch_size} images, "
+        f"{stage.optimizer.name} at {stage.optimizer.arguments['learning_rate']:g}, "
+        f"schedule {stage.schedule.name}"
+    )
+    return lines
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    folder: pathlib.Path,
+    say: Speaker,
+    resumed: bool,
+) -> list[dict[str, Any]]:
+    """Runs the stages one after another; continues a saved state if asked to."""
+    from tlkit.data.pipeline import batches
+    from tlkit.freeze import describe
+    from tlkit.model import fit_nearest_mean
+    from tlkit.train.loop import Training, run_stage
+    from tlkit.train.plans import stage_plans
+    from tlkit.train.progress import Progress
+    from tlkit.train.record import Recorder
+    from tlkit.train.state import TrainState, load_state
+
+    state_file = folder / "checkpoints" / "state.npz"
+    state, arrays = (
+        load_state(state_file) if resumed and state_file.exists() else (TrainState(), None)
+    )
+    if recipe.model.head.name == "nearest-mean":
+        fit_nearest_mean(network, batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
+    recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)))
+    show = [Progress(say.console)] if say.console is not None else []
+    training = Training(
+        network=network,
+        dataset=dataset,
+        config=recipe.finetune,
+        augment=[
+            registry.AUGMENTATIONS.build(item.name, recipe.seed + index, **item.arguments)
+            for index, item in enumerate(recipe.augment)
+        ],
+        class_weights=class_weights(recipe, dataset),
+        seed=recipe.seed,
+        state=state,
+        state_file=state_file,
+        callbacks=[*show, recorder],
+        resumed=arrays,
+    )
+    _save_image_sheet(training, folder)
+    try:
+        for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
+            if index < state.stage:
+                continue
+            say.line(f"\nstage {index + 1}: {describe(plan).splitlines()[0]}", style="bold")
+            if stage.epochs:
+                run_stage(training, stage, plan)
+            else:
+                state.results.append(_idle(stage, plan))
+                state.stage += 1
+    finally:
+        for callback in show:
+            callback.close()
+        recorder.close()
+    return state.results
+
+
+def _idle(stage: Any, plan: Any) -> dict[str, Any]:
+    """The entry of a stage that trains nothing."""
+    return {
+        "name": stage.name,
+        "policy": plan.policy,
+        "epochs": 0,
+        "seconds": 0.0,
+        "images_per_second": None,
+        "best_epoch": 0,
+        "metrics": {},
+    }
+
+
+def _steps_done(recipe: Recipe, state: Any, images: int) -> int:
+    """Steps of the whole run before the saved position."""
+    done = 0
+    for result, stage in zip(state.results, recipe.finetune.stages, strict=False):
+        done += result["epochs"] * -(-images // (stage.batch_size or 1))
+    if state.stage < len(recipe.finetune.stages):
+        size = recipe.finetune.stages[state.stage].batch_size or 1
+        done += state.epoch * -(-images // size) + state.batch
+    return done
+
+
+def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
+    """Weight of each class in the loss, `(classes,)`.
+
+    `balanced` is n / (classes * n_class), whose mean over the images is 1.
+
+    Raises:
+        UserError: if the recipe weighs a class that does not exist.
+    """
+    wanted = recipe.finetune.class_weight
+    weights = np.ones(len(dataset.classes), np.float32)
+    if wanted == "balanced":
+        counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+        return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+    if isinstance(wanted, dict):
+        from tlkit.errors import did_you_mean
+
+        for name, weight in wanted.items():
+            if name not in dataset.classes:
+                raise UserError(
+                    f"{name!r} is not a class. {did_you_mean(name, dataset.classes)}",
+                    where="finetune.class_weight",
+                )
+            weights[dataset.classes.index(name)] = weight
+    return weights
+
+
+def _save_image_sheet(training: Any, folder: pathlib.Path) -> None:
+    """The first training images as the network gets them, augmented."""
+    import tensorflow as tf
+
+    from tlkit.data.pipeline import batches, epoch_order
+    from tlkit.report.plots import plot_images
+
+    dataset = training.dataset
+    order = epoch_order(len(dataset.train), training.seed, 0)[:16]
+    images, labels = next(batches(dataset.train, dataset.prepare, 16, order))
+    images = tf.cast(images, tf.float32)
+    generators = [g for layer in training.augment if (g := getattr(layer, "generator", None))]
+    before = [np.asarray(g.state) for g in generators]
+    for layer in training.augment:
+        images = layer(images, training=True)
+    for generator, value in zip(generators, before, strict=True):
+        generator.state.assign(value)
+    (folder / "plots").mkdir(exist_ok=True)
+    captions = [dataset.classes[k] if k >= 0 else "" for k in labels]
+    plot_images(np.asarray(images), captions, folder / "plots" / "train_images.png")
+
+
+def evaluate(
+    recipe: Recipe, dataset: Dataset, network: Any, folder: pathlib.Path, say: Speaker
+) -> tuple[SplitName, np.ndarray, dict[str, Any]]:
+    """Figures and predictions.csv for the test split, or val where there is no test."""
+    from tlkit.train.loop import make_forward, predict_logits
+
+    name: SplitName = "test" if "test" in dataset.splits else "val"
+    split = dataset.splits[name]
+    say.line(f"\nevaluating on {len(split)} images of {name} ...")
+    logits = predict_logits(make_forward(network), split, dataset.prepare, EVALUATION_BATCH)
+    figures = save_evaluation(logits, split, network.classes, folder)
+    network.model.save(folder / "model.keras")
+    return name, logits, figures
+
+
+def save_evaluation(
+    logits: np.ndarray, split: Split, classes: list[str], folder: pathlib.Path
+) -> dict[str, Any]:
+    """Writes predictions.csv and the plots of an evaluation; returns its figures."""
+    from tlkit.evaluate.metrics import evaluate, softmax
+    from tlkit.evaluate.predictions import write_predictions
+    from tlkit.report import plots
+
+    probabilities = softmax(logits)
+    names = [record.name for record in split.records]
+    labels = [record.label for record in split.records]
+    write_predictions(folder / "predictions.csv", names, labels, probabilities, classes)
+    figures = evaluate(probabilities, split.labels, classes)
+    (folder / "plots").mkdir(exist_ok=True)
+    if "confusion" in figures and len(classes) <= 200:
+        plots.plot_confusion(
+            np.array(figures["confusion"]), classes, folder / "plots" / "confusion_matrix.png"
+        )
+        plots.plot_classes(figures["per_class"], folder / "plots" / "classes.png")
+    return figures
+
+
+def export(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    evaluated: SplitName,
+    logits: np.ndarray,
+    folder: pathlib.Path,
+    say: Speaker,
+) -> dict[str, Any]:
+    """Writes every wanted format and proves that it answers as evaluated."""
+    from tlkit.evaluate.metrics import softmax
+    from tlkit.export.parity import check_saved_model
+
+    results: dict[str, Any] = {}
+    for item in recipe.export:
+        say.line(f"exporting {item.name} ...")
+        place = registry.EXPORTS.build(
+            item.name,
+            network.model,
+            network.classes,
+            dataset.image_size,
+            recipe.data.resize,
+            recipe.data.antialias,
+            folder / "export",
+            **item.arguments,
+        )
+        parity = check_saved_model(
+            place, dataset.splits[evaluated], softmax(logits), network.classes
+        )
+        say.line(
+            f"  answers as evaluated: {parity['images']} images, largest difference "
+            f"{parity['largest_difference']:.1e}"
+        )
+        results[item.name] = {"path": str(place.relative_to(folder)), "parity": parity}
+    return results
+
+
+def write_result(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    stages: list[dict[str, Any]],
+    evaluated: SplitName,
+    evaluation: dict[str, Any],
+    exports: dict[str, Any],
+    seconds: dict[str, float],
+    folder: pathlib.Path,
+) -> dict[str, Any]:
+    """Writes result.json and the report."""
+    from tlkit.report.page import write_report
+    from tlkit.report.plots import plot_curves
+
+    best = stages[-1]["metrics"] if stages else {}
+    if evaluated == "val" and "accuracy" in evaluation:
+        best = {**best, "val_accuracy": evaluation["accuracy"], "val_loss": evaluation["loss"]}
+    result = {
+        "status": "done",
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "backbone": network.spec.name,
+        "parameters": network.model.count_params(),
+        "image_size": list(dataset.image_size),
+        "classes": len(network.classes),
+        "stages": stages,
+        "best": {key: best[key] for key in ("val_accuracy", "val_loss") if key in best},
+        "evaluated": evaluated,
+        "evaluation": evaluation,
+        "test": {k: v for k, v in evaluation.items() if k not in ("per_class", "confusion")}
+        if evaluated == "test"
+        else None,
+        "export": exports,
+        "peak_memory_mb": runs.peak_memory_mb(),
+        "seconds": seconds,
+    }
+    (folder / "plots").mkdir(exist_ok=True)
+    plot_curves(folder / "metrics.csv", folder / "plots" / "curves.png")
+    data = json.loads((folder / "data.json").read_text("utf-8"))
+    write_report(folder, result, data)
+    runs.write_json(folder / "result.json", result)
+    return result

@@ -1,0 +1,1 @@
+"""Training: stages, the loop, what it shows and what it saves."""

@@ -1,0 +1,41 @@
+"""What a stage does where the recipe is silent; imports no TensorFlow."""
+
+from __future__ import annotations
+
+from tlkit.recipe.schema import Data, Named, Recipe, Stage
+
+HEAD_ONLY_RATE = 1e-3
+# safe for pretrained convolutions together with BatchNorm momentum 0.9 and a warm-up
+FULL_RATE = 3e-4
+EPOCHS = 5
+
+
+def complete(stage: Stage, data: Data) -> Stage:
+    """The stage with every default filled in, as `plan` and resolved.yaml show it."""
+    policy = stage.policy.name
+    idle = policy == "predict-only"
+    epochs = stage.epochs if stage.epochs is not None else (0 if idle else EPOCHS)
+    head_only = policy in ("head-only", "predict-only")
+    rate = HEAD_ONLY_RATE if head_only else FULL_RATE
+    schedule = stage.schedule
+    if schedule is None and epochs:
+        warmup = {"warmup_epochs": min(1.0, epochs / 4)}
+        schedule = Named("constant") if head_only else Named("cosine", warmup)
+    return stage.model_copy(
+        update={
+            "name": stage.name or policy,
+            "epochs": epochs,
+            "optimizer": stage.optimizer
+            or (None if idle else Named("adam", {"learning_rate": rate})),
+            "schedule": schedule,
+            "batch_size": stage.batch_size or data.batch_size,
+        }
+    )
+
+
+def completed(recipe: Recipe) -> Recipe:
+    """The recipe with the defaults of its stages filled in."""
+    stages = [complete(stage, recipe.data) for stage in recipe.finetune.stages]
+    return recipe.model_copy(
+        update={"finetune": recipe.finetune.model_copy(update={"stages": stages})}
+    )

@@ -1,0 +1,401 @@
+"""The training loop: one compiled step, ordinary Keras callbacks, a position that can be saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit.data.dataset import Dataset, Split
+from tlkit.data.pipeline import batches, epoch_order
+from tlkit.errors import UserError
+from tlkit.freeze import FreezePlan, apply_plan
+from tlkit.model import Network
+from tlkit.optimizers.multipliers import with_multipliers
+from tlkit.recipe.schema import Finetune, Stage
+from tlkit.train.ema import WeightAverage
+from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
+
+
+@dataclasses.dataclass
+class Training:
+    """What all stages of a run share.
+
+    Attributes:
+        network: What is trained.
+        dataset: What it is trained on.
+        config: The recipe's `finetune`.
+        augment: Layers applied to each training batch, on the device.
+        class_weights: Weight of each class in the loss, `(classes,)`.
+        seed: Of the run.
+        state: Where the run stands.
+        state_file: Where that is saved.
+        callbacks: Keras callbacks, called in every stage.
+        resumed: Arrays to continue from, until the stage has taken them.
+    """
+
+    network: Network
+    dataset: Dataset
+    config: Finetune
+    augment: list[Any]
+    class_weights: np.ndarray
+    seed: int
+    state: TrainState
+    state_file: pathlib.Path
+    callbacks: list[Any]
+    resumed: Arrays | None = None
+
+
+def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
+    """The stage's optimizer, with clipping, accumulation and rates by variable."""
+    import re
+
+    import keras
+
+    assert stage.optimizer is not None
+    optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **stage.optimizer.arguments)
+    optimizer.global_clipnorm = stage.global_clipnorm
+    if stage.gradient_accumulation_steps > 1:
+        optimizer.gradient_accumulation_steps = stage.gradient_accumulation_steps
+    if getattr(optimizer, "weight_decay", None):
+        # decay pulls kernels to zero; a scale of zero would switch its channel off
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma", "scale"])
+    if plan.multipliers:
+        exact = {f"^{re.escape(path)}$": factor for path, factor in plan.multipliers.items()}
+        with_multipliers(optimizer, exact)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
+
+
+def make_step(
+    training: Training, optimizer: Any, variables: list[Any], average: WeightAverage | None
+) -> Any:
+    """The compiled training step: `(images, labels) -> (loss, right answers)`."""
+    import tensorflow as tf
+
+    model = training.network.logits
+    loss_of = registry.LOSSES.build(
+        training.config.loss.name, len(training.network.classes), **training.config.loss.arguments
+    )
+    weights = tf.constant(training.class_weights, tf.float32)
+    scaled = hasattr(optimizer, "scale_loss") and hasattr(optimizer, "inner_optimizer")
+
+    @tf.function(reduce_retracing=True)
+    def step(images: Any, labels: Any) -> Any:
+        images = tf.cast(images, tf.float32)
+        for layer in training.augment:
+            images = layer(images, training=True)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            logits = model(images, training=True)
+            loss = tf.reduce_mean(loss_of(labels, logits) * tf.gather(weights, labels))
+            loss += tf.add_n(model.losses) if model.losses else 0.0
+            target = optimizer.scale_loss(loss) if scaled else loss
+        gradients = tape.gradient(target, [v.value for v in variables])
+        optimizer.apply(gradients, variables)
+        if average is not None:
+            average.update()
+        right = tf.reduce_sum(tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32))
+        return loss, right
+
+    return step
+
+
+def make_forward(network: Network) -> Any:
+    """A compiled pass in inference mode: uint8 or float images -> float32 logits."""
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def forward(images: Any) -> Any:
+        return tf.cast(network.logits(tf.cast(images, tf.float32), training=False), tf.float32)
+
+    return forward
+
+
+def predict_logits(
+    forward: Any, split: Split, prepare: Any, batch_size: int, progress: Any = None
+) -> np.ndarray:
+    """Logits `(n, classes)` of a split's images, in their order."""
+    parts, done = [], 0
+    for images, _ in batches(split, prepare, batch_size):
+        parts.append(forward(images).numpy())
+        done += len(images)
+        if progress is not None:
+            progress(done, len(split))
+    return np.concatenate(parts)
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Mean cross-entropy and accuracy."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return {
+        "val_loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
+        "val_accuracy": float((logits.argmax(axis=1) == labels).mean()),
+    }
+
+
+def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
+    """Whether a monitored value improved by more than `least`."""
+    return new > old + least if monitor.endswith("accuracy") else new < old - least
+
+
+def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, Any]:
+    """Trains one stage and leaves the model with its best weights.
+
+    Args:
+        training: What the stages share; its state is moved along.
+        stage: Completed with defaults.
+        plan: What trains.
+
+    Returns:
+        The stage's entry in result.json.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+        UserError: if the loss became infinite or not a number.
+    """
+    import keras
+
+    network = training.network
+    assert stage.epochs is not None and stage.batch_size is not None
+    restore = apply_plan(plan, network.model, network.blocks)
+    by_path = {v.path: v for v in network.model.variables}
+    variables = [by_path[path] for path in plan.trainable]
+    statistics = [
+        v
+        for block in network.blocks
+        for layer in block.layers
+        if layer.name not in plan.frozen_layers
+        for v in layer.non_trainable_weights
+        if v.name in ("moving_mean", "moving_variance")
+    ]
+    changing = variables + statistics
+    mixed = network.model.dtype_policy.name == "mixed_float16" or any(
+        layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers
+    )
+    optimizer = make_optimizer(stage, plan, mixed)
+    optimizer.build(variables)
+    average = WeightAverage(changing, training.config.ema.momentum) if training.config.ema else None
+    seeds = [layer.generator.state for layer in training.augment if hasattr(layer, "generator")]
+    seeds += [v for v in network.model.variables if "seed_generator" in v.path]
+    steps = -(-len(training.dataset.train) // stage.batch_size)
+    callbacks = keras.callbacks.CallbackList(
+        [_schedule_callback(stage), *training.callbacks],
+        model=network.logits,
+        epochs=stage.epochs,
+        steps=steps,
+        stage=stage.name,
+    )
+    network.logits.optimizer = optimizer
+    network.logits.stop_training = False
+    fit = _Fit(training, stage, plan, changing, optimizer, average, seeds, callbacks, steps)
+    try:
+        return fit.run(make_step(training, optimizer, variables, average), make_forward(network))
+    except KeyboardInterrupt:
+        fit.save()
+        raise
+    finally:
+        network.logits.optimizer = None
+        restore()
+
+
+def _schedule_callback(stage: Stage) -> Any:
+    """The stage's schedule as a callback."""
+    from tlkit.callbacks import HalveOnPlateau, ScheduledRate
+
+    assert stage.schedule is not None
+    if stage.schedule.name == "halve_on_plateau":
+        callback: HalveOnPlateau = registry.SCHEDULES.build(
+            stage.schedule.name, **stage.schedule.arguments
+        )
+        return callback
+    return ScheduledRate(registry.SCHEDULES[stage.schedule.name].load(), **stage.schedule.arguments)
+
+
+@dataclasses.dataclass
+class _Fit:
+    """One stage under way."""
+
+    training: Training
+    stage: Stage
+    plan: FreezePlan
+    changing: list[Any]
+    optimizer: Any
+    average: WeightAverage | None
+    seeds: list[Any]
+    callbacks: Any
+    steps: int
+    best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def run(self, step: Any, forward: Any) -> dict[str, Any]:
+        training, state = self.training, self.training.state
+        model = training.network.logits
+        began, images_seen, train_seconds = time.perf_counter(), 0, 0.0
+        if training.resumed is None:
+            self._begin(forward)
+        self.callbacks.on_train_begin()
+        if training.resumed is not None:
+            self._continue(training.resumed)
+            training.resumed = None
+        while state.epoch < (self.stage.epochs or 0) and not model.stop_training:
+            self.callbacks.on_epoch_begin(state.epoch)
+            start, first = time.perf_counter(), state.batch
+            logs = self._epoch(step)
+            seconds = time.perf_counter() - start
+            seen = len(training.dataset.train) - first * (self.stage.batch_size or 0)
+            images_seen, train_seconds = images_seen + seen, train_seconds + seconds
+            logs |= self._validate(forward)
+            logs["images_per_second"] = seen / seconds
+            self.callbacks.on_epoch_end(state.epoch, logs)
+            self._remember(logs)
+            state.history.append({"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)})
+            state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+            self.save()
+        self.callbacks.on_train_end()
+        self._take_best()
+        result = {
+            "name": self.stage.name,
+            "policy": self.plan.policy,
+            "epochs": state.epoch,
+            "seconds": round(time.perf_counter() - began, 3),
+            "images_per_second": round(images_seen / train_seconds, 2) if train_seconds else None,
+            "best_epoch": state.best["epoch"] + 1,
+            "metrics": state.best["logs"],
+        }
+        state.results.append(result)
+        state.epochs_before += state.epoch
+        state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
+        self.best_arrays = []
+        return result
+
+    def _epoch(self, step: Any) -> dict[str, float]:
+        """One pass over the training images, or what is left of it."""
+        training, state = self.training, self.training.state
+        train = training.dataset.train
+        order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
+        size = self.stage.batch_size or 1
+        for images, labels in batches(train, training.dataset.prepare, size, order, state.batch):
+            self.callbacks.on_train_batch_begin(state.batch)
+            rate = float(self.optimizer.learning_rate)
+            loss, right = (float(value) for value in step(images, labels))
+            if not np.isfinite(loss):
+                raise UserError(
+                    f"the loss became {loss} in stage {self.stage.name!r}, epoch {state.epoch + 1}, "
+                    f"step {state.batch + 1}, at learning rate {rate:.3g}.",
+                    hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage.",
+                )
+            count = len(labels)
+            state.sums = [
+                state.sums[0] + loss * count,
+                state.sums[1] + right,
+                state.sums[2] + count,
+            ]
+            state.batch += 1
+            self.callbacks.on_train_batch_end(
+                state.batch - 1,
+                {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count},
+            )
+        total = state.sums[2]
+        return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
+
+    def _validate(self, forward: Any) -> dict[str, float]:
+        dataset = self.training.dataset
+        if self.average is not None:
+            self.average.lend()
+        try:
+            logits = predict_logits(
+                forward, dataset.val, dataset.prepare, max(64, self.stage.batch_size or 0)
+            )
+        finally:
+            if self.average is not None:
+                self.average.take_back()
+        return score(logits, dataset.val.labels)
+
+    @property
+    def _monitor(self) -> str:
+        early = self.training.config.early_stopping
+        return early.monitor if early else "val_loss"
+
+    def _begin(self, forward: Any) -> None:
+        """A later stage must beat what it began with."""
+        state = self.training.state
+        if state.results:
+            state.best = {"epoch": -1, "logs": _plain(self._validate(forward)), "waited": 0}
+            self.best_arrays = self._present()
+
+    def _present(self) -> list[np.ndarray]:
+        """The weights that count: the averages where there are any."""
+        if self.average is not None:
+            return [np.asarray(a) for a in self.average.averages]
+        return [np.asarray(v) for v in self.changing]
+
+    def _remember(self, logs: dict[str, Any]) -> None:
+        """Keeps the best weights; stops where nothing has improved for long."""
+        state, early = self.training.state, self.training.config.early_stopping
+        value, best = logs[self._monitor], state.best
+        least = early.min_delta if early else 0.0
+        if not best or is_better(self._monitor, value, best["logs"][self._monitor], least):
+            state.best = {"epoch": state.epoch, "logs": _plain(logs), "waited": 0}
+            self.best_arrays = self._present()
+            return
+        best["waited"] += 1
+        if early is not None and best["waited"] >= early.patience:
+            self.training.network.logits.stop_training = True
+
+    def _take_best(self) -> None:
+        """Ends the stage with its best weights, or its last where that is wanted."""
+        state = self.training.state
+        if self.training.config.best_weights or not state.history:
+            values = self.best_arrays
+        else:
+            values = self._present()
+            last = {k: v for k, v in state.history[-1].items() if k not in ("stage", "epoch")}
+            state.best = {"epoch": state.epoch - 1, "logs": last, "waited": 0}
+        for variable, value in zip(self.changing, values, strict=True):
+            variable.assign(value)
+
+    def save(self) -> None:
+        """Writes the whole state."""
+        state = self.training.state
+        state.callbacks = {
+            type(callback).__name__: callback_numbers(callback)
+            for callback in self.callbacks.callbacks
+        }
+        arrays: Arrays = {
+            "model": [np.asarray(v) for v in self.training.network.model.variables],
+            "optimizer": [np.asarray(v) for v in self.optimizer.variables],
+            "best": self.best_arrays,
+            "average": self.average.arrays() if self.average else [],
+            "seeds": [np.asarray(v) for v in self.seeds],
+        }
+        save_state(self.training.state_file, state, arrays)
+
+    def _continue(self, arrays: Arrays) -> None:
+        """Takes up a saved state, callbacks' memory included."""
+        pairs = [
+            (self.training.network.model.variables, arrays["model"]),
+            (self.optimizer.variables, arrays["optimizer"]),
+            (self.seeds, arrays.get("seeds", [])),
+        ]
+        for variables, values in pairs:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.best_arrays = arrays.get("best", [])
+        if self.average is not None:
+            self.average.set_arrays(arrays["average"])
+        remembered = self.training.state.callbacks
+        for callback in self.callbacks.callbacks:
+            for key, value in remembered.get(type(callback).__name__, {}).items():
+                setattr(callback, key, value)
+        early = self.training.config.early_stopping
+        best = self.training.state.best
+        if early is not None and best and best["waited"] >= early.patience:
+            self.training.network.logits.stop_training = True
+
+
+def _plain(logs: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in logs.items()}

@@ -1,0 +1,37 @@
+"""What each stage of a recipe trains in a network."""
+
+from __future__ import annotations
+
+from tlkit.errors import UserError
+from tlkit.freeze import FreezePlan, make_plan
+from tlkit.model import Network
+from tlkit.recipe.schema import Recipe, Stage
+from tlkit.train.defaults import completed
+
+
+def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePlan]]:
+    """Each completed stage with its freeze plan.
+
+    Raises:
+        UserError: naming the stage whose policy does not fit the network.
+    """
+    plans = []
+    for index, stage in enumerate(completed(recipe).finetune.stages):
+        try:
+            plan = make_plan(
+                stage.policy.name,
+                stage.policy.arguments,
+                network.blocks,
+                network.head,
+                batch_norm=stage.batch_norm,
+                batch_size=stage.batch_size or recipe.data.batch_size,
+                head_multiplier=stage.head_multiplier,
+                layer_decay=stage.layer_decay,
+                rate_multipliers=stage.rate_multipliers,
+            )
+        except UserError as error:
+            raise UserError(
+                error.message, where=f"finetune.stages[{index}]", hint=error.hint
+            ) from None
+        plans.append((stage, plan))
+    return plans

@@ -1,0 +1,90 @@
+"""What a person sees while a stage trains."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar on a terminal, and one line an epoch everywhere.
+
+    Args:
+        console: A rich console; where it is no terminal, only the lines appear.
+    """
+
+    def __init__(self, console: Any):
+        super().__init__()
+        self.console = console
+        self._bar: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.console.print(
+            f"{'epoch':>9} {'train_loss':>10} {'val_loss':>9} {'train_acc':>9} {'val_acc':>8} "
+            f"{'lr':>9} {'img/s':>7} {'time':>7}",
+            style="dim",
+        )
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch_began = time.perf_counter()
+        if not self.console.is_terminal:
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        name = f"{epoch + 1}/{self.params['epochs']}"
+        self._task = self._bar.add_task("", total=self.params["steps"], epoch=name, text="")
+        self._sums = [0.0, 0.0, 0.0]
+        self._bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._bar is None or logs is None:
+            return
+        count = logs["images"]
+        self._sums = [
+            self._sums[0] + logs["loss"] * count,
+            self._sums[1] + logs["accuracy"] * count,
+            self._sums[2] + count,
+        ]
+        loss, right, images = self._sums
+        speed = images / (time.perf_counter() - self._epoch_began)
+        self._bar.update(
+            self._task,
+            completed=batch + 1,
+            text=f"loss {loss / images:.4f}  acc {right / images:.3f}  "
+            f"lr {logs['learning_rate']:.2e}  {speed:.0f} img/s",
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.close()
+        logs = logs or {}
+        seconds = time.perf_counter() - self._epoch_began
+        name = f"{epoch + 1}/{self.params['epochs']}"
+        self.console.print(
+            f"{name:>9} {logs['loss']:10.4f} {logs['val_loss']:9.4f} {logs['accuracy']:9.4f} "
+            f"{logs['val_accuracy']:8.4f} {logs.get('learning_rate', 0):9.2e} "
+            f"{logs['images_per_second']:7.0f} {seconds:6.1f}s",
+            highlight=False,
+        )
+
+    def close(self) -> None:
+        """Takes the bar off the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,90 @@
+"""Writes the course of training to metrics.csv and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from typing import Any
+
+import keras
+
+COLUMNS = (
+    "stage",
+    "epoch",
+    "step",
+    "learning_rate",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "images_per_second",
+)
+
+
+class Recorder(keras.callbacks.Callback):
+    """One row a step, with its learning rate, and one an epoch, with the validation.
+
+    Args:
+        folder: The run's folder.
+        step: Steps of the whole run that are done.
+    """
+
+    def __init__(self, folder: pathlib.Path, step: int = 0):
+        super().__init__()
+        import tensorflow as tf
+
+        self.step = step
+        self._path = folder / "metrics.csv"
+        fresh = not self._path.exists()
+        if not fresh:
+            _cut(self._path, step)
+        self._file = open(self._path, "a", newline="")  # noqa: SIM115 - closed by `close`
+        self._writer = csv.DictWriter(self._file, COLUMNS)
+        if fresh:
+            self._writer.writeheader()
+        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        self._write({key: logs[key] for key in ("learning_rate", "loss", "accuracy")}, "step")
+        self.step += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._write({key: logs[key] for key in COLUMNS[3:] if logs and key in logs}, "epoch")
+        self._file.flush()
+        self._board.flush()
+
+    def _write(self, values: dict[str, float], kind: str) -> None:
+        import tensorflow as tf
+
+        shown = {key: f"{value:.8g}" for key, value in values.items()}
+        self._writer.writerow(
+            {"stage": self.params["stage"], "epoch": self._epoch + 1, "step": self.step, **shown}
+        )
+        with self._board.as_default():
+            for key, value in values.items():
+                tf.summary.scalar(f"{kind}/{key}", value, step=self.step)
+
+    def close(self) -> None:
+        """Writes what is left and closes the files."""
+        self._file.close()
+        self._board.close()
+
+
+def _cut(path: pathlib.Path, step: int) -> None:
+    """Drops the rows of steps that will be run again."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    kept = [
+        row
+        for row in rows
+        if int(row["step"]) < step or (int(row["step"]) == step and row["val_loss"])
+    ]
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(kept)

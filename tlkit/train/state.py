@@ -1,0 +1,89 @@
+"""Everything a run needs to go on, in one place and one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tlkit.errors import RunError
+
+
+@dataclasses.dataclass
+class TrainState:
+    """Where a run stands.
+
+    Attributes:
+        stage: Index of the stage.
+        epoch: Epoch of the stage, from 0.
+        batch: Batches of that epoch that are done.
+        epochs_before: Epochs that earlier stages ran, so that each epoch of a
+            run has an order of its own.
+        sums: Of the epoch so far: loss, right answers, images.
+        best: Of the stage: epoch (-1 is the state it began with) and logs.
+        results: What finished stages report.
+        history: Logs of every finished epoch.
+        callbacks: By class name, the numbers that each callback keeps.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epochs_before: int = 0
+    sums: list[float] = dataclasses.field(default_factory=lambda: [0.0, 0.0, 0.0])
+    best: dict[str, Any] = dataclasses.field(default_factory=dict)
+    results: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    callbacks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+Arrays = dict[str, list[np.ndarray]]
+
+
+def save_state(path: pathlib.Path, state: TrainState, arrays: Arrays) -> None:
+    """Writes state and arrays to one file, whole or not at all."""
+    flat = {
+        f"{group}/{index:05d}": value
+        for group, values in arrays.items()
+        for index, value in enumerate(values)
+    }
+    text = json.dumps(dataclasses.asdict(state))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        np.savez(file, state=np.frombuffer(text.encode(), np.uint8), **flat)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_state(path: pathlib.Path) -> tuple[TrainState, Arrays]:
+    """Reads what `save_state` wrote.
+
+    Raises:
+        RunError: if there is no such file or it is damaged.
+    """
+    if not path.is_file():
+        raise RunError("has no saved state to resume from", where=str(path.parent.parent))
+    try:
+        with np.load(path) as file:
+            state = TrainState(**json.loads(file["state"].tobytes().decode()))
+            arrays: Arrays = {}
+            for key in sorted(name for name in file.files if name != "state"):
+                arrays.setdefault(key.split("/")[0], []).append(file[key])
+    except (ValueError, KeyError, OSError, TypeError) as error:
+        raise RunError(f"its saved state is damaged: {error}", where=str(path)) from None
+    return state, arrays
+
+
+def callback_numbers(callback: Any) -> dict[str, Any]:
+    """The plain values among a callback's attributes, which are its memory."""
+    return {
+        key: value
+        for key, value in vars(callback).items()
+        if isinstance(value, bool | int | float | str) and not key.startswith("__")
+    }

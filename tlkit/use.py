@@ -1,0 +1,256 @@
+"""Using a finished run: evaluating it on other data, predicting, exporting again."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+
+from tlkit import registry, steps
+from tlkit import run as runs
+from tlkit.data.dataset import Split, load_for_evaluation
+from tlkit.data.decode import make_preparer
+from tlkit.data.record import Record
+from tlkit.data.sources.folder import EXTENSIONS
+from tlkit.draft import source_of
+from tlkit.errors import DataError, RunError, UserError
+from tlkit.evaluate.metrics import softmax
+from tlkit.recipe.load import load_recipe
+from tlkit.recipe.schema import Recipe
+
+
+@dataclasses.dataclass
+class Trained:
+    """A finished run, loaded.
+
+    Attributes:
+        folder: Of the run.
+        recipe: With all defaults.
+        model: RGB in [0, 255] to probabilities.
+        logits: The same, ending before the softmax.
+        classes: Names in the order of the outputs.
+        image_size: Height and width in pixels.
+    """
+
+    folder: pathlib.Path
+    recipe: Recipe
+    model: Any
+    logits: Any
+    classes: list[str]
+    image_size: tuple[int, int]
+
+    def prepare(self) -> Any:
+        """The run's own decoder."""
+        data = self.recipe.data
+        return make_preparer(self.image_size, data.resize, data.antialias)
+
+
+def load_run(folder: str | pathlib.Path) -> Trained:
+    """Loads a finished run.
+
+    Raises:
+        RunError: if it is not finished or a file of it is missing.
+    """
+    path = runs.open_run(folder, "model.keras")
+    recipe = load_recipe(path / "resolved.yaml")
+    steps.start_tensorflow(recipe)
+    import keras
+
+    model = keras.models.load_model(path / "model.keras", compile=False)
+    if recipe.model.head.name == "original":
+        from tlkit.backbones.imagenet import imagenet_classes
+
+        classes = imagenet_classes()
+    else:
+        labels = path / "labels.txt"
+        if not labels.is_file():
+            raise RunError("has no labels.txt", where=str(path))
+        classes = labels.read_text("utf-8").splitlines()
+    if model.output_shape[-1] != len(classes):
+        raise RunError(
+            f"labels.txt names {len(classes)} classes, the model has {model.output_shape[-1]}",
+            where=str(path),
+        )
+    logits = keras.Model(model.input, model.get_layer("probabilities").input)
+    return Trained(path, recipe, model, logits, classes, tuple(model.input_shape[1:3]))
+
+
+def evaluate_run(
+    folder: str | pathlib.Path,
+    data: pathlib.Path,
+    output: pathlib.Path | None,
+    console: Any,
+    on_broken: str = "skip",
+) -> dict[str, Any]:
+    """Measures a run on labelled images, matched by class name.
+
+    Args:
+        folder: Of the run.
+        data: A folder of class folders, a manifest or a TFRecord file. Where it
+            has splits, all of them count together.
+        output: Folder for predictions.csv, plots and evaluation.json.
+        console: Where to report to.
+        on_broken: `skip` or `fail`.
+
+    Returns:
+        The figures of `tlkit.evaluate.metrics.evaluate`.
+    """
+    run = load_run(folder)
+    say = steps.Speaker(console)
+    config = run.recipe.data.model_copy(update={"source": source_of(data), "on_broken": on_broken})
+    dataset = load_for_evaluation(
+        config, run.classes, run.image_size, say.progress("reading images")
+    )
+    for line in [f"skipped: {name} {reason}" for name, reason in dataset.broken] + dataset.notes:
+        say.line(line)
+    split = dataset.splits["test"]
+    target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
+    target.mkdir(parents=True, exist_ok=True)
+    logits = _logits(run, split, say.progress("evaluating"))
+    figures = steps.save_evaluation(logits, split, run.classes, target)
+    runs.write_json(target / "evaluation.json", figures)
+    say.line(f"accuracy {figures['accuracy']:.4f} on {figures['images']} images", style="bold")
+    for row in figures["per_class"]:
+        if row["images"]:
+            numbers = "  ".join(
+                f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
+                for key in ("precision", "recall", "f1")
+            )
+            say.line(f"  {row['class']:<24} {row['images']:>6} images  {numbers}")
+    say.line(f"written to {target}")
+    return figures
+
+
+def _logits(run: Trained, split: Split, progress: Any = None) -> np.ndarray:
+    from tlkit.train.loop import make_forward, predict_logits
+
+    return predict_logits(make_forward(run), split, run.prepare(), steps.EVALUATION_BATCH, progress)
+
+
+def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Files as they are, and the images of folders, sorted.
+
+    Raises:
+        DataError: if a path is missing or there is no image at all.
+    """
+    files: list[pathlib.Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in EXTENSIONS)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise DataError("no such file or folder", where=str(path))
+    if not files:
+        raise DataError("no images", where=", ".join(map(str, paths)))
+    return files
+
+
+def predict_files(
+    folder: str | pathlib.Path, paths: Sequence[pathlib.Path], top: int
+) -> Iterator[dict[str, Any]]:
+    """Predicts images one after another, in bounded memory.
+
+    Args:
+        folder: Of the run.
+        paths: Images and folders of images.
+        top: Most probable classes wanted.
+
+    Yields:
+        `image`, `label`, `probability` and `top`, a list of label and
+        probability; or `image` and `error` where a file does not decode.
+    """
+    from tlkit.data.dataset import scan
+    from tlkit.train.loop import make_forward
+
+    files = find_images(paths)
+    run = load_run(folder)
+    forward, prepare = make_forward(run), run.prepare()
+    for first in range(0, len(files), steps.EVALUATION_BATCH):
+        chunk = [
+            Record(str(file), "", None, file.read_bytes)
+            for file in files[first : first + steps.EVALUATION_BATCH]
+        ]
+        scanned = scan(chunk, prepare, keep=True)
+        broken = dict(scanned.broken)
+        probabilities = iter(
+            softmax(forward(scanned.pixels).numpy()) if scanned.pixels is not None else []
+        )
+        for record in chunk:
+            if record.name in broken:
+                yield {"image": record.name, "error": broken[record.name]}
+                continue
+            row = next(probabilities)
+            best = np.argsort(-row, kind="stable")[:top]
+            yield {
+                "image": record.name,
+                "label": run.classes[best[0]],
+                "probability": round(float(row[best[0]]), 6),
+                "top": [[run.classes[k], round(float(row[k]), 6)] for k in best],
+            }
+
+
+def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: int) -> int:
+    """Writes predictions as CSV or JSON lines as they come; returns how many files were broken."""
+    broken = 0
+    writer = csv.writer(stream)
+    if form == "csv":
+        head = [f"{key}_{k}" for k in range(1, top + 1) for key in ("label", "probability")]
+        writer.writerow(["image", *head, "error"])
+    for row in rows:
+        broken += "error" in row
+        if form == "jsonl":
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        else:
+            cells = [cell for pair in row.get("top", []) for cell in pair]
+            cells += [""] * (2 * top - len(cells))
+            writer.writerow([row["image"], *cells, row.get("error", "")])
+        stream.flush()
+    return broken
+
+
+def export_run(
+    folder: str | pathlib.Path, form: str, output: pathlib.Path | None, console: Any
+) -> pathlib.Path:
+    """Writes a finished run in one format and proves that it answers as the run does.
+
+    The proof uses the run's own images, or drawn ones where those are gone.
+    """
+    from tlkit.export.parity import check_saved_model
+
+    if form not in registry.EXPORTS:
+        raise UserError(registry.EXPORTS.suggest(form))
+    run = load_run(folder)
+    say = steps.Speaker(console)
+    data = run.recipe.data
+    target = output or run.folder / "export"
+    place: pathlib.Path = registry.EXPORTS.build(
+        form, run.model, run.classes, run.image_size, data.resize, data.antialias, target
+    )
+    split = _proof_images(run, say)
+    parity = check_saved_model(place, split, softmax(_logits(run, split)), run.classes)
+    say.line(
+        f"{place}\nanswers as the run: {parity['images']} images, largest difference "
+        f"{parity['largest_difference']:.1e}"
+    )
+    return place
+
+
+def _proof_images(run: Trained, say: steps.Speaker) -> Split:
+    from tlkit.data.dataset import load_dataset
+
+    try:
+        return load_dataset(run.recipe.data, run.image_size).val
+    except DataError as error:
+        say.line(f"the run's images are gone ({error}); checking with drawn ones")
+    import tensorflow as tf
+
+    pixels = np.random.default_rng(0).integers(0, 256, (8, *run.image_size, 3), dtype=np.uint8)
+    encoded = [tf.io.encode_png(image).numpy() for image in pixels]
+    records = [Record(f"drawn:{k}", "", None, lambda d=data: d) for k, data in enumerate(encoded)]  # type: ignore[misc]
+    return Split(records, np.full(8, -1, np.int32), [""] * 8, pixels)

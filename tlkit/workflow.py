@@ -1,0 +1,153 @@
+"""The straight way from a recipe to an exported model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tlkit import run as runs
+from tlkit.errors import RunError
+from tlkit.recipe.load import find_recipe, load_recipe
+from tlkit.recipe.schema import Recipe
+from tlkit.train.defaults import completed
+from tlkit.train.interrupt import Interrupted
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: Where everything lies.
+        result: What result.json says.
+    """
+
+    folder: pathlib.Path
+    result: dict[str, Any]
+
+
+class Clock:
+    """Seconds by part of the run."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.seconds = dict.fromkeys(
+            ("import", "data", "features", "train", "evaluate", "export"), 0.0
+        )
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def result(self) -> dict[str, float]:
+        total = time.perf_counter() - self.began
+        return {name: round(value, 3) for name, value in {**self.seconds, "total": total}.items()}
+
+
+def finetune(
+    recipe: str | pathlib.Path | dict[str, Any],
+    overrides: Iterable[str] = (),
+    run_dir: str | pathlib.Path | None = None,
+    console: Any = None,
+) -> Run:
+    """Runs a recipe from photos to an exported model.
+
+    Args:
+        recipe: A YAML file, the name of a packaged recipe, or a mapping.
+        overrides: `a.b=c` strings.
+        run_dir: Folder of the run; `runs/<name>/<time>` by default.
+        console: A rich console to report to; silent if not given.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: if recipe or data are wrong.
+        Interrupted: on Ctrl-C, with the state saved.
+    """
+    loaded = load_recipe(recipe, overrides)
+    folder = runs.new_run_folder(loaded.name, run_dir)
+    if isinstance(recipe, dict):
+        runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
+    else:
+        shutil.copyfile(find_recipe(recipe), folder / "recipe.yaml")
+    runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(completed(loaded)))
+    return _guarded(loaded, folder, console)
+
+
+def resume(folder: str | pathlib.Path, console: Any = None) -> Run:
+    """Continues an interrupted run where its state was saved.
+
+    Raises:
+        RunError: if there is nothing to continue.
+    """
+    path = runs.open_run(folder, "resolved.yaml")
+    if (path / "result.json").exists():
+        status = json.loads((path / "result.json").read_text("utf-8")).get("status")
+        if status == "done":
+            raise RunError("is finished; there is nothing to continue", where=str(path))
+    return _guarded(load_recipe(path / "resolved.yaml"), path, console, resumed=True)
+
+
+def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool = False) -> Run:
+    """The straight way in a folder that no other process may use, stopped cleanly by Ctrl-C."""
+    with runs.locked(folder):
+        try:
+            return _straight_way(recipe, folder, console, resumed)
+        except KeyboardInterrupt:
+            runs.write_json(folder / "result.json", {"status": "interrupted", "name": recipe.name})
+            raise Interrupted(folder) from None
+
+
+def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:
+    from tlkit import steps
+
+    clock = Clock()
+    recipe = completed(recipe)
+    say = steps.Speaker(console)
+    with clock.part("import"):
+        steps.start_tensorflow(recipe)
+    with clock.part("data"):
+        dataset = steps.read_data(recipe, folder, say)
+    with clock.part("import"):
+        network = steps.make_network(recipe, dataset, say)
+    with clock.part("train"):
+        stages = steps.train(recipe, dataset, network, folder, say, resumed)
+    with clock.part("evaluate"):
+        split, logits, evaluation = steps.evaluate(recipe, dataset, network, folder, say)
+    with clock.part("export"):
+        exports = steps.export(recipe, dataset, network, split, logits, folder, say)
+    result = steps.write_result(
+        recipe, dataset, network, stages, split, evaluation, exports, clock.result(), folder
+    )
+    say.end(folder, result)
+    return Run(folder, result)
+
+
+def show_plan(recipe: Recipe, console: Any) -> None:
+    """Says what a recipe would do, without doing it.
+
+    Raises:
+        UserError: if recipe or data are wrong.
+    """
+    from tlkit import steps
+    from tlkit.train.plans import stage_plans
+
+    recipe = completed(recipe)
+    say = steps.Speaker(console)
+    steps.start_tensorflow(recipe)
+    dataset = steps.look_at_data(recipe, say)
+    network = steps.make_network(recipe, dataset, say)
+    for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
+        for line in steps.describe_stage(index, stage, plan, network, len(dataset.train)):
+            say.line(line)
