@@ -127,9 +127,11 @@ def evaluate_run(
 
 
 def _logits(run: Trained, split: Split, progress: Any = None) -> np.ndarray:
-    from tlkit.train.loop import make_forward, predict_logits
+    from tlkit.evaluate.forward import make_forward, predict_logits
 
-    return predict_logits(make_forward(run), split, run.prepare(), steps.EVALUATION_BATCH, progress)
+    return predict_logits(
+        make_forward(run.logits), split, run.prepare(), steps.EVALUATION_BATCH, progress
+    )
 
 
 def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -166,11 +168,11 @@ def predict_files(
         probability; or `image` and `error` where a file does not decode.
     """
     from tlkit.data.dataset import scan
-    from tlkit.train.loop import make_forward
+    from tlkit.evaluate.forward import make_forward
 
     files = find_images(paths)
     run = load_run(folder)
-    forward, prepare = make_forward(run), run.prepare()
+    forward, prepare = make_forward(run.logits), run.prepare()
     for first in range(0, len(files), steps.EVALUATION_BATCH):
         chunk = [
             Record(str(file), "", None, file.read_bytes)

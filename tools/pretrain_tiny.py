@@ -161,7 +161,9 @@ def make_drawer(programs: dict, batch: int):
         seeds = tf.random.split(seed, 4)
         parts = [
             make(n, seeds[i])
-            for i, (make, n) in enumerate(zip((draw_strokes, draw_shapes, draw_textures), share))
+            for i, (make, n) in enumerate(
+                zip((draw_strokes, draw_shapes, draw_textures), share, strict=False)
+            )
             if n
         ]
         mask = tf.concat([part[0] for part in parts], 0)

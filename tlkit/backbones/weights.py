@@ -44,7 +44,7 @@ def load_weights(model: Any, path: str | pathlib.Path) -> int:
         )
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _assign(model, _from_legacy(group), path)
             found = _arrays(file)
@@ -138,7 +138,7 @@ def _assign(model: Any, table: Table, path: pathlib.Path) -> int:
                 )
     _refuse(rows, count, model, path)
     for layer, arrays in pairs:
-        layer.set_weights([array for array in arrays[: len(layer.weights)]])
+        layer.set_weights(list(arrays[: len(layer.weights)]))
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, ClassVar
 
 import click
 
@@ -22,7 +23,12 @@ from tlkit.cli.validate import validate
 class Commands(click.Group):
     """A group that knows the words other tools use, and suggests what was meant."""
 
-    aliases = {"train": "finetune", "run": "finetune", "val": "evaluate", "test": "evaluate"}
+    aliases: ClassVar = {
+        "train": "finetune",
+        "run": "finetune",
+        "val": "evaluate",
+        "test": "evaluate",
+    }
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return super().get_command(ctx, self.aliases.get(name, name))
@@ -30,7 +36,7 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple:  # type: ignore[type-arg]
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, ...]:
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             from tlkit.errors import did_you_mean
 

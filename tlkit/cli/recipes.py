@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from typing import Any
 
 import click
 
@@ -72,7 +73,7 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
         click.echo(f"wrote {file.parent / data.name}")
 
 
-def _data_files(tree: dict, folder: pathlib.Path) -> list[pathlib.Path]:  # type: ignore[type-arg]
+def _data_files(tree: Any, folder: pathlib.Path) -> list[pathlib.Path]:
     """Files beside the recipe that its source names."""
     (source,) = tree["data"]["source"].values()
     names = source.values() if isinstance(source, dict) else [source]

@@ -146,7 +146,7 @@ def load_dataset(
     for name in ("train", "val", "test"):
         chosen = [index for index, split in enumerate(splits) if split == name]
         if chosen:
-            parts[name] = Split(  # type: ignore[index]
+            parts[name] = Split(
                 [records[i] for i in chosen],
                 labels[chosen],
                 [hashes[i] for i in chosen],

@@ -39,7 +39,7 @@ def with_multipliers(optimizer: Any, multipliers: Mapping[str, float]) -> Any:
     factors: dict[str, float] = {}
 
     def factor_of(variable: Any) -> float:
-        path = getattr(variable, "path", None) or getattr(variable, "name", "")
+        path = str(getattr(variable, "path", None) or variable.name)
         if path not in factors:
             result = 1.0
             for pattern, factor in patterns:

@@ -35,14 +35,16 @@ class Source:
         for end in range(len(loc), 0, -1):
             if tuple(loc[:end]) in self.overridden:
                 return "--set " + dotted(loc[:end])
-        node, line, column = self.tree, 0, 0
+        node: Any = self.tree
+        line = column = 0
         for depth, step in enumerate(loc):
             last = depth == len(loc) - 1
             try:
-                if isinstance(node, dict) and step in node:
+                mapping, sequence = isinstance(node, dict), isinstance(node, list)
+                if mapping and step in node:
                     position = node.lc.key(step) if key and last else node.lc.value(step)
                     node = node[step]
-                elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+                elif sequence and isinstance(step, int) and step < len(node):
                     position = node.lc.item(step)
                     node = node[step]
                 else:

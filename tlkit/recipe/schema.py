@@ -26,18 +26,11 @@ class Named:
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class NamedProblems(ValueError):
-    """Problems inside the arguments of a registered name, each with its place."""
-
-    def __init__(self, problems: list[tuple[tuple[Any, ...], str]]):
-        self.problems = problems
-        super().__init__("; ".join(text for _, text in problems))
-
-
 def named(things: Registry) -> Any:
     """The type of a recipe value that is a name, or a one-key mapping of a name to arguments."""
 
     def parse(value: Any) -> Named:
+        given: Any
         if isinstance(value, Named):
             return value
         if isinstance(value, str):
@@ -155,7 +148,8 @@ class Data(Section):
     )
     antialias: bool = Field(False, description="Smooth before shrinking; slower to decode.")
     split: Split = Field(
-        default_factory=Split, description="Used where the source names no val or test split."
+        default_factory=lambda: Split(),
+        description="Used where the source names no val or test split.",
     )
     batch_size: int = Field(32, gt=0, description="Images a step, unless a stage says otherwise.")
     on_broken: Literal["skip", "fail"] = Field(
@@ -349,8 +343,6 @@ class Recipe(Section):
                 f"predict-only leaves a new {head!r} head untrained; use head: original (the "
                 "network's own classes) or head: nearest-mean, or a policy that trains"
             )
-        if head == "original" and self.export:
-            pass
         if self.model.weights == "bundled" and self.model.backbone not in backbones.bundled():
             raise ValueError(
                 f"no weights are bundled for {self.model.backbone!r}; bundled: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import pathlib
 from typing import Any
 
@@ -48,7 +49,7 @@ def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
     rate.set_title("learning rate")
     rate.set_xlabel("step")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    for before, row in zip(epochs, epochs[1:], strict=False):
+    for before, row in itertools.pairwise(epochs):
         if before["stage"] != row["stage"]:
             for axis in (loss, accuracy, rate):
                 axis.axvline(int(before["step"]), color=GREY, lw=0.8, ls=":")

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.dataset import Dataset, Split
+from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import UserError
+from tlkit.evaluate.forward import make_forward, predict_logits
+from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network
 from tlkit.optimizers.multipliers import with_multipliers
@@ -104,40 +106,6 @@ def make_step(
     return step
 
 
-def make_forward(network: Network) -> Any:
-    """A compiled pass in inference mode: uint8 or float images -> float32 logits."""
-    import tensorflow as tf
-
-    @tf.function(reduce_retracing=True)
-    def forward(images: Any) -> Any:
-        return tf.cast(network.logits(tf.cast(images, tf.float32), training=False), tf.float32)
-
-    return forward
-
-
-def predict_logits(
-    forward: Any, split: Split, prepare: Any, batch_size: int, progress: Any = None
-) -> np.ndarray:
-    """Logits `(n, classes)` of a split's images, in their order."""
-    parts, done = [], 0
-    for images, _ in batches(split, prepare, batch_size):
-        parts.append(forward(images).numpy())
-        done += len(images)
-        if progress is not None:
-            progress(done, len(split))
-    return np.concatenate(parts)
-
-
-def score(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Mean cross-entropy and accuracy."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return {
-        "val_loss": float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        "val_accuracy": float((logits.argmax(axis=1) == labels).mean()),
-    }
-
-
 def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
     """Whether a monitored value improved by more than `least`."""
     return new > old + least if monitor.endswith("accuracy") else new < old - least
@@ -194,7 +162,9 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     network.logits.stop_training = False
     fit = _Fit(training, stage, plan, changing, optimizer, average, seeds, callbacks, steps)
     try:
-        return fit.run(make_step(training, optimizer, variables, average), make_forward(network))
+        return fit.run(
+            make_step(training, optimizer, variables, average), make_forward(network.logits)
+        )
     except KeyboardInterrupt:
         fit.save()
         raise
@@ -313,7 +283,8 @@ class _Fit:
         finally:
             if self.average is not None:
                 self.average.take_back()
-        return score(logits, dataset.val.labels)
+        loss, accuracy = loss_and_accuracy(logits, dataset.val.labels)
+        return {"val_loss": loss, "val_accuracy": accuracy}
 
     @property
     def _monitor(self) -> str:

@@ -46,7 +46,7 @@ Arrays = dict[str, list[np.ndarray]]
 
 def save_state(path: pathlib.Path, state: TrainState, arrays: Arrays) -> None:
     """Writes state and arrays to one file, whole or not at all."""
-    flat = {
+    flat: dict[str, Any] = {
         f"{group}/{index:05d}": value
         for group, values in arrays.items()
         for index, value in enumerate(values)

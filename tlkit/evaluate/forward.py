@@ -1,0 +1,34 @@
+"""Running a model over images in inference mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlkit.data.dataset import Split
+from tlkit.data.pipeline import batches
+
+
+def make_forward(logits: Any) -> Any:
+    """A compiled pass of a model of logits: uint8 or float images -> float32 logits."""
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def forward(images: Any) -> Any:
+        return tf.cast(logits(tf.cast(images, tf.float32), training=False), tf.float32)
+
+    return forward
+
+
+def predict_logits(
+    forward: Any, split: Split, prepare: Any, batch_size: int, progress: Any = None
+) -> np.ndarray:
+    """Logits `(n, classes)` of a split's images, in their order."""
+    parts, done = [], 0
+    for images, labels in batches(split, prepare, batch_size):
+        parts.append(forward(images).numpy())
+        done += len(labels)
+        if progress is not None:
+            progress(done, len(split))
+    return np.concatenate(parts)
