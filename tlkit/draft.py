@@ -60,6 +60,7 @@ def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tup
         else f"{{{kind}: {_quoted(path)}}}"
     )
     return (
+        "# yaml-language-server: $schema=recipe.schema.json\n"
         f"# {name}: {len(source.records)} images, {len(counts)} classes ({shown}{more})\n"
         f"# Check it:  tlkit validate {name}.yaml      Look ahead:  tlkit plan {name}.yaml\n"
         f"name: {name}\n"

@@ -155,7 +155,7 @@ class Registry(Mapping[str, Entry]):
         """What to say about a name that is not registered."""
         return f"{name!r} is not a {self.kind}. {did_you_mean(name, self)}"
 
-    def build(self, name: str, *given: Any, **arguments: Any) -> Any:
+    def build(self, name: str, /, *given: Any, **arguments: Any) -> Any:
         """Calls what `name` stands for; imports its file first."""
         return self[name].load()(*given, **arguments)
 

@@ -46,9 +46,10 @@ def finetune(
         raise click.UsageError("--resume continues a run as it was; it takes no recipe or settings")
     changes = merged(settings, overrides)
     if recipe is not None:
+        from tlkit.preflight import check_files
         from tlkit.recipe.load import load_recipe
 
-        load_recipe(recipe, changes)  # mistakes are told before TensorFlow's seconds
+        check_files(load_recipe(recipe, changes))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import workflow
     from tlkit.train.interrupt import Interrupted

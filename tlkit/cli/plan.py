@@ -15,9 +15,11 @@ from tlkit.cli.options import console, merged, set_argument, set_option
 @set_option
 def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...]) -> None:
     """Show what RECIPE would train: data, variables, modes, rates, steps."""
+    from tlkit.preflight import check_files
     from tlkit.recipe.load import load_recipe
 
     loaded = load_recipe(recipe, merged(settings, overrides))
+    check_files(loaded)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import workflow
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+SCHEMA = "recipe.schema.json"  # beside a recipe, editors complete and check it
+
 
 @click.group()
 def recipes() -> None:
@@ -68,7 +70,7 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
         raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
     shutil.copyfile(source, file)
     click.echo(f"wrote {file}")
-    for data in _data_files(read_yaml(source), source.parent):
+    for data in [source.parent / SCHEMA, *_data_files(read_yaml(source), source.parent)]:
         shutil.copyfile(data, file.parent / data.name)
         click.echo(f"wrote {file.parent / data.name}")
 

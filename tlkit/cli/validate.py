@@ -32,7 +32,7 @@ def validate(
             hint=f"To measure it: tlkit evaluate {recipe} DATA",
         )
     loaded = load_recipe(recipe, merged(settings, overrides))
-    from tlkit.recipe.check import check_files
+    from tlkit.preflight import check_files
 
     check_files(loaded)
     if show:

@@ -280,9 +280,7 @@ def _message(
     kind, found, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "extra_forbidden":
         key = str(loc[-1])
-        hint = did_you_mean(key, keys)
-        if key in ALIASES and not hint.startswith("Did"):
-            hint = f"In tlkit: {ALIASES[key]}."
+        hint = f"In tlkit: {ALIASES[key]}." if key in ALIASES else did_you_mean(key, keys)
         return UserError(
             f"{dotted(loc)}: unknown key {key!r} in {owner}.",
             where=source.place(loc, True),

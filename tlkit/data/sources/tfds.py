@@ -108,31 +108,44 @@ def _builder(name: str, data_dir: str | None, download: bool) -> Any:
         if not builder.info.splits:
             raise DataError("has no split folders with class folders in them", where=str(data_dir))
         return builder
-    root = pathlib.Path(
-        data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    ).expanduser()
-    # looked for before TensorFlow is imported, so that the answer comes at once
-    prepared = _prepared(root, name)
+    prepared = require_prepared(name, data_dir, download)
     if prepared is not None:
         return _library().builder_from_directory(str(prepared))
-    command = f"tfds build {name}" + (f" --data_dir {data_dir}" if data_dir else "")
-    if not download:
-        raise DataError(
-            f"is not prepared in {root}.",
-            where=f"tfds:{name}",
-            hint=f"Prepare it, on a machine with a network, with: {command}   "
-            "or set data.source.tfds.download: true",
-        )
     try:
-        builder = _library().builder(name, data_dir=str(root))
+        builder = _library().builder(name, data_dir=data_dir)
         builder.download_and_prepare()
     except Exception as error:  # whatever the data set's own script raises
         raise DataError(
             f"could not be downloaded and prepared: {type(error).__name__}: {error}",
             where=f"tfds:{name}",
-            hint=f"Try: {command}",
+            hint=f"Try: {_command(name, data_dir)}",
         ) from None
     return builder
+
+
+def require_prepared(name: str, data_dir: str | None, download: bool) -> pathlib.Path | None:
+    """The folder of a prepared data set; looks at the disk alone, without TensorFlow.
+
+    Returns:
+        The folder, or None where it is to be downloaded.
+
+    Raises:
+        DataError: with the command to prepare it, if it is not there.
+    """
+    root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    prepared = _prepared(root.expanduser(), name)
+    if prepared is None and not download:
+        raise DataError(
+            f"is not prepared in {root}.",
+            where=f"tfds:{name}",
+            hint=f"Prepare it, on a machine with a network, with: {_command(name, data_dir)}   "
+            "or set data.source.tfds.download: true",
+        )
+    return prepared
+
+
+def _command(name: str, data_dir: str | None) -> str:
+    return f"tfds build {name}" + (f" --data_dir {data_dir}" if data_dir else "")
 
 
 def _library() -> Any:

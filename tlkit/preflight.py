@@ -1,10 +1,14 @@
-"""What a recipe names outside itself: files and folders that must be there."""
+"""What a recipe names outside itself: files and folders that must be there.
+
+Looked for before TensorFlow is imported, so that the answer comes at once.
+"""
 
 from __future__ import annotations
 
 import glob
 import pathlib
 
+from tlkit.data.sources.tfds import require_prepared
 from tlkit.errors import RecipeError, UserError
 from tlkit.recipe.schema import Recipe
 
@@ -23,6 +27,12 @@ def check_files(recipe: Recipe) -> None:
         value = source.arguments.get(key)
         if value and not glob.glob(glob.escape(value) if source.name != "tfrecord" else value):
             problems.append(UserError(f"data.source.{source.name}.{key}: not found", where=value))
+    given = source.arguments
+    if source.name == "tfds" and given["name"] != "image_folder":
+        try:
+            require_prepared(given["name"], given["data_dir"], given["download"])
+        except UserError as error:
+            problems.append(error)
     weights = recipe.model.weights
     if weights.endswith((".h5", ".keras")) and not pathlib.Path(weights).is_file():
         problems.append(UserError("model.weights: no such file", where=weights))

@@ -1,0 +1,68 @@
+"""What many tests need: small picture folders and the folder of real assets."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    if assets_folder() is None:
+        skip = pytest.mark.skip(
+            reason="TLKIT_TEST_ASSETS names no folder of real weights and photos"
+        )
+        for item in items:
+            if "assets" in item.keywords:
+                item.add_marker(skip)
+
+
+def assets_folder() -> pathlib.Path | None:
+    name = os.environ.get("TLKIT_TEST_ASSETS")
+    return pathlib.Path(name) if name and pathlib.Path(name).is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def assets() -> pathlib.Path:
+    folder = assets_folder()
+    assert folder is not None
+    return folder
+
+
+def draw(kind: int, seed: int, size: int = 40) -> Image.Image:
+    """A picture of one of three classes that differ in their main colour."""
+    rng = np.random.default_rng((kind, seed))
+    pixels = rng.integers(0, 90, (size, size, 3))
+    pixels[..., kind] += 120
+    return Image.fromarray(pixels.astype("uint8"))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> pathlib.Path:
+    """Three class folders of 20 small PNG pictures each."""
+    root = tmp_path_factory.mktemp("photos")
+    for kind, name in enumerate(("red", "green", "blue")):
+        (root / name).mkdir()
+        for index in range(20):
+            draw(kind, index).save(root / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture
+def recipe(photos) -> dict:
+    """A recipe that trains `tiny` on `photos` in a few seconds."""
+    return {
+        "name": "test",
+        "data": {"source": {"folder": str(photos)}, "image_size": 32, "batch_size": 8},
+        "model": {"backbone": "tiny", "weights": "none"},
+        "finetune": {"stages": [{"policy": "head-only", "epochs": 1}]},
+        "export": [],
+    }

@@ -1,0 +1,71 @@
+"""The rules of the house: who may import whom."""
+
+import ast
+import pathlib
+
+from tests.conftest import ROOT
+
+# a room may import what stands in its own or an earlier row
+ORDER = [
+    {"errors", "registry"},
+    {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
+    {"recipe"},
+    {"layers", "losses", "schedules", "callbacks", "optimizers", "augment"},
+    {"backbones", "data", "heads"},
+    {"freeze"},
+    {"model"},
+    {"evaluate", "report", "run"},
+    {"train", "export"},
+    {"draft", "preflight", "steps"},
+    {"use", "workflow"},
+    {"cli"},
+]
+PLAIN = {"layers", "losses", "schedules", "callbacks", "optimizers", "augment"}
+
+
+def room(module: str) -> int | None:
+    name = module.removeprefix("tlkit.")
+    for parts in (2, 1):
+        key = ".".join(name.split(".")[:parts])
+        for row, names in enumerate(ORDER):
+            if key in names:
+                return row
+    return None
+
+
+def imports(path: pathlib.Path) -> list[str]:
+    """Modules of tlkit and others that a file imports, in functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [f"{node.module}.{item.name}" for item in node.names]
+        elif isinstance(node, ast.Import):
+            found += [item.name for item in node.names]
+    return found
+
+
+def modules() -> dict[str, pathlib.Path]:
+    files = sorted((ROOT / "tlkit").rglob("*.py"))
+    return {
+        ".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): f
+        for f in files
+    }
+
+
+def test_no_room_imports_a_later_one():
+    wrong = []
+    for module, path in modules().items():
+        own = room(module)
+        assert own is not None or module == "tlkit", f"{module} has no row in ORDER"
+        for name in imports(path):
+            other = room(name) if name.startswith("tlkit.") else None
+            if other is not None and own is not None and other > own:
+                wrong.append(f"{module} imports {name}")
+    assert not wrong
+
+
+def test_what_people_import_into_plain_keras_needs_only_keras_and_numpy():
+    for module, path in modules().items():
+        if module.split(".")[1:2] and module.split(".")[1] in PLAIN:
+            roots = {name.split(".")[0] for name in imports(path)} - {"tlkit", "__future__"}
+            assert roots <= {"keras", "numpy", "typing", "collections", "math", "re"}, module
