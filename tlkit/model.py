@@ -30,6 +30,8 @@ class Network:
         spec: Of the backbone.
         blocks: Of the backbone, from input to output.
         head: The head's layers.
+        extractor: From the images to the pooled features, all of it below the head.
+        head_logits: From those features to the logits.
         classes: Names in the order of the outputs.
         image_size: Height and width in pixels.
     """
@@ -39,6 +41,8 @@ class Network:
     spec: BackboneSpec
     blocks: list[Block]
     head: list[Any]
+    extractor: Any
+    head_logits: Any
     classes: list[str]
     image_size: tuple[int, int]
 
@@ -84,9 +88,13 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
     outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(logits)
     model = keras.Model(inputs, outputs, name="tlkit_model")
     head = [layer for layer in model.layers if id(layer) not in before and layer.weights]
+    pooled = [layer.output for layer in model.layers if layer.name == "head_pooling"]
+    cut = pooled[0] if pooled else features
     return Network(
         model=model,
         logits=keras.Model(inputs, logits, name="tlkit_logits"),
+        extractor=keras.Model(inputs, cut, name="tlkit_features"),
+        head_logits=keras.Model(cut, logits, name="tlkit_head"),
         spec=spec,
         blocks=backbone_blocks(backbone, spec),
         head=head,

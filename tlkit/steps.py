@@ -209,6 +209,7 @@ def train(
         state=state,
         state_file=state_file,
         callbacks=[*show, recorder],
+        progress=say.progress,
         resumed=arrays,
     )
     _save_image_sheet(training, folder)
@@ -305,12 +306,12 @@ def evaluate(
     recipe: Recipe, dataset: Dataset, network: Any, folder: pathlib.Path, say: Speaker
 ) -> tuple[SplitName, np.ndarray, dict[str, Any]]:
     """Figures and predictions.csv for the test split, or val where there is no test."""
-    from tlkit.evaluate.forward import make_forward, predict_logits
+    from tlkit.evaluate.forward import make_forward, predict_outputs
 
     name: SplitName = "test" if "test" in dataset.splits else "val"
     split = dataset.splits[name]
     say.line(f"\nevaluating on {len(split)} images of {name} ...")
-    logits = predict_logits(make_forward(network.logits), split, dataset.prepare, EVALUATION_BATCH)
+    logits = predict_outputs(make_forward(network.logits), split, dataset.prepare, EVALUATION_BATCH)
     figures = save_evaluation(logits, split, network.classes, folder)
     network.model.save(folder / "model.keras")
     return name, logits, figures

@@ -127,9 +127,9 @@ def evaluate_run(
 
 
 def _logits(run: Trained, split: Split, progress: Any = None) -> np.ndarray:
-    from tlkit.evaluate.forward import make_forward, predict_logits
+    from tlkit.evaluate.forward import make_forward, predict_outputs
 
-    return predict_logits(
+    return predict_outputs(
         make_forward(run.logits), split, run.prepare(), steps.EVALUATION_BATCH, progress
     )
 

@@ -25,7 +25,7 @@ _FAMILIES: dict[str, tuple[Any, int, str, bool, str]] = {
     "mobilenet": ("tf", 32, r"conv_(?:dw|pw|pad)_(\d+)", False, _APACHE),
     "mobilenet_v2": ("tf", 32, r"(expanded_conv|block_\d+)_|Conv_1|out_relu", False, _APACHE),
     "mobilenet_v3": ("none", 32, r"(expanded_conv(?:_\d+)?)_[a-z]|conv_1", False, _APACHE),
-    "nasnet": ("tf", 32, r"(?!activation|.*stem).*_(\d+)$", False, _APACHE),
+    "nasnet": ("tf", 32, r"(?:normal|reduction)_concat_\w+$", True, _APACHE),
     "resnet": ("caffe", 32, r"(conv\d_block\d+)_", False, "MIT, Kaiming He"),
     "resnet_v2": ("tf", 32, r"(conv\d_block\d+)_|post_", False, "MIT, Kaiming He"),
     "vgg": ("caffe", 32, r"(block\d)_", False, "CC BY 4.0, University of Oxford"),

@@ -342,7 +342,10 @@ def _check_splits(dataset: Dataset) -> None:
     for name, counts in dataset.counts().items():
         missing = [label for label, count in counts.items() if not count]
         if missing and name == "train":
-            raise DataError(f"the train split has no image of: {', '.join(missing)}")
+            raise DataError(
+                f"the train split has no image of: {', '.join(missing)}",
+                hint="Add images of it, or lower data.split.",
+            )
         if missing:
             dataset.notes.append(f"{name} has no image of: {', '.join(missing)}")
     seen = set(dataset.train.hashes)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 Resize = Literal["crop", "squash", "pad"]
 
+EXIF_MARK = b"Exif\0\0"
 ORIENTATION = 0x0112  # the EXIF tag that says which way up a picture is
 
 
@@ -57,16 +58,17 @@ def exif_orientation(contents: Any) -> Any:
     import tensorflow as tf
 
     # EXIF lies in the first segments; a window keeps the search cheap
-    head = tf.strings.substr(contents, 0, 65536)
-    marker = tf.strings.regex_full_match(head, r"(?s).*Exif\x00\x00.*")
+    window = tf.io.decode_raw(tf.strings.substr(contents, 0, 1 << 16), tf.uint8)
+    places = tf.maximum(tf.shape(window)[0] - len(EXIF_MARK) + 1, 0)
+    found = tf.ones((places,), tf.bool)
+    for index, byte in enumerate(EXIF_MARK):
+        found = tf.logical_and(found, window[index : index + places] == byte)
 
     def search() -> Any:
-        before = tf.strings.regex_replace(head, r"(?s)Exif\x00\x00.*", "", replace_global=False)
-        offset = tf.strings.length(before) + 6
-        tiff = tf.cast(tf.io.decode_raw(tf.strings.substr(head, offset, 65536), tf.uint8), tf.int32)
+        offset = tf.argmax(found, output_type=tf.int32) + len(EXIF_MARK)
+        tiff = tf.cast(window[offset:], tf.int32)
         size = tf.shape(tiff)[0]
-        little = tf.logical_and(size > 0, tiff[: tf.minimum(size, 1)] == 0x49)
-        little = tf.reduce_any(little)
+        little = tf.reduce_any(tiff[:1] == ord("I"))
 
         def at(position: Any, count: int) -> Any:
             """An unsigned number of `count` bytes in the file's byte order; 0 beyond the end."""
@@ -74,7 +76,7 @@ def exif_orientation(contents: Any) -> Any:
             piece = tiff[position : position + count]
             piece = tf.pad(piece, [[0, count - tf.shape(piece)[0]]])
             weights = tf.constant(
-                [1 << (8 * i) for i in range(count - 1)] + [1 << (8 * (count - 1))]
+                [1 << (8 * i) for i in range(min(count, 3))] + [1 << 24] * (count > 3)
             )
             return tf.reduce_sum(tf.where(little, piece, piece[::-1]) * weights)
 
@@ -90,7 +92,7 @@ def exif_orientation(contents: Any) -> Any:
         )
         return tf.where(tf.logical_and(value >= 1, value <= 8), value, 1)
 
-    return tf.cond(marker, search, lambda: tf.constant(1))
+    return tf.cond(tf.reduce_any(found), search, lambda: tf.constant(1))
 
 
 def upright(image: Any, orientation: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from tlkit.data.record import SplitName
@@ -14,8 +15,6 @@ def position(content_hash: str, label: str) -> float:
         content_hash: Hexadecimal SHA-256 of the encoded image.
         label: The class, so that one file in two classes may fall on two sides.
     """
-    import hashlib
-
     digest = hashlib.sha256(f"{label}\0{content_hash}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -25,10 +24,9 @@ def split_by_hash(
 ) -> list[SplitName]:
     """The split of each image.
 
-    Each image has a fixed place in [0, 1), and those below `val` validate, so
-    an added file never moves another one, and every class is held out at about
-    the same share. A class that would have no image left to validate or to
-    train on, as happens to small ones, gives its nearest image for it.
+    Each image has a fixed place in [0, 1) within its class, and those below
+    `val` validate. So every class is held out at the same expected share,
+    copies of a file stay together, and an added file never moves another.
 
     Args:
         hashes: SHA-256 of each image's bytes, hexadecimal.
@@ -36,31 +34,10 @@ def split_by_hash(
         val: Share for validation, in [0, 1).
         test: Share for the test, in [0, 1).
     """
-    places = [position(h, label) for h, label in zip(hashes, labels, strict=True)]
 
     def by_place(place: float) -> SplitName:
         if place < val:
             return "val"
         return "test" if place < val + test else "train"
 
-    splits = [by_place(place) for place in places]
-    members: dict[str, list[int]] = {}
-    for index, label in enumerate(labels):
-        members.setdefault(label, []).append(index)
-    for group in members.values():
-        ordered = sorted(group, key=lambda index: (places[index], index))
-        distinct = len({hashes[index] for index in group})
-        if distinct >= 2 and all(splits[i] != "train" for i in group):
-            _move(ordered[-1], "train", splits, hashes, group)
-        if distinct >= 2 and val and all(splits[i] != "val" for i in group):
-            _move(ordered[0], "val", splits, hashes, group)
-    return splits
-
-
-def _move(
-    index: int, to: SplitName, splits: list[SplitName], hashes: Sequence[str], group: list[int]
-) -> None:
-    """Moves an image, and its exact copies with it."""
-    for other in group:
-        if hashes[other] == hashes[index]:
-            splits[other] = to
+    return [by_place(position(h, label)) for h, label in zip(hashes, labels, strict=True)]

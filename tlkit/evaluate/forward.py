@@ -10,21 +10,21 @@ from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
 
 
-def make_forward(logits: Any) -> Any:
-    """A compiled pass of a model of logits: uint8 or float images -> float32 logits."""
+def make_forward(model: Any) -> Any:
+    """A compiled pass of a model: uint8 or float images -> float32 outputs."""
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
     def forward(images: Any) -> Any:
-        return tf.cast(logits(tf.cast(images, tf.float32), training=False), tf.float32)
+        return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
 
     return forward
 
 
-def predict_logits(
+def predict_outputs(
     forward: Any, split: Split, prepare: Any, batch_size: int, progress: Any = None
 ) -> np.ndarray:
-    """Logits `(n, classes)` of a split's images, in their order."""
+    """What a compiled pass gives for the images of a split, `(n, ...)`, in their order."""
     parts, done = [], 0
     for images, labels in batches(split, prepare, batch_size):
         parts.append(forward(images).numpy())

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.dataset import Dataset
+from tlkit.data.dataset import Dataset, Split
 from tlkit.data.pipeline import batches, epoch_order
+from tlkit.data.record import SplitName
 from tlkit.errors import UserError
-from tlkit.evaluate.forward import make_forward, predict_logits
+from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network
@@ -21,6 +22,8 @@ from tlkit.optimizers.multipliers import with_multipliers
 from tlkit.recipe.schema import Finetune, Stage
 from tlkit.train.ema import WeightAverage
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
+
+FEATURE_BATCH = 64
 
 
 @dataclasses.dataclass
@@ -37,6 +40,7 @@ class Training:
         state: Where the run stands.
         state_file: Where that is saved.
         callbacks: Keras callbacks, called in every stage.
+        progress: Makes a function `(done, total)` that shows how far a pass is.
         resumed: Arrays to continue from, until the stage has taken them.
     """
 
@@ -49,6 +53,7 @@ class Training:
     state: TrainState
     state_file: pathlib.Path
     callbacks: list[Any]
+    progress: Any = None
     resumed: Arrays | None = None
 
 
@@ -73,12 +78,15 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
 
 
 def make_step(
-    training: Training, optimizer: Any, variables: list[Any], average: WeightAverage | None
+    training: Training,
+    model: Any,
+    optimizer: Any,
+    variables: list[Any],
+    average: WeightAverage | None,
 ) -> Any:
     """The compiled training step: `(images, labels) -> (loss, right answers)`."""
     import tensorflow as tf
 
-    model = training.network.logits
     loss_of = registry.LOSSES.build(
         training.config.loss.name, len(training.network.classes), **training.config.loss.arguments
     )
@@ -128,7 +136,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     """
     import keras
 
-    network = training.network
+    network, began = training.network, time.perf_counter()
     assert stage.epochs is not None and stage.batch_size is not None
     restore = apply_plan(plan, network.model, network.blocks)
     by_path = {v.path: v for v in network.model.variables}
@@ -151,26 +159,43 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     seeds = [layer.generator.state for layer in training.augment if hasattr(layer, "generator")]
     seeds += [v for v in network.model.variables if "seed_generator" in v.path]
     steps = -(-len(training.dataset.train) // stage.batch_size)
+    model, dataset = network.logits, training.dataset
+    if plan.boundary is None and not training.augment:
+        # nothing below the head trains or is random: that work is done once
+        model, dataset = network.head_logits, pooled_features(network, dataset, training.progress)
     callbacks = keras.callbacks.CallbackList(
         [_schedule_callback(stage), *training.callbacks],
-        model=network.logits,
+        model=model,
         epochs=stage.epochs,
         steps=steps,
         stage=stage.name,
     )
-    network.logits.optimizer = optimizer
-    network.logits.stop_training = False
-    fit = _Fit(training, stage, plan, changing, optimizer, average, seeds, callbacks, steps)
+    model.optimizer = optimizer
+    model.stop_training = False
+    fit = _Fit(
+        training, stage, plan, model, dataset, changing, optimizer, average, seeds, callbacks, began
+    )
     try:
-        return fit.run(
-            make_step(training, optimizer, variables, average), make_forward(network.logits)
-        )
+        step = make_step(training, model, optimizer, variables, average)
+        return fit.run(step, make_forward(model))
     except KeyboardInterrupt:
         fit.save()
         raise
     finally:
-        network.logits.optimizer = None
+        model.optimizer = None
         restore()
+
+
+def pooled_features(network: Network, dataset: Dataset, progress: Any = None) -> Dataset:
+    """The data set with the frozen backbone's pooled features in the place of the images."""
+    forward = make_forward(network.extractor)
+    splits: dict[SplitName, Split] = {}
+    for name in ("train", "val"):
+        split = dataset.splits[name]
+        show = progress(f"features of {name}, once") if progress else None
+        pixels = predict_outputs(forward, split, dataset.prepare, FEATURE_BATCH, show)
+        splits[name] = dataclasses.replace(split, pixels=pixels)
+    return dataclasses.replace(dataset, splits=splits)
 
 
 def _schedule_callback(stage: Stage) -> Any:
@@ -193,18 +218,20 @@ class _Fit:
     training: Training
     stage: Stage
     plan: FreezePlan
+    model: Any
+    dataset: Dataset
     changing: list[Any]
     optimizer: Any
     average: WeightAverage | None
     seeds: list[Any]
     callbacks: Any
-    steps: int
+    began: float
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def run(self, step: Any, forward: Any) -> dict[str, Any]:
-        training, state = self.training, self.training.state
-        model = training.network.logits
-        began, images_seen, train_seconds = time.perf_counter(), 0, 0.0
+        training, state, model = self.training, self.training.state, self.model
+        # the pass over a frozen backbone is part of the training it saves
+        images_seen, train_seconds = 0, time.perf_counter() - self.began
         if training.resumed is None:
             self._begin(forward)
         self.callbacks.on_train_begin()
@@ -216,7 +243,7 @@ class _Fit:
             start, first = time.perf_counter(), state.batch
             logs = self._epoch(step)
             seconds = time.perf_counter() - start
-            seen = len(training.dataset.train) - first * (self.stage.batch_size or 0)
+            seen = len(self.dataset.train) - first * (self.stage.batch_size or 0)
             images_seen, train_seconds = images_seen + seen, train_seconds + seconds
             logs |= self._validate(forward)
             logs["images_per_second"] = seen / seconds
@@ -231,8 +258,8 @@ class _Fit:
             "name": self.stage.name,
             "policy": self.plan.policy,
             "epochs": state.epoch,
-            "seconds": round(time.perf_counter() - began, 3),
-            "images_per_second": round(images_seen / train_seconds, 2) if train_seconds else None,
+            "seconds": round(time.perf_counter() - self.began, 3),
+            "images_per_second": round(images_seen / train_seconds, 2),
             "best_epoch": state.best["epoch"] + 1,
             "metrics": state.best["logs"],
         }
@@ -245,10 +272,10 @@ class _Fit:
     def _epoch(self, step: Any) -> dict[str, float]:
         """One pass over the training images, or what is left of it."""
         training, state = self.training, self.training.state
-        train = training.dataset.train
+        train = self.dataset.train
         order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
         size = self.stage.batch_size or 1
-        for images, labels in batches(train, training.dataset.prepare, size, order, state.batch):
+        for images, labels in batches(train, self.dataset.prepare, size, order, state.batch):
             self.callbacks.on_train_batch_begin(state.batch)
             rate = float(self.optimizer.learning_rate)
             loss, right = (float(value) for value in step(images, labels))
@@ -273,11 +300,11 @@ class _Fit:
         return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
 
     def _validate(self, forward: Any) -> dict[str, float]:
-        dataset = self.training.dataset
+        dataset = self.dataset
         if self.average is not None:
             self.average.lend()
         try:
-            logits = predict_logits(
+            logits = predict_outputs(
                 forward, dataset.val, dataset.prepare, max(64, self.stage.batch_size or 0)
             )
         finally:
@@ -315,7 +342,7 @@ class _Fit:
             return
         best["waited"] += 1
         if early is not None and best["waited"] >= early.patience:
-            self.training.network.logits.stop_training = True
+            self.model.stop_training = True
 
     def _take_best(self) -> None:
         """Ends the stage with its best weights, or its last where that is wanted."""
@@ -365,7 +392,7 @@ class _Fit:
         early = self.training.config.early_stopping
         best = self.training.state.best
         if early is not None and best and best["waited"] >= early.patience:
-            self.training.network.logits.stop_training = True
+            self.model.stop_training = True
 
 
 def _plain(logs: dict[str, Any]) -> dict[str, float]:

@@ -46,7 +46,7 @@ def tfds(
     for key in (image_key, label_key):
         if key not in builder.info.features:
             raise DataError(
-                f"has no feature {key!r}; it has {', '.join(builder.info.features)}",
+                f"has no feature {key!r}; it has {', '.join(sorted(builder.info.features))}",
                 where=f"tfds:{name}",
             )
     label = builder.info.features[label_key]
