@@ -158,7 +158,7 @@ def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int)
     lines = [f"\nstage {index + 1}: {stage.name}", describe(plan)]
     if not stage.epochs:
         return lines
-    sizes = {v.path: int(np.prod(v.shape)) for v in network.model.variables}
+    sizes = {v.path: int(np.prod(v.shape)) for v in network.model.weights}
     count = sum(sizes[path] for path in plan.trainable)
     steps = -(-images // stage.batch_size)
     lines.append(f"  {count:,} of {sum(sizes.values()):,} parameters train")

@@ -181,12 +181,10 @@ def test_a_cut_tfrecord_is_refused(tfrecord):
         read("tfrecord", train=str(file) + "x")
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
+def build_colours(root):
     """A data set built by TFDS itself, on this machine."""
     import tensorflow_datasets as tfds
 
-    root = tmp_path_factory.mktemp("tfds")
     images = [np.asarray(draw(kind % 3, kind)) for kind in range(30)]
 
     class Colours(tfds.core.GeneratorBasedBuilder):
@@ -210,6 +208,12 @@ def prepared(tmp_path_factory):
                 yield index, {"image": images[index], "label": index % 3}
 
     Colours(data_dir=str(root)).download_and_prepare()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tfds")
+    build_colours(root)
     return root
 
 

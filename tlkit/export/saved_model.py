@@ -78,7 +78,7 @@ def saved_model(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(
-        "serve", serve_images, [tf.TensorSpec(any_size, tf.float32, name="images")]
+        "serving_default", serve_images, [tf.TensorSpec(any_size, tf.float32, name="images")]
     )
     archive.add_endpoint(
         "serve_uint8", serve_images, [tf.TensorSpec(any_size, tf.uint8, name="images")]

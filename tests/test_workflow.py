@@ -1,0 +1,284 @@
+"""A whole run, what it leaves behind, and what is done with it."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tlkit
+from tests.cli.test_cli import tlkit as command
+from tests.conftest import draw
+from tlkit.errors import RunError
+
+FILES = {"recipe.yaml", "resolved.yaml", "environment.json", "data.json", "metrics.csv", "tensorboard",
+         "checkpoints", "model.keras", "labels.txt", "predictions.csv", "result.json", "report.html",
+         "export", "plots", ".lock"}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run(photos, tmp_path_factory):
+    recipe = {
+        "name": "colours",
+        "data": {"source": {"folder": str(photos)}, "image_size": 32, "batch_size": 8},
+        "augment": ["flip"],
+        "model": {"backbone": "tiny", "weights": "bundled"},
+        "finetune": {
+            "stages": [
+                {"policy": "head-only", "epochs": 5, "optimizer": {"adam": 1e-2}},
+                {"policy": "full", "epochs": 2},
+            ]
+        },
+    }
+    return tlkit.finetune(recipe, run_dir=tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_the_run_folder_is_complete(run):
+    assert {path.name for path in run.folder.iterdir()} == FILES
+    plots = {path.name for path in (run.folder / "plots").iterdir()}
+    assert plots == {"curves.png", "confusion_matrix.png", "classes.png", "train_images.png"}
+
+
+def test_result_json_is_the_contract(run):
+    result = json.loads((run.folder / "result.json").read_text())
+    assert result["status"] == "done"
+    assert [stage["policy"] for stage in result["stages"]] == ["head-only", "full"]
+    for key in (
+        "name",
+        "policy",
+        "epochs",
+        "seconds",
+        "images_per_second",
+        "best_epoch",
+        "metrics",
+    ):
+        assert key in result["stages"][0]
+    assert set(result["seconds"]) == {
+        "import",
+        "data",
+        "features",
+        "train",
+        "evaluate",
+        "export",
+        "total",
+    }
+    assert result["best"]["val_accuracy"] > 0.9  # colours are easy
+    assert result["test"] is None
+    assert result["peak_memory_mb"] > 100
+
+
+def test_predictions_agree_with_the_result(run):
+    with open(run.folder / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    assert right / len(rows) == pytest.approx(run.result["evaluation"]["accuracy"])
+    for row in rows:
+        assert sum(float(row[f"p:{name}"]) for name in ("blue", "green", "red")) == pytest.approx(
+            1, abs=1e-5
+        )
+
+
+def test_the_report_shows_what_happened_in_one_file(run):
+    page = (run.folder / "report.html").read_text()
+    for text in (
+        "Confusion matrix",
+        "Curves",
+        "val accuracy",
+        "backbone: tiny",
+        "data:image/png;base64",
+    ):
+        assert text in page
+    assert "src='plots" not in page
+
+
+def test_the_saved_model_serves_bytes_floats_and_uint8_without_keras(run, photos, tmp_path):
+    code = """
+import sys
+sys.modules['keras'] = None; sys.modules['tlkit'] = None
+import numpy as np, tensorflow as tf
+folder, picture, out = sys.argv[1:]
+model = tf.saved_model.load(folder)
+assert set(model.signatures) == {'serving_default', 'serve_uint8', 'serve_bytes'}, set(model.signatures)
+data = open(picture, 'rb').read()
+image = tf.io.decode_png(data, channels=3)[None]
+answers = [
+    model.signatures['serve_bytes'](image_bytes=tf.constant([data, data])),
+    model.signatures['serve_uint8'](images=image),
+    model.signatures['serving_default'](images=tf.cast(image, tf.float32)),
+]
+np.savez(out, *[a['probabilities'].numpy()[0] for a in answers])
+print(answers[0]['label'].numpy()[0].decode(), int(answers[0]['label_id'][0]), answers[0]['label_id'].dtype.name)
+"""
+    picture = photos / "green" / "3.png"
+    done = subprocess.run(
+        [sys.executable, "-c", code, run.folder / "export/saved_model/1", picture, tmp_path / "a.npz"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["green", "1", "int64"], done.stderr[-2000:]
+    with np.load(tmp_path / "a.npz") as file:
+        a, b, c = (file[name] for name in file.files)
+    np.testing.assert_allclose(a, b, atol=1e-5)
+    np.testing.assert_allclose(a, c, atol=1e-5)
+
+
+def test_the_export_is_refused_if_it_answers_otherwise(run):
+    from tlkit.data.dataset import Split
+    from tlkit.data.record import Record
+    from tlkit.export.parity import check_saved_model
+
+    data = (run.folder / "plots" / "classes.png").read_bytes()
+    split = Split([Record("x", "", None, lambda: data)], np.array([0]), ["x"])
+    with pytest.raises(RunError, match="is not what was evaluated"):
+        check_saved_model(
+            run.folder / "export/saved_model/1",
+            split,
+            np.array([[0.1, 0.1, 0.8]]),
+            ["blue", "green", "red"],
+        )
+
+
+def test_model_keras_loads_with_keras_alone(run, tmp_path):
+    code = "import sys; sys.modules['tlkit'] = None; import keras; "
+    code += "m = keras.models.load_model(sys.argv[1]); print(m.output_shape)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, run.folder / "model.keras"], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "(None, 3)", done.stderr[-2000:]
+
+
+def test_evaluate_matches_classes_by_name(run, tmp_path):
+    for kind, name in ((2, "blue"), (0, "red")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(8):
+            draw(kind, 500 + index).save(tmp_path / "data" / name / f"{index}.png")
+    done = command("evaluate", run.folder, tmp_path / "data", "-o", tmp_path / "out")
+    assert "no image of: green" in done.stdout
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["images"] == 16
+    assert figures["accuracy"] > 0.9
+    (tmp_path / "data" / "purple").mkdir()
+    draw(1, 9).save(tmp_path / "data" / "purple" / "x.png")
+    assert (
+        "does not know: purple" in command("evaluate", run.folder, tmp_path / "data", code=2).stderr
+    )
+
+
+def test_predict_labels_files_and_folders_and_reports_broken_ones(run, photos, tmp_path):
+    (tmp_path / "bad.png").write_text("no")
+    done = command("predict", run.folder, photos / "red", tmp_path / "bad.png", "--top", "2")
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert len(rows) == 21
+    assert sum(row["label_1"] == "red" for row in rows) >= 18
+    assert rows[-1]["error"] == "is no picture"
+    assert float(rows[0]["probability_1"]) >= float(rows[0]["probability_2"])
+    command(
+        "predict", run.folder, photos / "red" / "0.png", "--format", "jsonl", "-o", tmp_path / "o"
+    )
+    assert json.loads((tmp_path / "o").read_text())["label"] == "red"
+    assert "no such file" in command("predict", run.folder, tmp_path / "gone", code=2).stderr
+
+
+def test_export_writes_again_and_proves_it(run, tmp_path):
+    done = command("export", run.folder, "-o", tmp_path / "again")
+    assert "answers as the run: " in done.stdout
+    assert (tmp_path / "again" / "saved_model" / "1" / "saved_model.pb").exists()
+    assert (
+        "is not a export format"
+        in command("export", run.folder, "--format", "savedmodel", code=2).stderr
+    )
+
+
+def test_plan_shows_what_trains_and_leaves_nothing(run, tmp_path):
+    done = command("plan", run.folder / "resolved.yaml", cwd=tmp_path)
+    assert "stage 2: full" in done.stdout
+    assert "690,771 of 690,771 parameters train" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_or_full_or_finished_is_refused(run, recipe, tmp_path):
+    with pytest.raises(RunError, match="is not empty"):
+        tlkit.finetune(recipe, run_dir=run.folder)
+    with pytest.raises(RunError, match="is finished"):
+        tlkit.resume(run.folder)
+    with pytest.raises(RunError, match="no such run folder"):
+        tlkit.resume(tmp_path / "gone")
+    from tlkit.run import locked
+
+    with locked(run.folder), pytest.raises(RunError, match="is in use"), locked(run.folder):
+        pass
+
+
+def test_a_full_disk_is_told_before_the_work(recipe, tmp_path, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
+    with pytest.raises(tlkit.errors.UserError, match="only 1 MB are free"):
+        tlkit.finetune(recipe, run_dir=tmp_path / "run")
+
+
+def test_nearest_mean_makes_a_classifier_without_training(recipe, tmp_path):
+    recipe["model"] = {"backbone": "tiny", "head": "nearest-mean"}
+    recipe["finetune"]["stages"] = [{"policy": "predict-only"}]
+    result = tlkit.finetune(recipe, run_dir=tmp_path / "run").result
+    assert result["evaluation"]["accuracy"] > 0.9
+    assert result["stages"][0]["epochs"] == 0
+
+
+OFFLINE = ("head-only", "full", "staged", "partial", "far-domain", "nearest-mean")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFFLINE)
+def test_every_packaged_recipe_runs_with_a_small_network(name, photos, tmp_path):
+    overrides = [f"data.source.folder={photos}", "data.image_size=32", "data.batch_size=16",
+                 "model.weights=none", "model.arguments={alpha: 0.35}", "export=[]"]  # fmt: skip
+    from tlkit.recipe.load import load_recipe
+
+    for index, stage in enumerate(load_recipe(name).finetune.stages):
+        if stage.policy.name != "predict-only":
+            overrides += [f"finetune.stages.{index}.epochs=2"]
+    result = tlkit.finetune(name, overrides, tmp_path / "run").result
+    assert result["status"] == "done"
+
+
+@pytest.mark.slow
+def test_the_quickstart_reaches_what_the_readme_says(tmp_path):
+    result = tlkit.finetune("quickstart", run_dir=tmp_path / "run").result
+    assert result["best"]["val_accuracy"] >= 0.97
+    assert result["export"]["saved_model"]["parity"]["labels_equal"]
+
+
+def test_the_tfds_recipe_runs_on_a_prepared_data_set(tmp_path, photos):
+    from tests.data.test_sources import build_colours
+
+    build_colours(tmp_path / "tfds")
+    overrides = ["data.source.tfds.name=colours", f"data.source.tfds.data_dir={tmp_path / 'tfds'}",
+                 "data.image_size=32", "model.backbone=tiny", "model.weights=none", "export=[]",
+                 "finetune.stages.0.epochs=1", "finetune.stages.1.epochs=1",
+                 "finetune.stages.1.schedule=constant"]  # fmt: skip
+    result = tlkit.finetune("tf_flowers", overrides, tmp_path / "run").result
+    assert result["classes"] == 3
+
+
+@pytest.mark.assets
+@pytest.mark.slow
+def test_predict_only_labels_real_ants_and_bees(assets, tmp_path):
+    overrides = [f"data.source.folder={assets / 'data' / 'hymenoptera'}", "export=[]",
+                 f"model.weights={assets / 'weights' / 'mobilenet_v2_1.0_224.weights.h5'}"]  # fmt: skip
+    result = tlkit.finetune("predict-only", overrides, tmp_path / "run").result
+    assert (
+        result["evaluation"]["accuracy"] >= 0.75
+    )  # of 1000 classes; the weights' own card says 0.82
+
+
+@pytest.mark.assets
+@pytest.mark.slow
+def test_head_only_on_real_photos_and_weights(assets, tmp_path):
+    overrides = [f"data.source.folder={assets / 'data' / 'hymenoptera'}", "augment=[]",
+                 f"model.weights={assets / 'weights' / 'mobilenet_v2_1.0_224_no_top.weights.h5'}"]  # fmt: skip
+    result = tlkit.finetune("head-only", overrides, tmp_path / "run").result
+    assert result["best"]["val_accuracy"] >= 0.94
+    assert result["export"]["saved_model"]["parity"]["largest_difference"] < 1e-4
