@@ -78,7 +78,7 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
     )
     inputs = keras.Input((*size, 3), name="image")
-    features = backbone(preprocess(inputs, spec.preprocessing))
+    features = backbone(preprocess(inputs, spec))
     if original:
         count = int(features.shape[-1])
         if len(classes) != count:
@@ -103,15 +103,19 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
     )
 
 
-def preprocess(images: Any, mode: str) -> Any:
+def preprocess(images: Any, spec: BackboneSpec) -> Any:
     """Raw RGB in [0, 255] to what the backbone was trained on, with Keras layers alone.
 
     Args:
         images: Symbolic `(batch, height, width, 3)`.
-        mode: As in `BackboneSpec.preprocessing`.
+        spec: Says what the backbone expects.
     """
     import keras
 
+    mode = spec.preprocessing
+    if mode == "affine":
+        scale, offset = list(spec.scale), list(spec.offset)
+        return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(images)
     if mode == "tf":
         return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(images)
     if mode == "torch":

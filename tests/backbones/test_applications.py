@@ -64,7 +64,7 @@ def test_preprocessing_equals_that_of_keras(name):
     spec = specs.find(name)
     image = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
     inputs = keras.Input((4, 4, 3))
-    ours = keras.Model(inputs, preprocess(inputs, spec.preprocessing))(image)
+    ours = keras.Model(inputs, preprocess(inputs, spec))(image)
     if name == "tiny":
         expected = image / 127.5 - 1
     else:

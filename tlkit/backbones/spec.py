@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tlkit.errors import did_you_mean
 
-Preprocessing = Literal["tf", "caffe", "torch", "none"]
+Preprocessing = Literal["tf", "caffe", "torch", "none", "affine"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BackboneSpec:
         preprocessing: What its input needs: `tf` is RGB in [-1, 1], `torch` is
             RGB with ImageNet's mean and deviation taken out, `caffe` is BGR with
             the mean taken out, `none` is raw RGB in [0, 255], which the network
-            scales itself.
+            scales itself, `affine` is RGB times `scale` plus `offset`.
         size: Side in pixels that it was trained at.
         minimum_size: Smallest side it accepts, in pixels.
         blocks: Regular expression matched at the start of a layer's name; the
@@ -38,6 +38,8 @@ class BackboneSpec:
         bundled: Weights that ship with tlkit, a file name in this package.
         parameters: Millions, without the original top.
         arguments: Always passed to the constructor.
+        scale: Of each channel, for `affine`.
+        offset: Of each channel, for `affine`.
     """
 
     name: str
@@ -52,6 +54,8 @@ class BackboneSpec:
     blocks_end: bool = False
     bundled: str | None = None
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def build(self, **arguments: Any) -> Any:
         """Calls the constructor."""
