@@ -12,7 +12,7 @@ Each draw of a class jitters those numbers, slants, turns, scales and shifts the
 picture, and varies pen width, colours, resolution and noise. The network learns
 to name the class; its classifier is thrown away.
 
-    python tools/pretrain_tiny.py            # about 40 minutes on 2 cores
+    python tools/pretrain_tiny.py            # about an hour on 2 cores
     python tools/pretrain_tiny.py --picture draws.png
 """
 
