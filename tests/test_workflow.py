@@ -11,7 +11,7 @@ import pytest
 import tlkit
 from tests.cli.test_cli import tlkit as command
 from tests.conftest import draw
-from tlkit.errors import RunError
+from tlkit.errors import RunError, RunFailed
 
 FILES = {"recipe.yaml", "resolved.yaml", "environment.json", "data.json", "metrics.csv", "tensorboard",
          "checkpoints", "model.keras", "labels.txt", "predictions.csv", "result.json", "report.html",
@@ -130,7 +130,7 @@ def test_the_export_is_refused_if_it_answers_otherwise(run):
 
     data = (run.folder / "plots" / "classes.png").read_bytes()
     split = Split([Record("x", "", None, lambda: data)], np.array([0]), ["x"])
-    with pytest.raises(RunError, match="is not what was evaluated"):
+    with pytest.raises(RunFailed, match="is not what was evaluated"):
         check_saved_model(
             run.folder / "export/saved_model/1",
             split,
@@ -217,6 +217,42 @@ def test_a_full_disk_is_told_before_the_work(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
     with pytest.raises(tlkit.errors.UserError, match="only 1 MB are free"):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
+
+
+def test_a_run_that_fails_says_so_in_its_folder(recipe, tmp_path):
+    stage = {"policy": "full", "optimizer": {"sgd": 1e30}, "schedule": "constant", "epochs": 3}
+    recipe["finetune"]["stages"] = [stage]
+    with pytest.raises(RunFailed, match="the loss became"):
+        tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(photos, tmp_path):
+    import os
+    import signal
+    import time
+
+    from tests.conftest import ROOT
+
+    (tmp_path / "r.yaml").write_text(
+        f"data: {{source: {{folder: {photos}}}, image_size: 32}}\nmodel: {{backbone: tiny}}\n"
+        "augment: [flip]\nexport: []\n"
+        "finetune: {stages: [{policy: head-only, epochs: 5000}]}\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "finetune", "r.yaml", "--run-dir", "run"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(600):
+        if (tmp_path / "run" / "checkpoints" / "state.npz").exists():
+            break
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "tlkit finetune --resume run" in errors
+    assert "Traceback" not in errors
 
 
 def test_nearest_mean_makes_a_classifier_without_training(recipe, tmp_path):

@@ -15,6 +15,8 @@ class UserError(Exception):
         hint: What to do about it.
     """
 
+    exit_code = 2
+
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None):
         self.message = message
         self.where = where
@@ -44,6 +46,12 @@ class WeightsError(UserError):
 
 class RunError(UserError):
     """A run folder is missing, in use or incomplete."""
+
+
+class RunFailed(UserError):  # noqa: N818 - it names what happened
+    """The input was right, but the run could not reach its end."""
+
+    exit_code = 1
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

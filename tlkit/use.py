@@ -104,7 +104,7 @@ def evaluate_run(
     say = steps.Speaker(console)
     config = run.recipe.data.model_copy(update={"source": source_of(data), "on_broken": on_broken})
     dataset = load_for_evaluation(
-        config, run.classes, run.image_size, say.progress("reading images")
+        config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
     )
     for line in [f"skipped: {name} {reason}" for name, reason in dataset.broken] + dataset.notes:
         say.line(line)
@@ -124,6 +124,19 @@ def evaluate_run(
             say.line(f"  {row['class']:<24} {row['images']:>6} images  {numbers}")
     say.line(f"written to {target}")
     return figures
+
+
+def _matcher(run: Trained) -> Any:
+    """ImageNet's classes are met in many spellings; a model's own in one."""
+    if run.recipe.model.head.name != "original":
+        return None
+    from tlkit.backbones.imagenet import match_class
+
+    def match(label: str) -> str | None:
+        index = match_class(label)
+        return None if index is None else run.classes[index]
+
+    return match
 
 
 def _logits(run: Trained, split: Split, progress: Any = None) -> np.ndarray:

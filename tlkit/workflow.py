@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tlkit import run as runs
-from tlkit.errors import RunError
+from tlkit.errors import RunError, RunFailed
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.train.defaults import completed
@@ -105,8 +106,20 @@ def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool =
         try:
             return _straight_way(recipe, folder, console, resumed)
         except KeyboardInterrupt:
-            runs.write_json(folder / "result.json", {"status": "interrupted", "name": recipe.name})
+            _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise RunFailed("the disk is full", where=str(folder)) from None
+        except Exception as error:
+            _write_status(folder, recipe.name, "failed", str(error))
+            error.add_note(f"run folder: {folder}")
+            raise
+
+
+def _write_status(folder: pathlib.Path, name: str, status: str, error: str | None = None) -> None:
+    runs.write_json(folder / "result.json", {"status": status, "name": name, "error": error})
 
 
 def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:

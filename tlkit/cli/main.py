@@ -94,7 +94,7 @@ def main() -> None:
             click.secho(f"error: {line}", fg="red", err=True)
         if len(lines) > 1:
             click.secho(f"{len(lines)} problems", fg="red", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -162,15 +162,25 @@ def load_for_evaluation(
     classes: Sequence[str],
     image_size: tuple[int, int],
     progress: Progress | None = None,
+    match: Callable[[str], str | None] | None = None,
 ) -> Dataset:
     """All images of a source as one split `test`, their labels matched to `classes` by name.
+
+    Args:
+        config: The run's `data`, with the source to read.
+        classes: Of the model.
+        image_size: Height and width that the network gets, in pixels.
+        progress: Called with the number of images done and their total.
+        match: From a label to the model's class, where they are not spelt alike.
 
     Raises:
         DataError: if a label is no class of the model, or too many files are broken.
     """
     source = read_source(config)
     prepare = make_preparer(image_size, config.resize, config.antialias)
-    unknown = sorted({r.label for r in source.records} - set(classes), key=natural)
+    labels_found = {record.label for record in source.records}
+    meant = {label: match(label) if match else label for label in labels_found}
+    unknown = sorted((label for label in meant if meant[label] not in classes), key=natural)
     if unknown:
         raise DataError(
             f"classes that the model does not know: {', '.join(unknown[:10])}. It knows: "
@@ -181,7 +191,7 @@ def load_for_evaluation(
     scanned = scan(source.records, prepare, keep, progress)
     _refuse_broken(scanned.broken, len(source.records), config.on_broken)
     ids = {name: index for index, name in enumerate(classes)}
-    labels = np.array([ids[record.label] for record in scanned.records], np.int32)
+    labels = np.array([ids[meant[record.label] or ""] for record in scanned.records], np.int32)
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
     missing = [name for name in classes if ids[name] not in labels]
     notes = [f"no image of: {', '.join(missing)}"] if missing else []

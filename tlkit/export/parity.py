@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import Split
-from tlkit.errors import RunError
+from tlkit.errors import RunFailed
 
 TOLERANCE = 1e-4
 BATCH = 32
@@ -49,7 +49,7 @@ def check_saved_model(
         `images`, `largest_difference`, `labels_equal`.
 
     Raises:
-        RunError: if a probability differs by more than 1e-4, or a label that
+        RunFailed: if a probability differs by more than 1e-4, or a label that
             is not a tie.
     """
     with tempfile.TemporaryDirectory() as place:
@@ -67,7 +67,7 @@ def check_saved_model(
             text=True,
         )
         if run.returncode:
-            raise RunError(
+            raise RunFailed(
                 f"the SavedModel cannot be loaded without Keras:\n{run.stderr[-2000:]}",
                 where=str(folder),
             )
@@ -80,7 +80,7 @@ def check_saved_model(
     clear = (top_two[:, 1] - top_two[:, 0]) > 2 * TOLERANCE if len(classes) > 1 else slice(None)
     wrong = int((expected[clear] != got[clear]).sum())
     if difference > TOLERANCE or wrong:
-        raise RunError(
+        raise RunFailed(
             f"what it serves is not what was evaluated: probabilities differ by up to "
             f"{difference:.2g} (allowed {TOLERANCE:g}), {wrong} labels differ",
             where=str(folder),

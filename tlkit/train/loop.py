@@ -13,7 +13,7 @@ from tlkit import registry
 from tlkit.data.dataset import Dataset, Split
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.data.record import SplitName
-from tlkit.errors import UserError
+from tlkit.errors import RunFailed
 from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.freeze import FreezePlan, apply_plan
@@ -132,7 +132,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
-        UserError: if the loss became infinite or not a number.
+        RunFailed: if the loss became infinite or not a number.
     """
     import keras
 
@@ -280,7 +280,7 @@ class _Fit:
             rate = float(self.optimizer.learning_rate)
             loss, right = (float(value) for value in step(images, labels))
             if not np.isfinite(loss):
-                raise UserError(
+                raise RunFailed(
                     f"the loss became {loss} in stage {self.stage.name!r}, epoch {state.epoch + 1}, "
                     f"step {state.batch + 1}, at learning rate {rate:.3g}.",
                     hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage.",
