@@ -49,8 +49,8 @@ def recipe(data: str, network: str, seed: int, far: bool) -> dict:
         "finetune": {
             "loss": {"cross_entropy": {"label_smoothing": 0.1 if far else 0.0}},
             "stages": [
-                {"policy": "head-only", "epochs": HEAD_EPOCHS},
-                {"policy": "full", "epochs": 2 * FULL_EPOCHS if far else FULL_EPOCHS},
+                {"policy": "head-only", "epochs": 3 if far else HEAD_EPOCHS},
+                {"policy": "full", "epochs": 8 if far else FULL_EPOCHS},
             ],
         },
         "export": [],

@@ -12,6 +12,7 @@ ORDER = [
     {"recipe"},
     {"layers", "losses", "schedules", "callbacks", "optimizers", "augment"},
     {"backbones", "data", "heads"},
+    {"fused_batch_norm"},
     {"freeze"},
     {"model"},
     {"evaluate", "report", "run"},

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from tlkit.errors import UserError, did_you_mean
+from tlkit.fused_batch_norm import can_fuse, fuse
 from tlkit.registry import Count, register
 
 BatchNormMode = Literal["train", "frozen"]
@@ -321,7 +322,11 @@ def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[]
     for v in model.variables:
         v.trainable = v.path in trainable
     frozen = set(plan.frozen_layers)
-    released = [_run_in_inference(layer) for layer in layers if layer.name in frozen]
+    released = [
+        fuse(layer, layer.name in frozen) if can_fuse(layer) else _run_in_inference(layer)
+        for layer in layers
+        if layer.name in frozen or can_fuse(layer)
+    ]
     for layer, _ in before_momentum:
         if layer.name not in frozen:
             layer.momentum = min(layer.momentum, FINETUNE_MOMENTUM)
