@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -63,8 +62,7 @@ class Speaker:
 
 
 def start_tensorflow(recipe: Recipe) -> None:
-    """Imports TensorFlow quietly, and sets seeds and the number format."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Imports TensorFlow, and sets seeds and the number format."""
     import keras
     import tensorflow as tf
 

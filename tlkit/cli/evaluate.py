@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 
 import click
@@ -30,7 +29,6 @@ def evaluate(
 
     Classes are matched by name, in whatever order and however many are there.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import use
 
     figures = use.evaluate_run(run, data, output, console(as_json), on_broken)

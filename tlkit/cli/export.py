@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 import click
@@ -18,7 +17,6 @@ from tlkit.cli.options import console
 )
 def export(run: pathlib.Path, form: str, output: pathlib.Path | None) -> None:
     """Write RUN for serving, and prove that it answers as it was evaluated."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import use
 
     use.export_run(run, form, output, console())

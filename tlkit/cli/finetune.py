@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 
@@ -50,7 +49,6 @@ def finetune(
         from tlkit.recipe.load import load_recipe
 
         check_files(load_recipe(recipe, changes))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import workflow
     from tlkit.train.interrupt import Interrupted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, ClassVar
 
@@ -83,6 +84,8 @@ def main() -> None:
     from tlkit.errors import RecipeError, UserError
 
     debug = "--debug" in sys.argv[1:]
+    # TensorFlow speaks of missing GPU libraries at every start; its failures are exceptions
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from tlkit.cli.options import console, merged, set_argument, set_option
@@ -20,7 +18,6 @@ def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...]) -> 
 
     loaded = load_recipe(recipe, merged(settings, overrides))
     check_files(loaded)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import workflow
 
     workflow.show_plan(loaded, console())

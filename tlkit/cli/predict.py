@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 
@@ -27,7 +26,6 @@ def predict(
     top: int,
 ) -> None:
     """Label images with RUN: PATHS are files and folders."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from tlkit import use
 
     rows = use.predict_files(run, paths, top)
