@@ -36,15 +36,15 @@ def tlkit_step(name: str):
     plan = make_plan("full", {}, net.blocks, net.head)
     apply_plan(plan, net.model, net.blocks)
     data = Data.model_validate({"source": {"folder": "unused"}})
-    stage = complete(Stage.model_validate({"policy": "full"}), data)
+    stage = complete(Stage.model_validate({"policy": "full"}), data, [])
     config = Finetune.model_validate({"stages": [{"policy": "full"}]})
     place = pathlib.Path("unused")
-    training = Training(net, None, config, [], np.ones(5), 0, TrainState(), place, [])  # type: ignore[arg-type]
+    training = Training(net, None, config, np.ones(5), 0, TrainState(), place, [])  # type: ignore[arg-type]
     by_path = {v.path: v for v in net.model.variables}
     variables = [by_path[path] for path in plan.trainable]
     optimizer = make_optimizer(stage, plan, False)
     optimizer.build(variables)
-    step = make_step(training, net.logits, optimizer, variables, None)
+    step = make_step(training, net.logits, [], optimizer, variables, None)
     return lambda images, labels: [float(value) for value in step(images, labels)]
 
 

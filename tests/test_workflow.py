@@ -185,7 +185,7 @@ def test_export_writes_again_and_proves_it(run, tmp_path):
     assert "answers as the run: " in done.stdout
     assert (tmp_path / "again" / "saved_model" / "1" / "saved_model.pb").exists()
     assert (
-        "is not a export format"
+        "is not an export format"
         in command("export", run.folder, "--format", "savedmodel", code=2).stderr
     )
 

@@ -80,8 +80,8 @@ def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tup
         f"  class_weight: {'balanced' if weighted else 'none'}       # "
         f"{'the classes differ much in size' if weighted else 'the classes are of similar size'}\n"
         "  stages:\n"
-        "    - {policy: head-only, epochs: 5}   # first only the new head,\n"
-        "    - {policy: full, epochs: 10}       # then everything, slowly\n"
+        "    - {policy: head-only, epochs: 10, augment: []}   # first only the new head, on frozen\n"
+        "    - {policy: full, epochs: 8}        # features computed once; then everything, slowly\n"
         "  early_stopping: {patience: 5}\n"
         "export: [saved_model]\n"
     ), name

@@ -63,7 +63,6 @@ class Entry:
         summary: The first line of its docstring.
         doc: The whole docstring.
         arguments: A pydantic model of what a recipe may pass.
-        given: Parameters that tlkit passes itself, in order.
     """
 
     def __init__(self, name: str, module: str, node: ast.FunctionDef | ast.ClassDef):
@@ -74,8 +73,8 @@ class Entry:
         self.summary = self.doc.split("\n")[0]
         self._node = node
 
-    @functools.cached_property
-    def _signature(self) -> tuple[list[str], dict[str, Any]]:
+    def _fields(self) -> dict[str, Any]:
+        """Keyword-only parameters; those before `*` are handed over by tlkit."""
         function = self._node
         if isinstance(function, ast.ClassDef):
             function = next(
@@ -83,29 +82,19 @@ class Entry:
                 for item in function.body
                 if isinstance(item, ast.FunctionDef) and item.name == "__init__"
             )
-        positional = [arg for arg in function.args.args if arg.arg != "self"]
-        defaults: list[ast.expr | None] = [None] * (len(positional) - len(function.args.defaults))
-        pairs = list(zip(positional, [*defaults, *function.args.defaults], strict=True))
-        # parameters before `*` are handed over by tlkit, those behind it are the recipe's
-        keyword = list(zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True))
-        given = [arg.arg for arg, _ in pairs]
         fields: dict[str, Any] = {}
-        for arg, default in keyword:
+        for arg, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
             annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
             kind = eval(annotation, {"__builtins__": __builtins__}, _WORDS)
             fields[arg.arg] = (kind, ... if default is None else ast.literal_eval(default))
-        return given, fields
-
-    @property
-    def given(self) -> list[str]:
-        return self._signature[0]
+        return fields
 
     @functools.cached_property
     def arguments(self) -> type[pydantic.BaseModel]:
         return pydantic.create_model(
             self.name.replace("-", "_"),
             __config__=pydantic.ConfigDict(extra="forbid", strict=False, protected_namespaces=()),
-            **self._signature[1],
+            **self._fields(),
         )
 
     def load(self) -> Any:
@@ -153,11 +142,16 @@ class Registry(Mapping[str, Entry]):
 
     def suggest(self, name: str) -> str:
         """What to say about a name that is not registered."""
-        return f"{name!r} is not a {self.kind}. {did_you_mean(name, self)}"
+        return f"{name!r} is not {article(self.kind)}. {did_you_mean(name, self)}"
 
     def build(self, name: str, /, *given: Any, **arguments: Any) -> Any:
         """Calls what `name` stands for; imports its file first."""
         return self[name].load()(*given, **arguments)
+
+
+def article(noun: str) -> str:
+    """The noun with `a` or `an`."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 SOURCES = Registry("data source", "tlkit.data.sources")

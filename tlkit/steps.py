@@ -198,10 +198,6 @@ def train(
         network=network,
         dataset=dataset,
         config=recipe.finetune,
-        augment=[
-            registry.AUGMENTATIONS.build(item.name, recipe.seed + index, **item.arguments)
-            for index, item in enumerate(recipe.augment)
-        ],
         class_weights=class_weights(recipe, dataset),
         seed=recipe.seed,
         state=state,
@@ -210,7 +206,7 @@ def train(
         progress=say.progress,
         resumed=arrays,
     )
-    _save_image_sheet(training, folder)
+    _save_image_sheet(recipe, dataset, folder)
     try:
         for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
             if index < state.stage:
@@ -278,23 +274,19 @@ def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
     return weights
 
 
-def _save_image_sheet(training: Any, folder: pathlib.Path) -> None:
-    """The first training images as the network gets them, augmented."""
+def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) -> None:
+    """The first training images as the network gets them in the last stage, augmented."""
     import tensorflow as tf
 
     from tlkit.data.pipeline import batches, epoch_order
     from tlkit.report.plots import plot_images
+    from tlkit.train.loop import augment_layers
 
-    dataset = training.dataset
-    order = epoch_order(len(dataset.train), training.seed, 0)[:16]
+    order = epoch_order(len(dataset.train), recipe.seed, 0)[:16]
     images, labels = next(batches(dataset.train, dataset.prepare, 16, order))
     images = tf.cast(images, tf.float32)
-    generators = [g for layer in training.augment if (g := getattr(layer, "generator", None))]
-    before = [np.asarray(g.state) for g in generators]
-    for layer in training.augment:
+    for layer in augment_layers(recipe.finetune.stages[-1], recipe.seed):
         images = layer(images, training=True)
-    for generator, value in zip(generators, before, strict=True):
-        generator.state.assign(value)
     (folder / "plots").mkdir(exist_ok=True)
     captions = [dataset.classes[k] if k >= 0 else "" for k in labels]
     plot_images(np.asarray(images), captions, folder / "plots" / "train_images.png")

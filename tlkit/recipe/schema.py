@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
-from tlkit.registry import Registry
+from tlkit.registry import Registry, article
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def named(things: Registry) -> Any:
                 "named",
                 "{text}",
                 {
-                    "text": f"expected the name of a {things.kind}, or one name with its "
+                    "text": f"expected the name of {article(things.kind)}, or one name with its "
                     f"arguments as {{name: {{...}}}}; found {shorten(value)}"
                 },
             )
@@ -84,7 +84,7 @@ def named(things: Registry) -> Any:
 
 def _named_json_schema(things: Registry) -> dict[str, Any]:
     choices: list[dict[str, Any]] = [
-        {"enum": list(things), "description": f"A {things.kind} by name."}
+        {"enum": list(things), "description": f"{article(things.kind).capitalize()} by name."}
     ]
     for entry in things.values():
         inner = entry.arguments.model_json_schema()
@@ -209,6 +209,11 @@ class Stage(Section):
         "updated) or frozen (moving statistics used and kept). auto: train, but frozen where "
         "the convolutions are frozen or the batch is under 8.",
     )
+    augment: list[named(registry.AUGMENTATIONS)] | None = Field(  # type: ignore[valid-type]
+        None,
+        description="Random changes to the training images of this stage. Default: the recipe's. "
+        "With none, head-only computes the backbone's features once.",
+    )
     head_multiplier: Positive | None = Field(
         None, description="The head learns this many times faster than the backbone."
     )
@@ -302,8 +307,8 @@ class Finetune(Section):
     early_stopping: EarlyStopping | None = Field(None, description="Default: off.")
     best_weights: bool = Field(
         True,
-        description="End each stage with the weights of its best epoch (by val_loss, or by "
-        "what early_stopping monitors).",
+        description="End each stage with the weights of the epoch whose validation accuracy is "
+        "best, or what early_stopping monitors.",
     )
     ema: Ema | None = Field(None, description="Default: off.")
 

@@ -10,8 +10,14 @@ FULL_RATE = 3e-4
 EPOCHS = 5
 
 
-def complete(stage: Stage, data: Data) -> Stage:
-    """The stage with every default filled in, as `plan` and resolved.yaml show it."""
+def complete(stage: Stage, data: Data, augment: list[Named]) -> Stage:
+    """The stage with every default filled in, as `plan` and resolved.yaml show it.
+
+    Args:
+        stage: As the recipe has it.
+        data: The recipe's `data`.
+        augment: The recipe's `augment`.
+    """
     policy = stage.policy.name
     idle = policy == "predict-only"
     epochs = stage.epochs if stage.epochs is not None else (0 if idle else EPOCHS)
@@ -29,13 +35,14 @@ def complete(stage: Stage, data: Data) -> Stage:
             or (None if idle else Named("adam", {"learning_rate": rate})),
             "schedule": schedule,
             "batch_size": stage.batch_size or data.batch_size,
+            "augment": augment if stage.augment is None else stage.augment,
         }
     )
 
 
 def completed(recipe: Recipe) -> Recipe:
     """The recipe with the defaults of its stages filled in."""
-    stages = [complete(stage, recipe.data) for stage in recipe.finetune.stages]
+    stages = [complete(stage, recipe.data, recipe.augment) for stage in recipe.finetune.stages]
     return recipe.model_copy(
         update={"finetune": recipe.finetune.model_copy(update={"stages": stages})}
     )

@@ -34,7 +34,6 @@ class Training:
         network: What is trained.
         dataset: What it is trained on.
         config: The recipe's `finetune`.
-        augment: Layers applied to each training batch, on the device.
         class_weights: Weight of each class in the loss, `(classes,)`.
         seed: Of the run.
         state: Where the run stands.
@@ -47,7 +46,6 @@ class Training:
     network: Network
     dataset: Dataset
     config: Finetune
-    augment: list[Any]
     class_weights: np.ndarray
     seed: int
     state: TrainState
@@ -77,9 +75,18 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
 
 
+def augment_layers(stage: Stage, seed: int) -> list[Any]:
+    """The stage's augmentations, applied to each training batch on the device."""
+    return [
+        registry.AUGMENTATIONS.build(item.name, seed + index, **item.arguments)
+        for index, item in enumerate(stage.augment or [])
+    ]
+
+
 def make_step(
     training: Training,
     model: Any,
+    augment: list[Any],
     optimizer: Any,
     variables: list[Any],
     average: WeightAverage | None,
@@ -96,7 +103,7 @@ def make_step(
     @tf.function(reduce_retracing=True)
     def step(images: Any, labels: Any) -> Any:
         images = tf.cast(images, tf.float32)
-        for layer in training.augment:
+        for layer in augment:
             images = layer(images, training=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
@@ -156,11 +163,12 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     optimizer = make_optimizer(stage, plan, mixed)
     optimizer.build(variables)
     average = WeightAverage(changing, training.config.ema.momentum) if training.config.ema else None
-    seeds = [layer.generator.state for layer in training.augment if hasattr(layer, "generator")]
+    augment = augment_layers(stage, training.seed)
+    seeds = [layer.generator.state for layer in augment if hasattr(layer, "generator")]
     seeds += [v for v in network.model.variables if "seed_generator" in v.path]
     steps = -(-len(training.dataset.train) // stage.batch_size)
     model, dataset = network.logits, training.dataset
-    if plan.boundary is None and not training.augment:
+    if plan.boundary is None and not augment:
         # nothing below the head trains or is random: that work is done once
         model, dataset = network.head_logits, pooled_features(network, dataset, training.progress)
     callbacks = keras.callbacks.CallbackList(
@@ -176,7 +184,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         training, stage, plan, model, dataset, changing, optimizer, average, seeds, callbacks, began
     )
     try:
-        step = make_step(training, model, optimizer, variables, average)
+        step = make_step(training, model, augment, optimizer, variables, average)
         return fit.run(step, make_forward(model))
     except KeyboardInterrupt:
         fit.save()
@@ -313,10 +321,16 @@ class _Fit:
         loss, accuracy = loss_and_accuracy(logits, dataset.val.labels)
         return {"val_loss": loss, "val_accuracy": accuracy}
 
-    @property
-    def _monitor(self) -> str:
-        early = self.training.config.early_stopping
-        return early.monitor if early else "val_loss"
+    def _improves(self, logs: dict[str, Any]) -> bool:
+        """Whether an epoch is the best so far; equal accuracies are told apart by the loss."""
+        early, best = self.training.config.early_stopping, self.training.state.best
+        if not best:
+            return True
+        if early is not None:
+            key = early.monitor
+            return is_better(key, logs[key], best["logs"][key], early.min_delta)
+        new, old = ((item["val_accuracy"], -item["val_loss"]) for item in (logs, best["logs"]))
+        return new > old
 
     def _begin(self, forward: Any) -> None:
         """A later stage must beat what it began with."""
@@ -334,14 +348,12 @@ class _Fit:
     def _remember(self, logs: dict[str, Any]) -> None:
         """Keeps the best weights; stops where nothing has improved for long."""
         state, early = self.training.state, self.training.config.early_stopping
-        value, best = logs[self._monitor], state.best
-        least = early.min_delta if early else 0.0
-        if not best or is_better(self._monitor, value, best["logs"][self._monitor], least):
+        if self._improves(logs):
             state.best = {"epoch": state.epoch, "logs": _plain(logs), "waited": 0}
             self.best_arrays = self._present()
             return
-        best["waited"] += 1
-        if early is not None and best["waited"] >= early.patience:
+        state.best["waited"] += 1
+        if early is not None and state.best["waited"] >= early.patience:
             self.model.stop_training = True
 
     def _take_best(self) -> None:
