@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import tlkit
+import tlkit.errors
+import tlkit.train.interrupt
 from tests.cli.test_cli import tlkit as command
 from tests.conftest import draw
 from tlkit.errors import RunError, RunFailed
@@ -225,6 +227,31 @@ def test_a_run_that_fails_says_so_in_its_folder(recipe, tmp_path):
     with pytest.raises(RunFailed, match="the loss became"):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+
+
+def test_a_folder_whose_run_failed_before_training_is_used_again(recipe, photos, tmp_path):
+    recipe["data"]["source"] = {"folder": str(tmp_path / "gone")}
+    with pytest.raises(tlkit.errors.UserError, match="no such folder"):
+        tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    recipe["data"]["source"] = {"folder": str(photos)}
+    assert tlkit.finetune(recipe, run_dir=tmp_path / "run").result["status"] == "done"
+
+
+def test_a_run_is_not_continued_on_other_images(recipe, tmp_path, monkeypatch):
+    from tests.train.test_loop import StopAt
+
+    for kind, name in enumerate(("a", "b")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(20):
+            draw(kind, index).save(tmp_path / "data" / name / f"{index}.png")
+    recipe["data"]["source"] = {"folder": str(tmp_path / "data")}
+    with monkeypatch.context() as patch:
+        StopAt(patch, 2)
+        with pytest.raises(tlkit.train.interrupt.Interrupted):
+            tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    draw(0, 99).save(tmp_path / "data" / "a" / "new.png")
+    with pytest.raises(RunError, match="images or labels have changed"):
+        tlkit.resume(tmp_path / "run")
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(photos, tmp_path):

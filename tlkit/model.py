@@ -103,6 +103,39 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
     )
 
 
+def as_float32(network: Network) -> Network:
+    """The network that is evaluated and served: float32, whatever it was trained in.
+
+    Lower precision makes training faster; rounded differently by each machine
+    and batch, it would make what is served differ from what was evaluated.
+    """
+    import keras
+
+    config = network.model.get_config()
+    if not _to_float32(config):
+        return network
+    keras.config.set_dtype_policy("float32")
+    model = keras.Model.from_config(config)
+    model.set_weights(network.model.get_weights())
+    logits = keras.Model(model.input, model.get_layer("probabilities").input)
+    return dataclasses.replace(network, model=model, logits=logits)
+
+
+def _to_float32(config: Any) -> bool:
+    """Replaces mixed precision in a model's config; says whether there was any."""
+    found = False
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy" and config["config"]["name"] != "float32":
+            config["config"] = {"name": "float32"}
+            found = True
+        for value in config.values():
+            found |= _to_float32(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            found |= _to_float32(value)
+    return found
+
+
 def preprocess(images: Any, spec: BackboneSpec) -> Any:
     """Raw RGB in [0, 255] to what the backbone was trained on, with Keras layers alone.
 

@@ -41,7 +41,7 @@ def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Pat
     """
     if run_dir is not None:
         folder = pathlib.Path(run_dir).expanduser()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not _reusable(folder):
             raise RunError(
                 "is not empty.",
                 where=str(folder),
@@ -69,6 +69,18 @@ def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Pat
     if run_dir is None:
         _point_latest(folder)
     return folder
+
+
+def _reusable(folder: pathlib.Path) -> bool:
+    """Whether a folder is empty, or holds a run that failed before it trained anything."""
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    result = folder / "result.json"
+    if not result.is_file() or (folder / "checkpoints").exists():
+        return False
+    return bool(json.loads(result.read_text("utf-8")).get("status") == "failed")
 
 
 def _point_latest(folder: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ from tlkit import registry
 from tlkit import run as runs
 from tlkit.data.dataset import Dataset, Split, load_dataset
 from tlkit.data.record import SplitName
-from tlkit.errors import UserError
+from tlkit.errors import RunError, UserError
 from tlkit.recipe.schema import Recipe
 
 EVALUATION_BATCH = 64
@@ -91,9 +91,21 @@ def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
     return dataset
 
 
-def read_data(recipe: Recipe, folder: pathlib.Path, say: Speaker) -> Dataset:
-    """Reads the images; writes data.json, environment.json and labels.txt."""
+def read_data(recipe: Recipe, folder: pathlib.Path, say: Speaker, resumed: bool) -> Dataset:
+    """Reads the images; writes data.json, environment.json and labels.txt.
+
+    Raises:
+        RunError: if a run is to be continued on other images than it began with.
+    """
     dataset = look_at_data(recipe, say)
+    if resumed and (folder / "data.json").exists():
+        before = json.loads((folder / "data.json").read_text("utf-8"))
+        if before["sha256"] != dataset.fingerprint()["sha256"]:
+            raise RunError(
+                "cannot be continued: its images or labels have changed since.",
+                where=str(folder),
+                hint="Begin anew with: tlkit finetune " + str(folder / "resolved.yaml"),
+            )
     if recipe.model.head.name != "original":
         runs.write_atomic(folder / "labels.txt", "".join(f"{name}\n" for name in dataset.classes))
     runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})

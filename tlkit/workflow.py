@@ -124,6 +124,7 @@ def _write_status(folder: pathlib.Path, name: str, status: str, error: str | Non
 
 def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:
     from tlkit import steps
+    from tlkit.model import as_float32
 
     clock = Clock()
     recipe = completed(recipe)
@@ -131,12 +132,13 @@ def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: b
     with clock.part("import"):
         steps.start_tensorflow(recipe)
     with clock.part("data"):
-        dataset = steps.read_data(recipe, folder, say)
+        dataset = steps.read_data(recipe, folder, say, resumed)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
     with clock.part("train"):
         stages = steps.train(recipe, dataset, network, folder, say, resumed)
     with clock.part("evaluate"):
+        network = as_float32(network)
         split, logits, evaluation = steps.evaluate(recipe, dataset, network, folder, say)
     with clock.part("export"):
         exports = steps.export(recipe, dataset, network, split, logits, folder, say)

@@ -167,9 +167,12 @@ def test_mixed_precision_trains_and_leaves_no_trace(recipe, tmp_path, precision)
 
     new = changed(recipe, epochs=4, policy="full", optimizer={"adam": 1e-3})
     new["finetune"]["mixed_precision"] = precision
+    new["export"] = ["saved_model"]  # which is checked against the evaluation
     run = tlkit.finetune(new, run_dir=tmp_path / "run")
     losses = [float(row["loss"]) for row in rows(run) if row["val_loss"]]
     assert losses[-1] < losses[0]
+    model = keras.models.load_model(run.folder / "model.keras")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     tlkit.finetune(recipe, run_dir=tmp_path / "plain")
     assert keras.config.dtype_policy().name == "float32"
 

@@ -56,7 +56,7 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
     Paths in a recipe are relative to it, so data that came with it is copied too.
     """
     from tlkit.errors import UserError
-    from tlkit.recipe.load import find_recipe, read_yaml
+    from tlkit.recipe.load import find_recipe, read_yaml, recipes_folder
 
     source = find_recipe(name)
     file = target / source.name if target.is_dir() or str(target).endswith("/") else target
@@ -70,14 +70,14 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
         raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
     shutil.copyfile(source, file)
     click.echo(f"wrote {file}")
-    for data in [source.parent / SCHEMA, *_data_files(read_yaml(source), source.parent)]:
+    for data in [recipes_folder() / SCHEMA, *_data_files(read_yaml(source), source.parent)]:
         shutil.copyfile(data, file.parent / data.name)
         click.echo(f"wrote {file.parent / data.name}")
 
 
 def _data_files(tree: Any, folder: pathlib.Path) -> list[pathlib.Path]:
     """Files beside the recipe that its source names."""
-    (source,) = tree["data"]["source"].values()
+    (source,) = tree.get("data", {}).get("source", {"": ""}).values()
     names = source.values() if isinstance(source, dict) else [source]
     found = [folder / name for name in names if isinstance(name, str)]
     return [path for path in found if path.is_file()]
