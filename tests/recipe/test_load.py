@@ -206,3 +206,12 @@ def test_the_schema_beside_the_recipes_is_current():
     assert json.loads(text) == json.loads(json.dumps(recipe_json_schema())), (
         "write it again with: tlkit schema > recipes/recipe.schema.json"
     )
+
+
+def test_the_recipe_of_the_readme_is_right(tmp_path):
+    import re
+
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", readme, re.S)
+    (tmp_path / "flowers.yaml").write_text(text)
+    assert len(load_recipe(tmp_path / "flowers.yaml").finetune.stages) == 2
