@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pathlib
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -63,13 +67,30 @@ class Speaker:
 
 def start_tensorflow(recipe: Recipe) -> None:
     """Imports TensorFlow, and sets seeds and the number format."""
-    import keras
-    import tensorflow as tf
+    with _stderr_closed():
+        import keras
+        import tensorflow as tf
 
-    for device in tf.config.list_physical_devices("GPU"):
+        devices = tf.config.list_physical_devices("GPU")
+    for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
+
+
+@contextlib.contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """TensorFlow's C++ speaks of missing GPU libraries at every start; failures are exceptions."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _dtype_policy(wanted: str) -> str:

@@ -163,6 +163,13 @@ def test_paths_of_an_override_are_relative_to_the_user(write, tmp_path, monkeypa
     assert recipe.data.source.arguments["path"] == str(tmp_path / "else" / "mine")
 
 
+def test_a_packaged_recipe_speaks_of_the_user_s_photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("staged").data.source.arguments["path"] == str(tmp_path / "photos")
+    digits = load_recipe("quickstart").data.source.arguments["train"]
+    assert digits == str(recipes_folder() / "digits.tfrecord")
+
+
 @pytest.mark.parametrize(
     ("key", "ours"),
     [("lr0", "learning_rate"), ("imgsz", "image_size"), ("num_epochs", "epochs"), ("lr", "learning_rate"),

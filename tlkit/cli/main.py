@@ -84,8 +84,7 @@ def main() -> None:
     from tlkit.errors import RecipeError, UserError
 
     debug = "--debug" in sys.argv[1:]
-    # TensorFlow speaks of missing GPU libraries at every start; its failures are exceptions
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -345,7 +345,9 @@ def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
     def absolute(text: str, *loc: str) -> str:
         path = pathlib.Path(text).expanduser()
         given = any(tuple(loc[:end]) in source.overridden for end in range(1, len(loc) + 1))
-        base = pathlib.Path.cwd() if given else source.folder
+        # a recipe run by its bare name speaks of the user's data, but for what it brings itself
+        packaged = source.folder == recipes_folder() and not (source.folder / path).exists()
+        base = pathlib.Path.cwd() if given or packaged else source.folder
         return str(path if path.is_absolute() else base / path)
 
     kind, arguments = recipe.data.source.name, recipe.data.source.arguments
