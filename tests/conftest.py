@@ -68,3 +68,35 @@ def recipe(photos) -> dict:
         "finetune": {"stages": [{"policy": "head-only", "epochs": 1}]},
         "export": [],
     }
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> pathlib.Path:
+    """A TFDS data_dir with the data set `colours`, built by TFDS itself."""
+    root = tmp_path_factory.mktemp("tfds")
+    import tensorflow_datasets as tfds
+
+    images = [np.asarray(draw(kind % 3, kind)) for kind in range(30)]
+
+    class Colours(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "label": tfds.features.ClassLabel(names=["red", "green", "blue"]),
+            }
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, manager):
+            return {
+                "train": self._generate_examples(0, 24),
+                "test": self._generate_examples(24, 30),
+            }
+
+        def _generate_examples(self, first, last):
+            for index in range(first, last):
+                yield index, {"image": images[index], "label": index % 3}
+
+    Colours(data_dir=str(root)).download_and_prepare()
+    return root

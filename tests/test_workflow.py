@@ -314,11 +314,8 @@ def test_the_quickstart_reaches_what_the_readme_says(tmp_path):
     assert result["export"]["saved_model"]["parity"]["labels_equal"]
 
 
-def test_the_tfds_recipe_runs_on_a_prepared_data_set(tmp_path, photos):
-    from tests.data.test_sources import build_colours
-
-    build_colours(tmp_path / "tfds")
-    overrides = ["data.source.tfds.name=colours", f"data.source.tfds.data_dir={tmp_path / 'tfds'}",
+def test_the_tfds_recipe_runs_on_a_prepared_data_set(tmp_path, prepared):
+    overrides = ["data.source.tfds.name=colours", f"data.source.tfds.data_dir={prepared}",
                  "data.image_size=32", "model.backbone=tiny", "model.weights=none", "export=[]",
                  "finetune.stages.0.epochs=1", "finetune.stages.1.epochs=1",
                  "finetune.stages.1.schedule=constant"]  # fmt: skip

@@ -181,42 +181,6 @@ def test_a_cut_tfrecord_is_refused(tfrecord):
         read("tfrecord", train=str(file) + "x")
 
 
-def build_colours(root):
-    """A data set built by TFDS itself, on this machine."""
-    import tensorflow_datasets as tfds
-
-    images = [np.asarray(draw(kind % 3, kind)) for kind in range(30)]
-
-    class Colours(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            features = {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=["red", "green", "blue"]),
-            }
-            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
-
-        def _split_generators(self, manager):
-            return {
-                "train": self._generate_examples(0, 24),
-                "test": self._generate_examples(24, 30),
-            }
-
-        def _generate_examples(self, first, last):
-            for index in range(first, last):
-                yield index, {"image": images[index], "label": index % 3}
-
-    Colours(data_dir=str(root)).download_and_prepare()
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tfds")
-    build_colours(root)
-    return root
-
-
 def test_a_tfds_data_set_is_read_by_name_and_split(prepared):
     import tensorflow as tf
     import tensorflow_datasets as tfds

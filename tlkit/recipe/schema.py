@@ -195,12 +195,11 @@ class Stage(Section):
     )
     optimizer: named(registry.OPTIMIZERS) | None = Field(  # type: ignore[valid-type]
         None,
-        description="Default: adam at 1e-3 where only the head trains, else adam at 3e-4.",
+        description="Default: adam at 5e-3 where only the head trains, else adam at 3e-4.",
     )
     schedule: named(registry.SCHEDULES) | None = Field(  # type: ignore[valid-type]
         None,
-        description="Default: constant where only the head trains, else cosine with one "
-        "warm-up epoch.",
+        description="Default: cosine, with one warm-up epoch where more than the head trains.",
     )
     batch_size: int | None = Field(None, gt=0, description="Images a step. Default: data's.")
     batch_norm: Literal["auto", "train", "frozen"] = Field(

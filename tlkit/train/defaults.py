@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tlkit.recipe.schema import Data, Named, Recipe, Stage
 
-HEAD_ONLY_RATE = 1e-3
+# ten epochs of a few hundred images are few steps; the cosine settles what the rate stirs
+HEAD_ONLY_RATE = 5e-3
 # safe for pretrained convolutions together with BatchNorm momentum 0.9 and a warm-up
 FULL_RATE = 3e-4
 EPOCHS = 5
@@ -25,8 +26,8 @@ def complete(stage: Stage, data: Data, augment: list[Named]) -> Stage:
     rate = HEAD_ONLY_RATE if head_only else FULL_RATE
     schedule = stage.schedule
     if schedule is None and epochs:
-        warmup = {"warmup_epochs": min(1.0, epochs / 4)}
-        schedule = Named("constant") if head_only else Named("cosine", warmup)
+        warmup = {} if head_only else {"warmup_epochs": min(1.0, epochs / 4)}
+        schedule = Named("cosine", warmup)
     return stage.model_copy(
         update={
             "name": stage.name or policy,
