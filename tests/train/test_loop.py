@@ -193,7 +193,7 @@ class StopAt:
         monkeypatch.setattr(Recorder, "on_train_batch_end", press)
 
 
-@pytest.mark.parametrize("step", [2, 9, 14])
+@pytest.mark.parametrize("step", [2, 9, 12, 14])
 def test_an_interrupted_run_continues_to_the_very_same_end(recipe, tmp_path, monkeypatch, step):
     new = changed(recipe, epochs=1)
     new["augment"] = ["flip", "quarter_turns"]
@@ -217,3 +217,4 @@ def test_an_interrupted_run_continues_to_the_very_same_end(recipe, tmp_path, mon
         return [(r["step"], r["learning_rate"], f"{float(r['loss']):.4f}") for r in rows(run)]
 
     assert steps(resumed) == steps(whole)
+    assert all(float(row["images_per_second"]) >= 0 for row in rows(resumed) if row["val_loss"])

@@ -42,9 +42,8 @@ def load_hub_backbone(
         raise UserError(f"hub:{preset} has no original head here; use a head of your own classes")
     if weights not in ("auto", "none"):
         raise UserError(f"hub:{preset} takes weights auto or none, found {weights!r}")
-    arguments: dict[str, Any] = {"load_weights": weights != "none"}
     try:
-        backbone = keras_hub.models.Backbone.from_preset(preset, **arguments)
+        backbone = keras_hub.models.Backbone.from_preset(preset, load_weights=weights != "none")
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
     except Exception as error:  # what it raises depends on the host that it asks
         raise WeightsError(

@@ -75,9 +75,7 @@ def exif_orientation(contents: Any) -> Any:
             position = tf.clip_by_value(position, 0, size)
             piece = tiff[position : position + count]
             piece = tf.pad(piece, [[0, count - tf.shape(piece)[0]]])
-            weights = tf.constant(
-                [1 << (8 * i) for i in range(min(count, 3))] + [1 << 24] * (count > 3)
-            )
+            weights = tf.constant([1 << (8 * i) for i in range(count)])
             return tf.reduce_sum(tf.where(little, piece, piece[::-1]) * weights)
 
         directory = at(4, 4)

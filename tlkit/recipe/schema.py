@@ -148,7 +148,7 @@ class Data(Section):
     )
     antialias: bool = Field(False, description="Smooth before shrinking; slower to decode.")
     split: Split = Field(
-        default_factory=lambda: Split(),
+        default_factory=Split,
         description="Used where the source names no val or test split.",
     )
     batch_size: int = Field(32, gt=0, description="Images a step, unless a stage says otherwise.")

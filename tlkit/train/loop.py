@@ -251,7 +251,8 @@ class _Fit:
             start, first = time.perf_counter(), state.batch
             logs = self._epoch(step)
             seconds = time.perf_counter() - start
-            seen = len(self.dataset.train) - first * (self.stage.batch_size or 0)
+            # stopped while validating, the resumed epoch has no batch left
+            seen = max(0, len(self.dataset.train) - first * (self.stage.batch_size or 0))
             images_seen, train_seconds = images_seen + seen, train_seconds + seconds
             logs |= self._validate(forward)
             logs["images_per_second"] = seen / seconds
