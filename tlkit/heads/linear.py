@@ -37,5 +37,9 @@ def linear(
         features = pool(name="head_pooling")(features)
     if dropout:
         features = keras.layers.Dropout(dropout, name="head_dropout")(features)
+    # zeros: the first loss is log K, and nothing random is left in weights no image ever moves;
     # float32 also under mixed precision: the softmax needs the digits
-    return keras.layers.Dense(classes, name="head_logits", dtype="float32")(features)
+    dense = keras.layers.Dense(
+        classes, kernel_initializer="zeros", name="head_logits", dtype="float32"
+    )
+    return dense(features)
