@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,7 +15,12 @@ from tlkit.backbones.load import load_backbone
 from tlkit.backbones.spec import BackboneSpec
 from tlkit.errors import UserError
 from tlkit.freeze import Block, backbone_blocks
-from tlkit.recipe.schema import Model, Recipe
+from tlkit.recipe.schema import Model, Named, Recipe
+from tlkit.surgery import insert_layers, plain_model
+from tlkit.surgery.insert import Insertion
+
+Leaves = Literal["pixels", "centred", "scaled"]
+LEFT = get_args(Leaves)
 
 # ImageNet's channel mean and deviation of RGB in [0, 1], and Caffe's mean of BGR in [0, 255]
 TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -32,6 +39,8 @@ class Network:
         head: The head's layers.
         extractor: From the images to the pooled features, all of it below the head.
         head_logits: From those features to the logits.
+        inserted: Layers that the recipe put in; those with weights are new, as the head is.
+        preprocessing: The recipe's fitted steps, and what each leaves.
         classes: Names in the order of the outputs.
         image_size: Height and width in pixels.
     """
@@ -43,6 +52,8 @@ class Network:
     head: list[Any]
     extractor: Any
     head_logits: Any
+    inserted: list[Any]
+    preprocessing: Sequence[tuple[Leaves, Any]]
     classes: list[str]
     image_size: tuple[int, int]
 
@@ -58,15 +69,22 @@ def image_size(recipe: Recipe) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 
-def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> Network:
+def build_network(
+    config: Model,
+    classes: list[str],
+    size: tuple[int, int],
+    preprocessing: Sequence[tuple[Leaves, Any]] = (),
+) -> Network:
     """Builds preprocessing, backbone and head into one functional Keras model.
 
-    Only layers of Keras are used, so the saved model loads where tlkit is not.
+    Where the recipe asks for nothing else, only layers of Keras are used, so the
+    saved model loads where tlkit is not.
 
     Args:
         config: The recipe's `model`.
         classes: Names in the order of the outputs; for the original head, ImageNet's.
         size: Height and width of the images, in pixels.
+        preprocessing: What each fitted step leaves (see `preprocess`), and its layer.
 
     Raises:
         UserError: if the backbone cannot be built this way.
@@ -77,14 +95,28 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
     backbone, spec = load_backbone(
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
     )
+    try:
+        backbone, inserted = insert_layers(backbone, _insertions(config))
+    except ValueError as error:
+        raise UserError(str(error), where="model.insert") from None
     inputs = keras.Input((*size, 3), name="image")
-    features = backbone(preprocess(inputs, spec))
+    images: Any = inputs
+    leaves: Leaves = "pixels"
+    for left, step in preprocessing:
+        images = step(images)
+        leaves = left if LEFT.index(left) > LEFT.index(leaves) else leaves
+    features = backbone(preprocess(images, spec, leaves))
     if original:
         count = int(features.shape[-1])
         if len(classes) != count:
             raise UserError(f"the original top has {count} classes, {len(classes)} names are known")
     before = {id(layer) for layer in keras.Model(inputs, features).layers}
-    logits = registry.HEADS.build(config.head.name, features, len(classes), **config.head.arguments)
+    try:
+        logits = registry.HEADS.build(
+            config.head.name, features, len(classes), **config.head.arguments
+        )
+    except ValueError as error:
+        raise UserError(str(error), where=f"model.head.{config.head.name}") from None
     outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(logits)
     model = keras.Model(inputs, outputs, name="tlkit_model")
     head = [layer for layer in model.layers if id(layer) not in before and layer.weights]
@@ -96,29 +128,63 @@ def build_network(config: Model, classes: list[str], size: tuple[int, int]) -> N
         extractor=keras.Model(inputs, cut, name="tlkit_features"),
         head_logits=keras.Model(cut, logits, name="tlkit_head"),
         spec=spec,
-        blocks=backbone_blocks(backbone, spec),
-        head=head,
+        blocks=_blocks(backbone, spec, inserted),
+        head=[layer for layer in inserted if layer.trainable_weights] + head,
+        inserted=inserted,
+        preprocessing=preprocessing,
         classes=classes,
         image_size=size,
     )
 
 
-def as_float32(network: Network) -> Network:
-    """The network that is evaluated and served: float32, whatever it was trained in.
+def _insertions(config: Model) -> list[Insertion]:
+    found = []
+    for item in config.insert:
+        arguments = {key: value for key, value in item.arguments.items() if key != "after"}
+        found.append(Insertion(item.name, arguments, item.arguments["after"]))
+    return found
+
+
+def _blocks(backbone: Any, spec: BackboneSpec, inserted: list[Any]) -> list[Block]:
+    """The backbone's own blocks; what was put in is new, as the head is."""
+    own = {id(layer) for layer in inserted}
+    return [
+        Block(block.name, layers)
+        for block in backbone_blocks(backbone, spec)
+        if (layers := [layer for layer in block.layers if id(layer) not in own])
+    ]
+
+
+def served_network(network: Network) -> Network:
+    """The network that is evaluated, saved and exported: plain Keras layers, float32.
 
     Lower precision makes training faster; rounded differently by each machine
     and batch, it would make what is served differ from what was evaluated.
     """
     import keras
 
-    config = network.model.get_config()
-    if not _to_float32(config):
+    plain = plain_model(network.model)
+    config = plain.get_config()
+    if not _to_float32(config) and plain is network.model:
         return network
     keras.config.set_dtype_policy("float32")
     model = keras.Model.from_config(config)
-    model.set_weights(network.model.get_weights())
+    model.set_weights(plain.get_weights())
     logits = keras.Model(model.input, model.get_layer("probabilities").input)
     return dataclasses.replace(network, model=model, logits=logits)
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    """Layers built inside work on pixels in float32, whatever the network trains in."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _to_float32(config: Any) -> bool:
@@ -136,30 +202,92 @@ def _to_float32(config: Any) -> bool:
     return found
 
 
-def preprocess(images: Any, spec: BackboneSpec) -> Any:
-    """Raw RGB in [0, 255] to what the backbone was trained on, with Keras layers alone.
+def preprocess(images: Any, spec: BackboneSpec, leaves: Leaves = "pixels") -> Any:
+    """RGB to what the backbone was trained on, with Keras layers alone.
 
     Args:
         images: Symbolic `(batch, height, width, 3)`.
         spec: Says what the backbone expects.
+        leaves: What the recipe's own steps left of the images: `pixels` in
+            [0, 255]; `centred` ones, whose mean is gone, so that the backbone's scale
+            alone is applied; `scaled` ones, to which nothing is done but to order
+            the channels.
     """
     import keras
 
-    mode = spec.preprocessing
-    if mode == "affine":
-        scale, offset = list(spec.scale), list(spec.offset)
-        return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(images)
-    if mode == "tf":
-        return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(images)
-    if mode == "torch":
+    scale, offset = _affine(spec)
+    if spec.preprocessing == "caffe":
+        images = keras.ops.flip(images, axis=-1)
+    if spec.preprocessing == "none" or leaves == "scaled":
+        return images
+    if leaves == "centred":
+        offset = 0.0
+    return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(images)
+
+
+def _affine(spec: BackboneSpec) -> tuple[Any, Any]:
+    """Scale and offset of each channel, after channels were brought into order."""
+    if spec.preprocessing == "affine":
+        return list(spec.scale), list(spec.offset)
+    if spec.preprocessing == "tf":
+        return 1 / 127.5, -1.0
+    if spec.preprocessing == "torch":
         scale = [1 / (255 * std) for std in TORCH_STD]
-        offset = [-mean / std for mean, std in zip(TORCH_MEAN, TORCH_STD, strict=True)]
-        return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(images)
-    if mode == "caffe":
-        bgr = keras.ops.flip(images, axis=-1)
-        offset = [-mean for mean in CAFFE_MEAN]
-        return keras.layers.Rescaling(1.0, offset=offset, name="preprocess")(bgr)
-    return images
+        return scale, [-mean / std for mean, std in zip(TORCH_MEAN, TORCH_STD, strict=True)]
+    return 1.0, [-mean for mean in CAFFE_MEAN]
+
+
+def fit_preprocessing(items: Sequence[Named], batches: Callable[[], Any]) -> list[tuple[Leaves, Any]]:
+    """Builds a recipe's preprocessing steps and fits them, one after another.
+
+    Args:
+        items: The recipe's `preprocess`.
+        batches: Gives the training images anew, uint8 `(batch, height, width, 3)`.
+
+    Returns:
+        What each step leaves, and its layer, as `build_network` takes them.
+
+    Raises:
+        UserError: if a step does not fit the images.
+    """
+    import keras
+    import tensorflow as tf
+
+    done: list[tuple[Leaves, Any]] = []
+
+    def prepared() -> Any:
+        for images in batches():
+            images = tf.cast(images, tf.float32)
+            for _, earlier in done:
+                images = earlier(images)
+            yield images
+
+    for index, item in enumerate(items):
+        with in_float32():
+            step = registry.PREPROCESSORS.build(item.name, **item.arguments)
+        if hasattr(step, "adapt"):
+            try:
+                step.adapt(
+                    tf.data.Dataset.from_generator(
+                        prepared, output_signature=_signature(next(prepared()))
+                    )
+                )
+            except ValueError as error:
+                raise UserError(str(error), where=f"preprocess[{index}].{item.name}") from None
+        if isinstance(step, keras.layers.Normalization):
+            # as constants they are part of the model's configuration, not only of its weights
+            mean, variance = (np.ravel(value).tolist() for value in (step.mean, step.variance))
+            step = keras.layers.Normalization(
+                axis=-1, mean=mean, variance=variance, dtype="float32"
+            )
+        done.append((registry.PREPROCESSORS[item.name].facts["leaves"], step))
+    return done
+
+
+def _signature(images: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.TensorSpec((None, *images.shape[1:]), images.dtype)
 
 
 def fit_nearest_mean(network: Network, batches: Any) -> None:

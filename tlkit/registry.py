@@ -18,33 +18,65 @@ import importlib
 import importlib.util
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import annotated_types
-import pydantic
 
 from tlkit.errors import did_you_mean
+
+if TYPE_CHECKING:
+    import pydantic
 
 # The words that annotations of registered arguments are written with.
 Positive = Annotated[float, annotated_types.Gt(0)]
 NonNegative = Annotated[float, annotated_types.Ge(0)]
 Fraction = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
+Share = Annotated[float, annotated_types.Ge(0), annotated_types.Le(1)]
 Count = Annotated[int, annotated_types.Gt(0)]
-
-_WORDS: dict[str, Any] = {
-    "Positive": Positive,
-    "NonNegative": NonNegative,
-    "Fraction": Fraction,
-    "Count": Count,
-    "Literal": Literal,
-    "Any": Any,
-}
+OneToTwo = Annotated[float, annotated_types.Gt(1), annotated_types.Lt(2)]
+# the name of a registered activation or initializer
+Activation = str
+Initializer = str
 
 T = TypeVar("T")
 
 
-def register(name: str) -> Callable[[T], T]:
-    """Marks a function or class as what recipes call `name`."""
+@functools.cache
+def _words() -> dict[str, Any]:
+    """What the annotations of registered arguments mean to pydantic."""
+    import pydantic
+
+    def one_of(things: Registry) -> Any:
+        def check(name: str) -> str:
+            if name not in things:
+                raise ValueError(things.suggest(name))
+            return name
+
+        choices = {"enum": list(things)}
+        return Annotated[str, pydantic.AfterValidator(check), pydantic.WithJsonSchema(choices)]
+
+    return {
+        "Positive": Positive,
+        "NonNegative": NonNegative,
+        "Fraction": Fraction,
+        "Share": Share,
+        "Count": Count,
+        "OneToTwo": OneToTwo,
+        "Activation": one_of(ACTIVATIONS),
+        "Initializer": one_of(INITIALIZERS),
+        "Literal": Literal,
+        "Any": Any,
+    }
+
+
+def register(name: str, **facts: Any) -> Callable[[T], T]:
+    """Marks a function or class as what recipes call `name`.
+
+    Args:
+        name: In recipes.
+        facts: Literals that tlkit asks about without importing the file, as
+            `native="keras.layers.RandomFlip"` where Keras has it already.
+    """
 
     def mark(thing: T) -> T:
         thing.registered_name = name  # type: ignore[attr-defined]
@@ -62,35 +94,55 @@ class Entry:
         attribute: Its name in that module.
         summary: The first line of its docstring.
         doc: The whole docstring.
+        facts: What was registered with it.
         arguments: A pydantic model of what a recipe may pass.
     """
 
-    def __init__(self, name: str, module: str, node: ast.FunctionDef | ast.ClassDef):
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        node: ast.FunctionDef | ast.ClassDef,
+        facts: dict[str, Any],
+    ):
         self.name = name
         self.module = module
+        self.facts = facts
         self.attribute = node.name
         self.doc = ast.get_docstring(node) or ""
         self.summary = self.doc.split("\n")[0]
         self._node = node
 
+    @property
+    def _parameters(self) -> ast.arguments:
+        if isinstance(self._node, ast.FunctionDef):
+            return self._node.args
+        for item in self._node.body:
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return item.args
+        raise TypeError(f"{self.attribute} has no __init__")
+
+    @property
+    def given(self) -> list[str]:
+        """Parameters before `*`: handed over by tlkit, not by a recipe."""
+        return [arg.arg for arg in self._parameters.args if arg.arg != "self"]
+
     def _fields(self) -> dict[str, Any]:
-        """Keyword-only parameters; those before `*` are handed over by tlkit."""
-        function = self._node
-        if isinstance(function, ast.ClassDef):
-            function = next(
-                item
-                for item in function.body
-                if isinstance(item, ast.FunctionDef) and item.name == "__init__"
-            )
+        """Keyword-only parameters: what a recipe may pass."""
         fields: dict[str, Any] = {}
-        for arg, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        parameters = self._parameters
+        for arg, default in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
+            if arg.arg == "seed":  # a run has one seed, and gives it to all
+                continue
             annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
-            kind = eval(annotation, {"__builtins__": __builtins__}, _WORDS)
+            kind = eval(annotation, {"__builtins__": __builtins__}, _words())
             fields[arg.arg] = (kind, ... if default is None else ast.literal_eval(default))
         return fields
 
     @functools.cached_property
     def arguments(self) -> type[pydantic.BaseModel]:
+        import pydantic
+
         return pydantic.create_model(
             self.name.replace("-", "_"),
             __config__=pydantic.ConfigDict(extra="forbid", strict=False, protected_namespaces=()),
@@ -107,11 +159,13 @@ class Registry(Mapping[str, Entry]):
     Args:
         kind: What one of these is called in a message, as "schedule".
         package: Dotted name of the package whose files are read, or of one module.
+        key: Where a recipe says such a name, as `finetune.stages[].schedule`.
     """
 
-    def __init__(self, kind: str, package: str):
+    def __init__(self, kind: str, package: str, key: str | None = None):
         self.kind = kind
         self.package = package
+        self.key = key
 
     @functools.cached_property
     def _entries(self) -> dict[str, Entry]:
@@ -128,7 +182,8 @@ class Registry(Mapping[str, Entry]):
                         if name in found:
                             raise ValueError(f"{self.kind} {name!r} is registered twice")
                         module = f"{self.package}.{path.stem}" if place.is_dir() else self.package
-                        found[name] = Entry(name, module, node)
+                        facts = {str(k.arg): ast.literal_eval(k.value) for k in mark.keywords}
+                        found[name] = Entry(name, module, node, facts)
         return found
 
     def __getitem__(self, name: str) -> Entry:
@@ -142,11 +197,34 @@ class Registry(Mapping[str, Entry]):
 
     def suggest(self, name: str) -> str:
         """What to say about a name that is not registered."""
+        for other in REGISTRIES:
+            if name in other and other.key and other is not self:
+                return (
+                    f"{name!r} is not {article(self.kind)} but {article(other.kind)}; "
+                    f"it belongs under {other.key}:"
+                )
         return f"{name!r} is not {article(self.kind)}. {did_you_mean(name, self)}"
 
     def build(self, name: str, /, *given: Any, **arguments: Any) -> Any:
         """Calls what `name` stands for; imports its file first."""
         return self[name].load()(*given, **arguments)
+
+    def make(self, name: str, context: dict[str, Any], /, **arguments: Any) -> Any:
+        """Calls what `name` stands for with those things of a context that it asks for."""
+        entry = self[name]
+        return entry.load()(*(context[key] for key in entry.given), **arguments)
+
+
+def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package whose registered things are its public names."""
+    things = {entry.attribute: entry for entry in Registry("name", package).values()}
+
+    def find(name: str) -> Any:
+        if name in things:
+            return things[name].load()
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find, lambda: sorted(things)
 
 
 def article(noun: str) -> str:
@@ -154,11 +232,34 @@ def article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-SOURCES = Registry("data source", "tlkit.data.sources")
-AUGMENTATIONS = Registry("augmentation", "tlkit.augment")
-HEADS = Registry("head", "tlkit.heads")
-LOSSES = Registry("loss", "tlkit.losses")
-POLICIES = Registry("policy", "tlkit.freeze")
-OPTIMIZERS = Registry("optimizer", "tlkit.optimizers")
-SCHEDULES = Registry("schedule", "tlkit.schedules")
-EXPORTS = Registry("export format", "tlkit.export")
+SOURCES = Registry("data source", "tlkit.data.sources", "data.source")
+AUGMENTATIONS = Registry("augmentation", "tlkit.augment", "augment")
+PREPROCESSORS = Registry("preprocessing step", "tlkit.preprocess", "preprocess")
+HEADS = Registry("head", "tlkit.heads", "model.head")
+LAYERS = Registry("layer", "tlkit.layers", "model.insert")
+ACTIVATIONS = Registry("activation", "tlkit.activations", "model.head.mlp.activation")
+INITIALIZERS = Registry("initializer", "tlkit.initializers", "model.head.linear.initializer")
+LOSSES = Registry("loss", "tlkit.losses", "finetune.loss")
+REGULARIZERS = Registry("regularizer", "tlkit.regularizers", "regularize")
+ADVERSARIES = Registry("adversarial attack", "tlkit.adversarial", "finetune.adversarial")
+POLICIES = Registry("policy", "tlkit.freeze", "finetune.stages[].policy")
+OPTIMIZERS = Registry("optimizer", "tlkit.optimizers", "finetune.stages[].optimizer")
+SCHEDULES = Registry("schedule", "tlkit.schedules", "finetune.stages[].schedule")
+EXPORTS = Registry("export format", "tlkit.export", "export")
+
+REGISTRIES = (
+    AUGMENTATIONS,
+    PREPROCESSORS,
+    LAYERS,
+    ACTIVATIONS,
+    INITIALIZERS,
+    HEADS,
+    LOSSES,
+    REGULARIZERS,
+    ADVERSARIES,
+    POLICIES,
+    OPTIMIZERS,
+    SCHEDULES,
+    SOURCES,
+    EXPORTS,
+)

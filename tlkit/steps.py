@@ -17,7 +17,7 @@ from tlkit import run as runs
 from tlkit.data.dataset import Dataset, Split, load_dataset
 from tlkit.data.record import SplitName
 from tlkit.errors import RunError, UserError
-from tlkit.recipe.schema import Recipe
+from tlkit.recipe.schema import EffectiveNumber, Recipe
 
 EVALUATION_BATCH = 64
 
@@ -155,11 +155,20 @@ def describe_data(dataset: Dataset) -> list[str]:
 
 def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     """Builds the model; with the original top, labels are matched to its class names."""
-    from tlkit.model import build_network
+    from tlkit.data.pipeline import batches
+    from tlkit.model import build_network, fit_preprocessing
 
     if recipe.model.head.name == "original":
         _use_original_classes(dataset, say)
-    network = build_network(recipe.model, dataset.classes, dataset.image_size)
+    if recipe.preprocess:
+        names = ", ".join(item.name for item in recipe.preprocess)
+        say.line(f"fitting to the training images: {names}")
+
+    def images() -> Any:
+        return (x for x, _ in batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
+
+    fitted = fit_preprocessing(recipe.preprocess, images)
+    network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted)
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
         f"{len(network.blocks)} blocks"
@@ -213,10 +222,11 @@ def train(
     from tlkit.data.pipeline import batches
     from tlkit.freeze import describe
     from tlkit.model import fit_nearest_mean
-    from tlkit.train.loop import Training, run_stage
+    from tlkit.train.loop import Training
     from tlkit.train.plans import stage_plans
     from tlkit.train.progress import Progress
     from tlkit.train.record import Recorder
+    from tlkit.train.resizing import run_at_own_size
     from tlkit.train.state import TrainState, load_state
 
     state_file = folder / "checkpoints" / "state.npz"
@@ -238,6 +248,9 @@ def train(
         callbacks=[*show, recorder],
         progress=say.progress,
         resumed=arrays,
+        regularize=recipe.regularize,
+        start=_pretrained(recipe, network),
+        augment_on=recipe.augment_on,
     )
     _save_image_sheet(recipe, dataset, folder)
     try:
@@ -246,7 +259,7 @@ def train(
                 continue
             say.line(f"\nstage {index + 1}: {describe(plan).splitlines()[0]}", style="bold")
             if stage.epochs:
-                run_stage(training, stage, plan)
+                run_at_own_size(training, recipe, stage, plan)
             else:
                 state.results.append(_idle(stage, plan))
                 state.stage += 1
@@ -255,6 +268,15 @@ def train(
             callback.close()
         recorder.close()
     return state.results
+
+
+def _pretrained(recipe: Recipe, network: Any) -> dict[str, np.ndarray]:
+    """Values of the loaded variables by path, where a regularizer asks for them."""
+    from tlkit.train.regularize import needs_start
+
+    if recipe.model.weights == "none" or not needs_start(recipe.regularize):
+        return {}
+    return {v.path: np.asarray(v) for block in network.blocks for v in block.variables()}
 
 
 def _idle(stage: Any, plan: Any) -> dict[str, Any]:
@@ -292,8 +314,14 @@ def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
     wanted = recipe.finetune.class_weight
     weights = np.ones(len(dataset.classes), np.float32)
     if wanted == "balanced":
+        from tlkit.losses.class_weights import inverse_frequency
+
+        return inverse_frequency(np.bincount(dataset.train.labels, minlength=len(dataset.classes)))
+    if isinstance(wanted, EffectiveNumber):
+        from tlkit.losses.class_weights import effective_number
+
         counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
-        return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+        return effective_number(counts, wanted.effective_number)
     if isinstance(wanted, dict):
         from tlkit.errors import did_you_mean
 
@@ -314,12 +342,18 @@ def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) ->
     from tlkit.data.pipeline import batches, epoch_order
     from tlkit.report.plots import plot_images
     from tlkit.train.loop import augment_layers
+    from tlkit.train.step import apply_augmentations
 
     order = epoch_order(len(dataset.train), recipe.seed, 0)[:16]
     images, labels = next(batches(dataset.train, dataset.prepare, 16, order))
     images = tf.cast(images, tf.float32)
-    for layer in augment_layers(recipe.finetune.stages[-1], recipe.seed):
-        images = layer(images, training=True)
+
+    def everything() -> Any:
+        return (x for x, _ in batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
+
+    stage = recipe.finetune.stages[-1]
+    layers = augment_layers(stage, recipe.seed, dataset.image_size, everything)
+    images, _ = apply_augmentations(layers, images, tf.one_hot(labels, len(dataset.classes)))
     (folder / "plots").mkdir(exist_ok=True)
     captions = [dataset.classes[k] if k >= 0 else "" for k in labels]
     plot_images(np.asarray(images), captions, folder / "plots" / "train_images.png")

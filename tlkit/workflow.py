@@ -124,7 +124,7 @@ def _write_status(folder: pathlib.Path, name: str, status: str, error: str | Non
 
 def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:
     from tlkit import steps
-    from tlkit.model import as_float32
+    from tlkit.model import served_network
 
     clock = Clock()
     recipe = completed(recipe)
@@ -138,7 +138,7 @@ def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: b
     with clock.part("train"):
         stages = steps.train(recipe, dataset, network, folder, say, resumed)
     with clock.part("evaluate"):
-        network = as_float32(network)
+        network = served_network(network)
         split, logits, evaluation = steps.evaluate(recipe, dataset, network, folder, say)
     with clock.part("export"):
         exports = steps.export(recipe, dataset, network, split, logits, folder, say)

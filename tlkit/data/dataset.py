@@ -157,6 +157,23 @@ def load_dataset(
     return dataset
 
 
+def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Dataset:
+    """The same images at another size, decoded anew.
+
+    Args:
+        dataset: Already scanned.
+        config: The recipe's `data`.
+        image_size: Height and width in pixels.
+    """
+    prepare = make_preparer(image_size, config.resize, config.antialias)
+    splits: dict[SplitName, Split] = {}
+    for name, split in dataset.splits.items():
+        kept = keep_pixels(config.cache, split.records, image_size)
+        pixels = scan(split.records, prepare, True).pixels if kept else None
+        splits[name] = dataclasses.replace(split, pixels=pixels)
+    return dataclasses.replace(dataset, splits=splits, prepare=prepare, image_size=image_size)
+
+
 def load_for_evaluation(
     config: Data,
     classes: Sequence[str],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tlkit.registry import Fraction, register
+from tlkit import registry
+from tlkit.registry import Fraction, Initializer, register
 
 
 @register("linear")
@@ -14,6 +15,9 @@ def linear(
     *,
     dropout: Fraction = 0.2,
     pooling: Literal["avg", "max"] = "avg",
+    initializer: Initializer = "zeros",
+    drop_connect: Fraction = 0.0,
+    spectral_normalization: bool = False,
 ) -> Any:
     """Global pooling, dropout and a dense layer.
 
@@ -22,12 +26,25 @@ def linear(
         classes: Number of logits.
         dropout: Share of pooled features dropped while training.
         pooling: Mean or maximum over the places of the feature map.
+        initializer: Of the kernel. Zeros make the first loss log K and leave
+            nothing random in weights that no image ever moves.
+        drop_connect: Share of the kernel's entries dropped while training.
+        spectral_normalization: Divide the kernel by its largest singular value
+            (Miyato et al. 2018); needs another initializer than zeros.
 
     Returns:
         Logits `(batch, classes)`.
+
+    Raises:
+        ValueError: if the arguments exclude each other.
     """
     import keras
 
+    if spectral_normalization and (initializer == "zeros" or drop_connect):
+        raise ValueError(
+            "spectral_normalization cannot be had with initializer: zeros or with drop_connect; "
+            "use initializer: xavier"
+        )
     if len(features.shape) == 4:
         pool = (
             keras.layers.GlobalAveragePooling2D
@@ -37,9 +54,16 @@ def linear(
         features = pool(name="head_pooling")(features)
     if dropout:
         features = keras.layers.Dropout(dropout, name="head_dropout")(features)
-    # zeros: the first loss is log K, and nothing random is left in weights no image ever moves;
     # float32 also under mixed precision: the softmax needs the digits
-    dense = keras.layers.Dense(
-        classes, kernel_initializer="zeros", name="head_logits", dtype="float32"
-    )
+    arguments = {
+        "kernel_initializer": registry.INITIALIZERS.build(initializer),
+        "name": "head_logits",
+        "dtype": "float32",
+    }
+    if drop_connect:
+        dense = registry.LAYERS.build("drop_connect", classes, rate=drop_connect, **arguments)
+    else:
+        dense = keras.layers.Dense(classes, **arguments)
+    if spectral_normalization:
+        dense = keras.layers.SpectralNormalization(dense, dtype="float32")
     return dense(features)

@@ -4,26 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
+from tlkit import registry
 from tlkit.heads.linear import linear
-from tlkit.registry import Count, Fraction, register
+from tlkit.registry import Activation, Count, Fraction, Initializer, register
 
 
 @register("mlp")
-def mlp(features: Any, classes: int, *, units: Count = 256, dropout: Fraction = 0.2) -> Any:
-    """Global average pooling, one hidden ReLU layer, dropout and a dense layer.
+def mlp(
+    features: Any,
+    classes: int,
+    *,
+    units: Count = 256,
+    dropout: Fraction = 0.2,
+    activation: Activation = "relu",
+    initializer: Initializer = "xavier",
+    drop_connect: Fraction = 0.0,
+) -> Any:
+    """Global average pooling, one hidden layer, dropout and a dense layer.
 
     Args:
         features: `(batch, height, width, channels)` or `(batch, channels)`.
         classes: Number of logits.
         units: Width of the hidden layer.
         dropout: Share of its outputs dropped while training.
+        activation: Of the hidden layer.
+        initializer: Of the hidden layer's kernel; zeros would never learn.
+        drop_connect: Share of the hidden kernel's entries dropped while training.
 
     Returns:
         Logits `(batch, classes)`.
+
+    Raises:
+        ValueError: if the hidden layer is to start at zeros.
     """
     import keras
 
+    if initializer == "zeros":
+        raise ValueError("initializer: zeros in a hidden layer never learns; use xavier or he")
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(name="head_pooling")(features)
-    hidden = keras.layers.Dense(units, activation="relu", name="head_hidden")(features)
+    arguments = {
+        "kernel_initializer": registry.INITIALIZERS.build(initializer),
+        "name": "head_hidden",
+    }
+    if drop_connect:
+        dense = registry.LAYERS.build("drop_connect", units, rate=drop_connect, **arguments)
+    else:
+        dense = keras.layers.Dense(units, **arguments)
+    hidden = registry.ACTIVATIONS.build(activation)(dense(features))
     return linear(hidden, classes, dropout=dropout)

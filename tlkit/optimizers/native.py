@@ -7,7 +7,7 @@ from typing import Any
 from tlkit.registry import Fraction, NonNegative, Positive, register
 
 
-@register("adam")
+@register("adam", native="keras.optimizers.Adam")
 def adam(
     *,
     learning_rate: Positive = 1e-3,
@@ -22,7 +22,7 @@ def adam(
     return keras.optimizers.Adam(learning_rate, beta_1, beta_2, epsilon, amsgrad)
 
 
-@register("adamw")
+@register("adamw", native="keras.optimizers.AdamW")
 def adamw(
     *,
     learning_rate: Positive = 1e-3,
@@ -37,7 +37,7 @@ def adamw(
     return keras.optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
 
 
-@register("sgd")
+@register("sgd", native="keras.optimizers.SGD")
 def sgd(
     *,
     learning_rate: Positive = 0.01,
@@ -56,7 +56,7 @@ def sgd(
     )
 
 
-@register("rmsprop")
+@register("rmsprop", native="keras.optimizers.RMSprop")
 def rmsprop(
     *,
     learning_rate: Positive = 1e-3,
@@ -70,7 +70,7 @@ def rmsprop(
     return keras.optimizers.RMSprop(learning_rate, rho, momentum, epsilon)
 
 
-@register("nadam")
+@register("nadam", native="keras.optimizers.Nadam")
 def nadam(
     *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
 ) -> Any:
@@ -80,7 +80,7 @@ def nadam(
     return keras.optimizers.Nadam(learning_rate, beta_1, beta_2)
 
 
-@register("adagrad")
+@register("adagrad", native="keras.optimizers.Adagrad")
 def adagrad(*, learning_rate: Positive = 1e-2, epsilon: Positive = 1e-7) -> Any:
     """Adagrad (Duchi et al. 2011)."""
     import keras
@@ -88,7 +88,7 @@ def adagrad(*, learning_rate: Positive = 1e-2, epsilon: Positive = 1e-7) -> Any:
     return keras.optimizers.Adagrad(learning_rate, epsilon=epsilon)
 
 
-@register("lion")
+@register("lion", native="keras.optimizers.Lion")
 def lion(
     *,
     learning_rate: Positive = 1e-4,
@@ -102,7 +102,7 @@ def lion(
     return keras.optimizers.Lion(learning_rate, beta_1, beta_2, weight_decay=weight_decay or None)
 
 
-@register("lamb")
+@register("lamb", native="keras.optimizers.Lamb")
 def lamb(
     *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
 ) -> Any:
@@ -110,3 +110,28 @@ def lamb(
     import keras
 
     return keras.optimizers.Lamb(learning_rate, beta_1, beta_2)
+
+
+@register("adadelta", native="keras.optimizers.Adadelta")
+def adadelta(
+    *, learning_rate: Positive = 1.0, rho: Fraction = 0.95, epsilon: Positive = 1e-6
+) -> Any:
+    """Adadelta (Zeiler 2012), whose own learning rate is 1."""
+    import keras
+
+    return keras.optimizers.Adadelta(learning_rate, rho, epsilon)
+
+
+@register("muon", native="keras.optimizers.Muon")
+def muon(
+    *,
+    learning_rate: Positive = 1e-3,
+    momentum: Fraction = 0.95,
+    weight_decay: NonNegative = 0.0,
+) -> Any:
+    """Muon, orthogonalised momentum for matrices, Adam for the rest (Jordan 2024)."""
+    import keras
+
+    return keras.optimizers.Muon(
+        learning_rate, momentum=momentum, weight_decay=weight_decay or None
+    )

@@ -7,6 +7,7 @@ documentation are all made from these models.
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -15,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
-from tlkit.registry import Registry, article
+from tlkit.registry import Entry, Registry, article
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +27,20 @@ class Named:
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def named(things: Registry) -> Any:
-    """The type of a recipe value that is a name, or a one-key mapping of a name to arguments."""
+def arguments_of(entry: Entry, extra: dict[str, Any] | None) -> type[BaseModel]:
+    """What a recipe may pass to a registered thing, in this place."""
+    if not extra:
+        return entry.arguments
+    return pydantic.create_model(entry.name, __base__=entry.arguments, **extra)
+
+
+def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
+    """The type of a recipe value that is a name, or a one-key mapping of a name to arguments.
+
+    Args:
+        things: What is named.
+        extra: Arguments that all of them take in this place, as pydantic fields.
+    """
 
     def parse(value: Any) -> Named:
         given: Any
@@ -50,6 +63,10 @@ def named(things: Registry) -> Any:
         if name not in things:
             raise PydanticCustomError("named", "{text}", {"text": things.suggest(str(name))})
         entry = things[name]
+        if entry.facts.get("inserted") is False:
+            text = f"{name!r} is for models of your own; see: tlkit techniques {name}"
+            raise PydanticCustomError("named", "{text}", {"text": text})
+        model = arguments_of(entry, extra)
         inside = isinstance(value, dict)
         if not isinstance(given, dict):
             first = next(iter(entry.arguments.model_fields), None)
@@ -59,7 +76,12 @@ def named(things: Registry) -> Any:
                 )
             given = {first: given}
         try:
-            return Named(name, entry.arguments(**given).model_dump())
+            arguments = model(**given).model_dump()
+            wrapped = entry.facts.get("wraps")
+            if wrapped:
+                inner = parse(arguments[wrapped])
+                arguments[wrapped] = {inner.name: inner.arguments}
+            return Named(name, arguments)
         except pydantic.ValidationError as error:
             place = (name,) if inside else ()
             raise PydanticCustomError(
@@ -67,7 +89,7 @@ def named(things: Registry) -> Any:
                 "wrong arguments",
                 {
                     "errors": [{**item, "loc": (*place, *item["loc"])} for item in error.errors()],
-                    "keys": list(entry.arguments.model_fields),
+                    "keys": list(model.model_fields),
                     "kind": f"{things.kind} {name!r}",
                 },
             ) from None
@@ -78,16 +100,18 @@ def named(things: Registry) -> Any:
         PlainSerializer(
             lambda value: {value.name: value.arguments} if value.arguments else value.name
         ),
-        pydantic.WithJsonSchema(_named_json_schema(things)),
+        pydantic.WithJsonSchema(_named_json_schema(things, extra)),
     ]
 
 
-def _named_json_schema(things: Registry) -> dict[str, Any]:
+def _named_json_schema(things: Registry, extra: dict[str, Any] | None) -> dict[str, Any]:
+    entries = [entry for entry in things.values() if entry.facts.get("inserted") is not False]
+    names = [entry.name for entry in entries]
     choices: list[dict[str, Any]] = [
-        {"enum": list(things), "description": f"{article(things.kind).capitalize()} by name."}
+        {"enum": names, "description": f"{article(things.kind).capitalize()} by name."}
     ]
-    for entry in things.values():
-        inner = entry.arguments.model_json_schema()
+    for entry in entries:
+        inner = arguments_of(entry, extra).model_json_schema()
         first = next(iter(inner.get("properties", {}).values()), None)
         value = {"anyOf": [inner, first]} if first else inner
         choices.append(
@@ -115,6 +139,40 @@ class Section(BaseModel):
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=8, le=4096)]
+
+
+def _patterns(value: Any) -> Any:
+    """Regular expressions, as a list or the keys of a mapping, that compile."""
+    for pattern in value:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+    return value
+
+
+Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
+
+# what every layer under model.insert, and every regularizer, takes beside its own
+INSERTED: dict[str, Any] = {
+    "after": (
+        str | None,
+        Field(None, description="Layer of the backbone that it follows. Default: its end."),
+    )
+}
+CHOSEN: dict[str, Any] = {
+    "include": (
+        Patterns,
+        Field(
+            default_factory=list,
+            description="Regular expressions on variables' paths. Default: all kernels that train.",
+        ),
+    ),
+    "exclude": (
+        Patterns,
+        Field(default_factory=list, description="Regular expressions of those left alone."),
+    ),
+}
 
 
 class Split(Section):
@@ -176,6 +234,9 @@ class Model(Section):
     head: named(registry.HEADS) = Field(  # type: ignore[valid-type]
         Named("linear", {}), description="What is put on the backbone.", validate_default=True
     )
+    insert: list[named(registry.LAYERS, INSERTED)] = Field(  # type: ignore[valid-type]
+        default_factory=list, description="Layers put into the loaded backbone, in order."
+    )
 
     @pydantic.field_validator("backbone")
     @classmethod
@@ -230,16 +291,15 @@ class Stage(Section):
         1, description="Batches whose gradients are averaged before each update."
     )
 
+    image_size: Size | tuple[Size, Size] | None = Field(
+        None,
+        description="Of this stage, in pixels, for progressive resizing. Default: data's.",
+    )
+
     @pydantic.field_validator("rate_multipliers")
     @classmethod
     def _patterns_compile(cls, value: dict[str, float]) -> dict[str, float]:
-        import re
-
-        for pattern in value:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+        _patterns(value)
         return value
 
     @pydantic.model_validator(mode="after")
@@ -288,6 +348,28 @@ class Ema(Section):
     )
 
 
+class EffectiveNumber(Section):
+    """Class weights by the effective number of images (Cui et al. 2019)."""
+
+    effective_number: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="beta: 0 weighs all classes alike, near 1 by inverse frequency."
+    )
+
+
+class Adversarial(Section):
+    """Training on images, or features, that were moved to raise the loss."""
+
+    attack: named(registry.ADVERSARIES) = Field(  # type: ignore[valid-type]
+        Named("fgsm", {}), description="How they are moved.", validate_default=True
+    )
+    on: Literal["image", "features"] = Field(
+        "image", description="What is moved: pixels, in levels of 0 to 255, or pooled features."
+    )
+    weight: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="Share of the loss that comes from what was moved."
+    )
+
+
 class Finetune(Section):
     """How the network is trained."""
 
@@ -295,11 +377,13 @@ class Finetune(Section):
     loss: named(registry.LOSSES) = Field(  # type: ignore[valid-type]
         Named("cross_entropy", {}), description="What is minimised.", validate_default=True
     )
-    class_weight: Literal["none", "balanced"] | dict[str, Positive] = Field(
+    class_weight: Literal["none", "balanced"] | EffectiveNumber | dict[str, Positive] = Field(
         "none",
-        description="Weight of each class in the loss: balanced (inverse to its count) or "
-        "{class: weight}.",
+        description="Weight of each class in the loss: balanced (inverse to its count), "
+        "{effective_number: 0.999} or {class: weight}.",
+        union_mode="left_to_right",
     )
+    adversarial: Adversarial | None = Field(None, description="Default: off.")
     mixed_precision: Literal["off", "bfloat16", "float16", "auto"] = Field(
         "auto", description="Number format of the layers' work. auto: float16 on a GPU, else off."
     )
@@ -324,6 +408,19 @@ class Recipe(Section):
     data: Data
     augment: list[named(registry.AUGMENTATIONS)] = Field(  # type: ignore[valid-type]
         default_factory=list, description="Random changes to the training images, in order."
+    )
+    augment_on: Literal["device", "pipeline"] = Field(
+        "device",
+        description="device: inside the training step, on the GPU where there is one; pipeline: "
+        "on the CPU, ahead of the step.",
+    )
+    preprocess: list[named(registry.PREPROCESSORS)] = Field(  # type: ignore[valid-type]
+        default_factory=list,
+        description="Steps before the backbone, fitted on the training images, saved in the model.",
+    )
+    regularize: list[named(registry.REGULARIZERS, CHOSEN)] = Field(  # type: ignore[valid-type]
+        default_factory=list,
+        description="Penalties and limits on the weights that train; biases and norms are spared.",
     )
     model: Model
     finetune: Finetune
@@ -352,15 +449,58 @@ class Recipe(Section):
                 f"no weights are bundled for {self.model.backbone!r}; bundled: "
                 f"{', '.join(backbones.bundled())}"
             )
-        self._check_image_size()
+        self._check_image_sizes()
+        self._check_labels()
+        self._check_preprocessing()
         return self
 
-    def _check_image_size(self) -> None:
-        if self.data.image_size is None or self.model.backbone.startswith("hub:"):
+    def _check_image_sizes(self) -> None:
+        sizes = {"data.image_size": self.data.image_size}
+        for index, stage in enumerate(self.finetune.stages):
+            sizes[f"stages[{index}].image_size"] = stage.image_size
+        if self.model.backbone.startswith("hub:"):
             return
-        size = self.data.image_size
         least = backbones.find(self.model.backbone).minimum_size
-        if min(size if isinstance(size, tuple) else (size,)) < least:
+        for key, size in sizes.items():
+            if size is not None and min(size if isinstance(size, tuple) else (size,)) < least:
+                raise ValueError(
+                    f"{key} {size} is below the minimum of {self.model.backbone!r}, {least}"
+                )
+
+    def _check_labels(self) -> None:
+        """Mixed labels need a loss that takes them."""
+        loss = self.finetune.loss
+        used = [loss.name, *(loss.arguments.get("loss", {}) if loss.name == "flooding" else ())]
+        whole = [name for name in used if registry.LOSSES[name].facts.get("soft_labels") is False]
+        for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
+            for item in items:
+                if whole and registry.AUGMENTATIONS[item.name].facts.get("mixes_labels"):
+                    soft = [n for n in registry.LOSSES if n not in whole]
+                    raise ValueError(
+                        f"augment: {item.name} mixes labels, which the loss {whole[0]!r} cannot "
+                        f"take; losses that can: {', '.join(soft)}"
+                    )
+
+    def _check_preprocessing(self) -> None:
+        leaving = [
+            item.name
+            for item in self.preprocess
+            if registry.PREPROCESSORS[item.name].facts["leaves"] != "pixels"
+        ]
+        name = self.model.backbone
+        if leaving and name.startswith("hub:"):
+            raise ValueError(f"preprocess: {leaving[0]} is not for hub: backbones")
+        if leaving and backbones.find(name).preprocessing == "none":
+            keeping = [
+                n for n, e in registry.PREPROCESSORS.items() if e.facts["leaves"] == "pixels"
+            ]
             raise ValueError(
-                f"data.image_size {size} is below the minimum of {self.model.backbone!r}, {least}"
+                f"preprocess: {leaving[0]} leaves the range 0 to 255, but {name!r} scales its "
+                f"input itself; it can have: {', '.join(keeping)}"
+            )
+        whole = [item.name for item in self.preprocess if "image" in item.arguments.values()]
+        if whole and any(stage.image_size is not None for stage in self.finetune.stages):
+            raise ValueError(
+                f"preprocess: {whole[0]} over the whole image fits one size only; it cannot be "
+                "had with a stage's own image_size"
             )

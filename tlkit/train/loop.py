@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from tlkit.errors import RunFailed
 from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.freeze import FreezePlan, apply_plan
-from tlkit.model import Network
+from tlkit.model import Network, in_float32
 from tlkit.optimizers.multipliers import with_multipliers
-from tlkit.recipe.schema import Finetune, Stage
+from tlkit.recipe.schema import Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
+from tlkit.train.pipeline_augment import augmented
+from tlkit.train.regularize import regularize_stage
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
+from tlkit.train.step import Objective, make_loss, make_step
 
 FEATURE_BATCH = 64
 
@@ -41,6 +45,9 @@ class Training:
         callbacks: Keras callbacks, called in every stage.
         progress: Makes a function `(done, total)` that shows how far a pass is.
         resumed: Arrays to continue from, until the stage has taken them.
+        regularize: The recipe's regularizers.
+        start: Pretrained values of the variables that were not new, by path.
+        augment_on: `device` or `pipeline`.
     """
 
     network: Network
@@ -53,6 +60,9 @@ class Training:
     callbacks: list[Any]
     progress: Any = None
     resumed: Arrays | None = None
+    regularize: list[Named] = dataclasses.field(default_factory=list)
+    start: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    augment_on: str = "device"
 
 
 def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
@@ -75,50 +85,28 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
 
 
-def augment_layers(stage: Stage, seed: int) -> list[Any]:
-    """The stage's augmentations, applied to each training batch on the device."""
-    return [
-        registry.AUGMENTATIONS.build(item.name, seed + index, **item.arguments)
-        for index, item in enumerate(stage.augment or [])
-    ]
+def augment_layers(
+    stage: Stage, seed: int, image_size: tuple[int, int], images: Callable[[], Any] | None = None
+) -> list[Any]:
+    """The stage's augmentations as Keras layers.
 
-
-def make_step(
-    training: Training,
-    model: Any,
-    augment: list[Any],
-    optimizer: Any,
-    variables: list[Any],
-    average: WeightAverage | None,
-) -> Any:
-    """The compiled training step: `(images, labels) -> (loss, right answers)`."""
-    import tensorflow as tf
-
-    loss_of = registry.LOSSES.build(
-        training.config.loss.name, len(training.network.classes), **training.config.loss.arguments
-    )
-    weights = tf.constant(training.class_weights, tf.float32)
-    scaled = hasattr(optimizer, "scale_loss") and hasattr(optimizer, "inner_optimizer")
-
-    @tf.function(reduce_retracing=True)
-    def step(images: Any, labels: Any) -> Any:
-        images = tf.cast(images, tf.float32)
-        for layer in augment:
-            images = layer(images, training=True)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            logits = model(images, training=True)
-            loss = tf.reduce_mean(loss_of(labels, logits) * tf.gather(weights, labels))
-            loss += tf.add_n(model.losses) if model.losses else 0.0
-            target = optimizer.scale_loss(loss) if scaled else loss
-        gradients = tape.gradient(target, [v.value for v in variables])
-        optimizer.apply(gradients, variables)
-        if average is not None:
-            average.update()
-        right = tf.reduce_sum(tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32))
-        return loss, right
-
-    return step
+    Args:
+        stage: Whose `augment` is built.
+        seed: Of the run; each layer gets the next one.
+        image_size: Height and width in pixels.
+        images: Gives the training images in batches, for those that are fitted to them.
+    """
+    layers = []
+    for index, item in enumerate(stage.augment or []):
+        entry = registry.AUGMENTATIONS[item.name]
+        context = {"seed": seed + index, "image_size": image_size}
+        with in_float32():
+            layer = registry.AUGMENTATIONS.make(item.name, context, **item.arguments)
+        layer.mixes_labels = entry.facts.get("mixes_labels", False)
+        if entry.facts.get("fitted") and images is not None:
+            layer.adapt(images())
+        layers.append(layer)
+    return layers
 
 
 def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
@@ -148,29 +136,29 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     restore = apply_plan(plan, network.model, network.blocks)
     by_path = {v.path: v for v in network.model.variables}
     variables = [by_path[path] for path in plan.trainable]
-    statistics = [
-        v
-        for block in network.blocks
-        for layer in block.layers
-        if layer.name not in plan.frozen_layers
-        for v in layer.non_trainable_weights
-        if v.name in ("moving_mean", "moving_variance")
-    ]
-    changing = variables + statistics
+    regularization = regularize_stage(training.regularize, variables, training.start, training.seed)
+    trained = variables + regularization.variables
+    changing = variables + _statistics(network, plan)
     mixed = network.model.dtype_policy.name == "mixed_float16" or any(
         layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers
     )
     optimizer = make_optimizer(stage, plan, mixed)
-    optimizer.build(variables)
+    optimizer.build(trained)
     average = WeightAverage(changing, training.config.ema.momentum) if training.config.ema else None
-    augment = augment_layers(stage, training.seed)
-    seeds = [layer.generator.state for layer in augment if hasattr(layer, "generator")]
+    augment = augment_layers(stage, training.seed, network.image_size, _images(training.dataset))
+    on_device = training.augment_on == "device"
+    seeds = [v for layer in augment for v in layer.variables] if on_device else []
     seeds += [v for v in network.model.variables if "seed_generator" in v.path]
+    seeds += regularization.seeds + regularization.variables
     steps = -(-len(training.dataset.train) // stage.batch_size)
+    adversarial, parts = training.config.adversarial, None
     model, dataset = network.logits, training.dataset
-    if plan.boundary is None and not augment:
+    random_pixels = bool(augment) or (adversarial is not None and adversarial.on == "image")
+    if plan.boundary is None and not random_pixels and not network.inserted:
         # nothing below the head trains or is random: that work is done once
         model, dataset = network.head_logits, pooled_features(network, dataset, training.progress)
+    elif adversarial is not None and adversarial.on == "features":
+        parts = (network.extractor, network.head_logits)
     callbacks = keras.callbacks.CallbackList(
         [_schedule_callback(stage), *training.callbacks],
         model=model,
@@ -181,17 +169,59 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     model.optimizer = optimizer
     model.stop_training = False
     fit = _Fit(
-        training, stage, plan, model, dataset, changing, optimizer, average, seeds, callbacks, began
+        training,
+        stage,
+        plan,
+        model,
+        dataset,
+        changing,
+        optimizer,
+        average,
+        seeds,
+        callbacks,
+        began,
+        [] if on_device else augment,
+    )
+    objective = Objective(
+        make_loss(training.config.loss, np.bincount(training.dataset.train.labels)),
+        training.class_weights.astype("float32"),
+        regularization,
+        adversarial,
+        parts,
     )
     try:
-        step = make_step(training, model, augment, optimizer, variables, average)
+        step = make_step(
+            model, objective, augment if on_device else [], optimizer, variables, average
+        )
         return fit.run(step, make_forward(model))
     except KeyboardInterrupt:
         fit.save()
         raise
     finally:
         model.optimizer = None
+        regularization.take_off()
         restore()
+
+
+def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
+    """Moving statistics that change while the plan's layers train."""
+    active = [
+        layer
+        for block in network.blocks
+        for layer in block.layers
+        if layer.name not in plan.frozen_layers
+    ]
+    return [
+        v
+        for layer in (*active, *network.inserted)
+        for v in layer.non_trainable_weights
+        if v.name in ("moving_mean", "moving_variance")
+    ]
+
+
+def _images(dataset: Dataset) -> Callable[[], Any]:
+    """The training images in batches, anew at each call."""
+    return lambda: (x for x, _ in batches(dataset.train, dataset.prepare, FEATURE_BATCH))
 
 
 def pooled_features(network: Network, dataset: Dataset, progress: Any = None) -> Dataset:
@@ -234,6 +264,7 @@ class _Fit:
     seeds: list[Any]
     callbacks: Any
     began: float
+    ahead: list[Any]
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def run(self, step: Any, forward: Any) -> dict[str, Any]:
@@ -284,7 +315,11 @@ class _Fit:
         train = self.dataset.train
         order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
         size = self.stage.batch_size or 1
-        for images, labels in batches(train, self.dataset.prepare, size, order, state.batch):
+        given = batches(train, self.dataset.prepare, size, order, state.batch)
+        if self.ahead:
+            place = (training.seed, state.epochs_before + state.epoch, state.batch)
+            given = augmented(given, self.ahead, len(training.network.classes), place)
+        for images, labels in given:
             self.callbacks.on_train_batch_begin(state.batch)
             rate = float(self.optimizer.learning_rate)
             loss, right = (float(value) for value in step(images, labels))

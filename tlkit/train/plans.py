@@ -9,6 +9,25 @@ from tlkit.recipe.schema import Recipe, Stage
 from tlkit.train.defaults import completed
 
 
+def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
+    """What a completed stage trains in a network.
+
+    Raises:
+        UserError: if its policy does not fit.
+    """
+    return make_plan(
+        stage.policy.name,
+        stage.policy.arguments,
+        network.blocks,
+        network.head,
+        batch_norm=stage.batch_norm,
+        batch_size=stage.batch_size or recipe.data.batch_size,
+        head_multiplier=stage.head_multiplier,
+        layer_decay=stage.layer_decay,
+        rate_multipliers=stage.rate_multipliers,
+    )
+
+
 def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePlan]]:
     """Each completed stage with its freeze plan.
 
@@ -18,17 +37,7 @@ def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePla
     plans = []
     for index, stage in enumerate(completed(recipe).finetune.stages):
         try:
-            plan = make_plan(
-                stage.policy.name,
-                stage.policy.arguments,
-                network.blocks,
-                network.head,
-                batch_norm=stage.batch_norm,
-                batch_size=stage.batch_size or recipe.data.batch_size,
-                head_multiplier=stage.head_multiplier,
-                layer_decay=stage.layer_decay,
-                rate_multipliers=stage.rate_multipliers,
-            )
+            plan = plan_stage(stage, recipe, network)
         except UserError as error:
             raise UserError(
                 error.message, where=f"finetune.stages[{index}]", hint=error.hint

@@ -1,0 +1,67 @@
+"""Leaky ReLU with a random slope."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import NonNegative
+
+
+@register("randomized_leaky_relu")
+@keras.saving.register_keras_serializable(package="tlkit")
+class RandomizedLeakyReLU(keras.layers.Layer):
+    """Leaky ReLU whose slope is random while training.
+
+    y = x where x >= 0, else a x, with a drawn from U(lower, upper) for each
+    value; at inference a = (lower + upper) / 2. (Xu et al. 2015, "Empirical
+    Evaluation of Rectified Activations", section 2.4.)
+
+    Args:
+        lower: Least slope.
+        upper: Largest slope.
+        seed: Of the draws.
+
+    Input and output: `(batch, ...)` float.
+
+    Raises:
+        ValueError: unless 0 <= lower <= upper.
+    """
+
+    def __init__(
+        self,
+        *,
+        lower: NonNegative = 0.125,
+        upper: NonNegative = 0.3333333333333333,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= lower <= upper:
+            raise ValueError(f"needs 0 <= lower <= upper, got lower={lower!r}, upper={upper!r}")
+        self.lower, self.upper, self.seed = float(lower), float(upper), seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        slope = (self.lower + self.upper) / 2
+        if training:
+            slope = keras.random.uniform(
+                keras.ops.shape(inputs), self.lower, self.upper, seed=self.seed_generator
+            )
+            slope = keras.ops.cast(slope, inputs.dtype)
+        return keras.ops.where(inputs >= 0, inputs, inputs * slope)
+
+    def plain(self) -> Any:
+        """The same at inference, of Keras alone."""
+        return keras.layers.LeakyReLU((self.lower + self.upper) / 2, name=self.name)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"lower": self.lower, "upper": self.upper, "seed": self.seed}
+        return {**super().get_config(), **own}

@@ -1,0 +1,98 @@
+"""Perturbations along the gradient of the loss (TensorFlow alone: Keras has no gradients)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tlkit.registry import Count, Positive, register
+
+
+def _slope(loss_of: Callable[[Any], Any], values: Any) -> Any:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        loss = loss_of(values)
+    return tape.gradient(loss, values)
+
+
+def _unit(gradient: Any) -> Any:
+    """Each image's gradient at length 1."""
+    import tensorflow as tf
+
+    axes = list(range(1, len(gradient.shape)))
+    length = tf.sqrt(tf.reduce_sum(tf.square(gradient), axes, keepdims=True))
+    return gradient / tf.maximum(length, 1e-12)
+
+
+@register("fgsm")
+def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Positive = 2.0) -> Any:
+    """Fast gradient sign method: x' = x + epsilon sign(dL/dx).
+
+    (Goodfellow et al. 2015, "Explaining and Harnessing Adversarial Examples",
+    section 4.)
+
+    Args:
+        loss_of: Loss of such values, a number.
+        values: Images or features `(batch, ...)`.
+        epsilon: Step, in levels of 0 to 255 for images.
+
+    Returns:
+        The perturbed values.
+    """
+    import tensorflow as tf
+
+    return values + epsilon * tf.sign(_slope(loss_of, values))
+
+
+@register("fgm")
+def fgm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Positive = 1.0) -> Any:
+    """Fast gradient method: x' = x + epsilon g / ||g||, g = dL/dx of each image.
+
+    (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
+    Classification", equation 7.)
+
+    Args:
+        loss_of: Loss of such values, a number.
+        values: Images or features `(batch, ...)`.
+        epsilon: Length of the step.
+
+    Returns:
+        The perturbed values.
+    """
+    return values + epsilon * _unit(_slope(loss_of, values))
+
+
+@register("pgd")
+def pgd(
+    loss_of: Callable[[Any], Any],
+    values: Any,
+    *,
+    epsilon: Positive = 2.0,
+    step: Positive = 1.0,
+    steps: Count = 3,
+) -> Any:
+    """Projected gradient descent: several steps of sign(dL/dx), kept within +- epsilon.
+
+    x_(t+1) = clip(x_t + step sign(dL/dx_t), x - epsilon, x + epsilon), begun at x.
+    (Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial
+    Attacks", section 2.1; without the random start.)
+
+    Args:
+        loss_of: Loss of such values, a number.
+        values: Images or features `(batch, ...)`.
+        epsilon: Farthest that a value may move.
+        step: Of each iteration.
+        steps: Iterations; each costs one pass forward and backward.
+
+    Returns:
+        The perturbed values.
+    """
+    import tensorflow as tf
+
+    moved = values
+    for _ in range(steps):
+        moved = moved + step * tf.sign(_slope(loss_of, moved))
+        moved = tf.clip_by_value(moved, values - epsilon, values + epsilon)
+    return moved

@@ -1,0 +1,58 @@
+"""Contrast of saturation and value by random powers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Positive
+
+
+@register("hsv_power")
+@keras.saving.register_keras_serializable(package="tlkit")
+class HSVPower(keras.layers.Layer):
+    """Raises saturation and value of each image to random powers; the hue stays.
+
+    S' = S^a, V' = V^b in HSV with values in [0, 1], log a and log b uniform in
+    [-log limit, log limit], one pair an image. (Dosovitskiy et al. 2014,
+    "Discriminative Unsupervised Feature Learning with Exemplar Convolutional
+    Neural Networks", section 2.1: powers in [0.25, 4].)
+
+    Args:
+        seed: Of the draws.
+        limit: Largest power, 1 or more; the smallest is its inverse.
+
+    Input and output: RGB in [0, 255] `(batch, height, width, 3)`; unchanged at inference.
+
+    Raises:
+        ValueError: if `limit` is below 1.
+    """
+
+    def __init__(self, seed: int | None = None, *, limit: Positive = 4.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        if limit < 1:
+            raise ValueError(f"limit must be 1 or more, got {limit!r}")
+        self.seed, self.limit = seed, float(limit)
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        if not training:
+            return images
+        ops = keras.ops
+        shape = (ops.shape(images)[0], 1, 1, 2)
+        powers = self.limit ** keras.random.uniform(shape, -1.0, 1.0, seed=self.generator)
+        rgb = ops.cast(images, "float32") / 255.0
+        value = ops.max(rgb, axis=-1, keepdims=True)
+        chroma = value - ops.min(rgb, axis=-1, keepdims=True)
+        saturation = chroma / ops.maximum(value, 1e-7)
+        # how far each channel lies below the largest, as a share of the chroma: the hue
+        hue = (value - rgb) / ops.maximum(chroma, 1e-7)
+        changed = value ** powers[..., 1:] * (1.0 - saturation ** powers[..., :1] * hue)
+        return ops.cast(255.0 * changed, images.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed, "limit": self.limit}

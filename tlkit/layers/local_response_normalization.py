@@ -1,0 +1,68 @@
+"""AlexNet's local response normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Count, Positive
+
+
+@register("local_response_normalization")
+@keras.saving.register_keras_serializable(package="tlkit")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Divides each channel by the energy of its neighbours at the same place.
+
+    y_i = x_i / (k + alpha * sum_j x_j^2)^beta, j from i - size // 2 to
+    i + size // 2 within the channels. (Krizhevsky et al. 2012, "ImageNet
+    Classification with Deep Convolutional Neural Networks", section 3.3.)
+
+    Args:
+        size: Number of channels summed, an odd positive int.
+        k: Added to the sum, positive.
+        alpha: Factor of the sum, positive; not divided by `size`.
+        beta: Exponent, positive.
+
+    Input and output: `(batch, ..., channels)` float.
+
+    Raises:
+        ValueError: if `size` is even or a value is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: Count = 5,
+        k: Positive = 2.0,
+        alpha: Positive = 1e-4,
+        beta: Positive = 0.75,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"size must be odd and positive, got {size!r}")
+        for name, value in (("k", k), ("alpha", alpha), ("beta", beta)):
+            if value <= 0:
+                raise ValueError(f"{name} must be positive, got {value!r}")
+        self.size, self.k, self.alpha, self.beta = int(size), float(k), float(alpha), float(beta)
+
+    def call(self, inputs: Any) -> Any:
+        half = self.size // 2
+        channels = inputs.shape[-1]
+        # squares of half precision overflow at 256
+        values = keras.ops.cast(inputs, "float32")
+        padding = [(0, 0)] * (len(inputs.shape) - 1) + [(half, half)]
+        squares = keras.ops.pad(keras.ops.square(values), padding)
+        energy = sum(squares[..., shift : shift + channels] for shift in range(self.size))
+        return keras.ops.cast(values / (self.k + self.alpha * energy) ** self.beta, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"size": self.size, "k": self.k, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **own}

@@ -1,0 +1,111 @@
+"""The block of the deep residual shrinkage network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import keras
+
+from tlkit.layers.soft_threshold import soft_threshold
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Count
+
+
+@register("residual_shrinkage")
+@keras.saving.register_keras_serializable(package="tlkit")
+class ResidualShrinkageBlock(keras.layers.Layer):
+    """Residual block that soft-thresholds its branch, for noisy data.
+
+    y = x + soft(F(x), tau) with F = (BN, ReLU, 3x3 convolution) twice. With
+    m = mean over the places of |F(x)|, `(channels,)`:
+    channel-wise tau = m * sigmoid(W2 relu(BN(W1 m))), a threshold a channel;
+    shared tau = mean(m) * sigmoid(w2 relu(BN(W1 m))), one an image.
+    (Zhao et al. 2020, "Deep Residual Shrinkage Networks for Fault Diagnosis",
+    sections III-B and III-C.)
+
+    The last convolution starts at zero, so that a block put into a pretrained
+    network starts as the identity.
+
+    Args:
+        thresholds: `channel` or `shared`.
+        reduction: The hidden layer of the threshold's network has channels / reduction units.
+        kernel_size: Of the convolutions, in pixels, odd.
+
+    Input and output: `(batch, height, width, channels)` float.
+
+    Raises:
+        ValueError: if `thresholds` is neither, or `reduction` or `kernel_size` do not fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        thresholds: Literal["channel", "shared"] = "channel",
+        reduction: Count = 1,
+        kernel_size: Count = 3,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if thresholds not in ("channel", "shared"):
+            raise ValueError(f"thresholds must be 'channel' or 'shared', got {thresholds!r}")
+        if reduction < 1:
+            raise ValueError(f"reduction must be 1 or more, got {reduction!r}")
+        if kernel_size % 2 != 1:
+            raise ValueError(f"kernel_size must be odd, got {kernel_size!r}")
+        self.thresholds = thresholds
+        self.reduction = int(reduction)
+        self.kernel_size = int(kernel_size)
+
+    def build(self, input_shape: Any) -> None:
+        channels = input_shape[-1]
+        hidden = max(1, channels // self.reduction)
+        of = {"dtype": self.dtype_policy}
+        self.norms = [
+            keras.layers.BatchNormalization(momentum=0.9, name=f"norm_{i}", **of) for i in (1, 2)
+        ]
+        self.convolutions = [
+            keras.layers.Conv2D(
+                channels,
+                self.kernel_size,
+                padding="same",
+                use_bias=False,
+                kernel_initializer="he_normal" if i == 1 else "zeros",
+                name=f"conv_{i}",
+                **of,
+            )
+            for i in (1, 2)
+        ]
+        self.reduce = keras.layers.Dense(hidden, name="reduce", **of)
+        self.reduce_norm = keras.layers.BatchNormalization(momentum=0.9, name="reduce_norm", **of)
+        units = channels if self.thresholds == "channel" else 1
+        self.expand = keras.layers.Dense(units, activation="sigmoid", name="expand", **of)
+        shape = tuple(input_shape)
+        for layer in (*self.norms, *self.convolutions):
+            layer.build(shape)
+        self.reduce.build((shape[0], channels))
+        self.reduce_norm.build((shape[0], hidden))
+        self.expand.build((shape[0], hidden))
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        branch = inputs
+        for norm, convolution in zip(self.norms, self.convolutions, strict=True):
+            branch = convolution(keras.ops.relu(norm(branch, training=training)))
+        size = keras.ops.mean(keras.ops.abs(branch), axis=(1, 2))
+        hidden = keras.ops.relu(self.reduce_norm(self.reduce(size), training=training))
+        if self.thresholds == "shared":
+            size = keras.ops.mean(size, axis=-1, keepdims=True)
+        threshold = size * self.expand(hidden)
+        return inputs + soft_threshold(branch, threshold[:, None, None, :])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "thresholds": self.thresholds,
+            "reduction": self.reduction,
+            "kernel_size": self.kernel_size,
+        }

@@ -1,0 +1,100 @@
+"""Weight standardisation: convolution kernels of zero mean and unit variance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Positive
+
+
+@register("weight_standardization", where="every convolution of the backbone that is not depthwise")
+@keras.saving.register_keras_serializable(package="tlkit")
+class WeightStandardizedConv2D(keras.layers.Conv2D):
+    """2-D convolution whose kernel is standardised for each output channel.
+
+    W' = g (W - mean(W)) / sqrt(var(W) + epsilon), mean and variance over the
+    kernel's height, width and input channels, with a learned gain g a channel if
+    wanted; the partner of GroupNorm. (Qiao et al. 2019, "Weight
+    Standardization", equation 5; BiT, Kolesnikov et al. 2020, without the gain.)
+    In a recipe it takes the place of the backbone's convolutions, with the gain
+    that keeps each loaded kernel but for its mean.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Of the convolution, in pixels.
+        gain: Learn a factor for each output channel.
+        epsilon: Added to the variance.
+        kwargs: Of `keras.layers.Conv2D`.
+
+    Raises:
+        ValueError: if `epsilon` is not positive.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        *,
+        gain: bool = True,
+        epsilon: Positive = 1e-10,
+        **kwargs: Any,
+    ):
+        super().__init__(filters, kernel_size, **kwargs)
+        if epsilon <= 0:
+            raise ValueError(f"epsilon must be positive, got {epsilon!r}")
+        self.gain = bool(gain)
+        self.epsilon = float(epsilon)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.built = False
+        self.scale = (
+            self.add_weight(shape=(self.filters,), initializer="ones", name="gain")
+            if self.gain
+            else None
+        )
+        self.built = True
+
+    def _moments(self) -> tuple[Any, Any]:
+        kernel = keras.ops.cast(self.kernel, "float32")
+        return keras.ops.moments(kernel, axes=(0, 1, 2), keepdims=True)
+
+    def standardized_kernel(self) -> Any:
+        """W', float32 `(height, width, in, filters)`."""
+        mean, variance = self._moments()
+        kernel = (keras.ops.cast(self.kernel, "float32") - mean) * keras.ops.rsqrt(
+            variance + self.epsilon
+        )
+        return kernel if self.scale is None else kernel * keras.ops.cast(self.scale, "float32")
+
+    def keep_scale(self) -> None:
+        """Sets the gain so that the standardised kernel is the raw one less its mean."""
+        if self.scale is None:
+            raise ValueError("gain must be True to keep the kernel's scale")
+        _, variance = self._moments()
+        self.scale.assign(keras.ops.sqrt(variance + self.epsilon)[0, 0, 0])
+
+    def call(self, inputs: Any) -> Any:
+        kernel = keras.ops.cast(self.standardized_kernel(), inputs.dtype)
+        outputs = self.convolution_op(inputs, kernel)
+        if self.use_bias:
+            shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
+            outputs = outputs + keras.ops.reshape(keras.ops.cast(self.bias, outputs.dtype), shape)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def plain(self) -> Any:
+        """The same convolution, of Keras alone."""
+        config = {k: v for k, v in self.get_config().items() if k not in ("gain", "epsilon")}
+        return keras.layers.Conv2D.from_config(config)
+
+    def plain_weights(self) -> list[Any]:
+        """What `plain()` needs to give the same."""
+        return [self.standardized_kernel(), *([self.bias] if self.use_bias else [])]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "gain": self.gain, "epsilon": self.epsilon}

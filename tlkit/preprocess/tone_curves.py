@@ -1,0 +1,105 @@
+"""Tone curves: fixed functions from [0, 255] to [0, 255]."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Positive
+
+
+def _check(name: str, value: float) -> float:
+    if value <= 0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return float(value)
+
+
+@register("log", leaves="pixels")
+@keras.saving.register_keras_serializable(package="tlkit")
+class LogScale(keras.layers.Layer):
+    """Lifts the dark values: y = 255 log(1 + strength x / 255) / log(1 + strength).
+
+    Args:
+        strength: Positive; near 0 it leaves the image as it is.
+
+    Input and output: `(batch, ...)` in [0, 255].
+
+    Raises:
+        ValueError: if `strength` is not positive.
+    """
+
+    def __init__(self, *, strength: Positive = 255.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.strength = _check("strength", strength)
+
+    def call(self, inputs: Any) -> Any:
+        scaled = keras.ops.log1p(self.strength * keras.ops.maximum(inputs, 0.0) / 255.0)
+        return 255.0 * scaled / math.log1p(self.strength)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "strength": self.strength}
+
+
+@register("power", leaves="pixels")
+@keras.saving.register_keras_serializable(package="tlkit")
+class PowerScale(keras.layers.Layer):
+    """Gamma correction: y = 255 (x / 255)^exponent.
+
+    Args:
+        exponent: Positive; below 1 it lifts the dark values, above 1 the bright ones.
+
+    Input and output: `(batch, ...)` in [0, 255].
+
+    Raises:
+        ValueError: if `exponent` is not positive.
+    """
+
+    def __init__(self, *, exponent: Positive = 0.5, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.exponent = _check("exponent", exponent)
+
+    def call(self, inputs: Any) -> Any:
+        return 255.0 * (keras.ops.maximum(inputs, 0.0) / 255.0) ** self.exponent
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "exponent": self.exponent}
+
+
+@register("arctan", leaves="pixels")
+@keras.saving.register_keras_serializable(package="tlkit")
+class ArctanScale(keras.layers.Layer):
+    """Spreads the middle values: y = 127.5 (1 + arctan(s (x / 127.5 - 1)) / arctan(s)).
+
+    Args:
+        slope: s, positive; near 0 it leaves the image as it is.
+
+    Input and output: `(batch, ...)` in [0, 255].
+
+    Raises:
+        ValueError: if `slope` is not positive.
+    """
+
+    def __init__(self, *, slope: Positive = 2.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.slope = _check("slope", slope)
+
+    def call(self, inputs: Any) -> Any:
+        bent = keras.ops.arctan(self.slope * (inputs / 127.5 - 1.0)) / math.atan(self.slope)
+        return 127.5 * (1.0 + bent)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "slope": self.slope}

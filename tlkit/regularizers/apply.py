@@ -1,0 +1,81 @@
+"""Puts regularisers on the weights of a model that was built without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# pulling a scale to zero switches its channel off; a bias has nothing to overfit with
+SPARED = ("bias", "beta", "gamma", "scale", "offset", "gain", "threshold")
+
+
+def choose(variables: Iterable[Any], include: list[str], exclude: list[str]) -> list[Any]:
+    """The variables that a regulariser is for.
+
+    Args:
+        variables: Of a built model.
+        include: Regular expressions on the path; with any, only what matches one
+            is chosen, biases and norm scales too.
+        exclude: Regular expressions on the path of what is left out.
+
+    Returns:
+        By default all but biases and the scales and offsets of norms.
+    """
+    chosen = []
+    for v in variables:
+        wanted = (
+            any(re.search(pattern, v.path) for pattern in include)
+            if include
+            else v.name not in SPARED
+        )
+        if wanted and not any(re.search(pattern, v.path) for pattern in exclude):
+            chosen.append(v)
+    return chosen
+
+
+def unit_axes(variable: Any) -> list[int]:
+    """The axes over which the weights of one unit lie: all but the output's."""
+    depthwise = "depthwise" in variable.path and len(variable.shape) == 4
+    return [0, 1] if depthwise else list(range(max(len(variable.shape) - 1, 1)))
+
+
+def regularize(
+    model: Any,
+    regularizer: Any,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+) -> Callable[[], None]:
+    """Makes a built or loaded Keras model train with a regulariser.
+
+    Keras adds the penalty to the loss in `fit`, and in tlkit's loop.
+
+    Args:
+        model: Any built Keras model; its configuration is not changed.
+        regularizer: A Keras regulariser for all chosen weights, or a function
+            from a variable to one.
+        include: Regular expressions on the variables' paths; see `choose`.
+        exclude: Likewise, of those to leave alone.
+
+    Returns:
+        A function that takes the regularisers off again.
+
+    Raises:
+        ValueError: if no variable is chosen.
+    """
+    import keras
+
+    chosen = choose(model.trainable_variables, list(include), list(exclude))
+    if not chosen:
+        names = ", ".join(v.path for v in model.trainable_variables[:4])
+        raise ValueError(f"include and exclude leave no weight; they are named like {names}")
+    before = [(v, v.regularizer) for v in chosen]
+    for v in chosen:
+        ready = isinstance(regularizer, keras.regularizers.Regularizer)
+        v.regularizer = regularizer if ready else regularizer(v)
+
+    def take_off() -> None:
+        for variable, old in before:
+            variable.regularizer = old
+
+    return take_off

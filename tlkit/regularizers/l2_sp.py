@@ -1,0 +1,47 @@
+"""L2-SP: weights are drawn to where they started, not to zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import NonNegative
+
+
+@register("l2_sp")
+@keras.saving.register_keras_serializable(package="tlkit")
+class L2SP(keras.regularizers.Regularizer):
+    """Penalises the distance from the pretrained weights.
+
+    alpha / 2 * ||w - w0||^2 on weights that were pretrained as w0, and
+    beta / 2 * ||w||^2 on new ones. (Li et al. 2018, "Explicit Inductive Bias for
+    Transfer Learning with Convolutional Networks", equation 2.)
+
+    Args:
+        start: w0, an array of the weight's shape; None for a new weight.
+        alpha: Strength on pretrained weights.
+        beta: Strength on new weights.
+
+    Raises:
+        ValueError: if a strength is negative.
+    """
+
+    def __init__(self, start: Any, *, alpha: NonNegative = 0.01, beta: NonNegative = 0.01):
+        if alpha < 0 or beta < 0:
+            raise ValueError(f"alpha and beta must not be negative, got {alpha!r} and {beta!r}")
+        self.start = None if start is None else np.asarray(start, "float32")
+        self.alpha, self.beta = float(alpha), float(beta)
+
+    def __call__(self, weight: Any) -> Any:
+        if self.start is None:
+            return self.beta / 2 * keras.ops.sum(keras.ops.square(weight))
+        return self.alpha / 2 * keras.ops.sum(keras.ops.square(weight - self.start))
+
+    def get_config(self) -> dict[str, Any]:
+        start = None if self.start is None else self.start.tolist()
+        return {"start": start, "alpha": self.alpha, "beta": self.beta}

@@ -1,0 +1,47 @@
+"""Mixout: weights swapped back to the pretrained ones at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Fraction
+
+
+@register("mixout", acts="weights")
+class Mixout:
+    """Uses the pretrained value of each weight with probability `rate` while training.
+
+    w' = (M w0 + (1 - M) w - rate w0) / (1 - rate), each entry of M 1 with
+    probability `rate`, drawn at every step; the expectation of w' is w. With
+    w0 = 0 it is DropConnect. (Lee et al. 2020, "Mixout: Effective Regularization
+    to Finetune Large-scale Pretrained Language Models", equation 5.)
+
+    Call it with a weight inside the loss; tlkit's loop does so for the chosen
+    weights at each step, new ones excepted, which have no pretrained value.
+
+    Args:
+        start: w0, an array of the weight's shape.
+        rate: In [0, 1).
+        seed: Of the draws.
+
+    Raises:
+        ValueError: if `rate` is outside [0, 1).
+    """
+
+    def __init__(self, start: Any, *, rate: Fraction = 0.3, seed: int | None = None):
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must be in [0, 1), got {rate!r}")
+        self.start, self.rate = np.asarray(start, "float32"), float(rate)
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def __call__(self, weight: Any) -> Any:
+        """The mixed weight, through which gradients flow to the weight."""
+        back = keras.random.uniform(self.start.shape, seed=self.generator) < self.rate
+        mixed = keras.ops.where(back, self.start, weight)
+        return (mixed - self.rate * self.start) / (1.0 - self.rate)

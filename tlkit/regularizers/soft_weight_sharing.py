@@ -1,0 +1,85 @@
+"""Soft weight sharing: weights gather around a few values."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import Count, NonNegative, Positive
+
+
+@register("soft_weight_sharing", acts="joint")
+@keras.saving.register_keras_serializable(package="tlkit")
+class SoftWeightSharing(keras.regularizers.Regularizer):
+    """Penalises weights by their negative log-likelihood under a learned mixture of Gaussians.
+
+    -strength * sum_i log sum_j pi_j N(w_i; mu_j, sigma_j^2). Means, deviations
+    and shares are learned with the weights; one object is shared by all weights
+    that are to share. (Nowlan and Hinton 1992, "Simplifying Neural Networks by
+    Soft Weight-Sharing", equation 2.) The mixture's `variables` must be given to the
+    optimizer, as tlkit's own loop does; in a plain `fit` the mixture stays as it
+    starts.
+
+    Args:
+        components: Number of Gaussians.
+        strength: Factor of the log-likelihood.
+        spread: The means start evenly from -spread to spread, with a deviation
+            of their distance.
+        least_deviation: Deviations do not fall below it; without a floor a
+            Gaussian on one value has infinite likelihood.
+
+    Raises:
+        ValueError: if `components` is less than 1 or another value out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        components: Count = 5,
+        strength: NonNegative = 1e-6,
+        spread: Positive = 0.2,
+        least_deviation: Positive = 1e-3,
+    ):
+        if components < 1:
+            raise ValueError(f"components must be 1 or more, got {components!r}")
+        if strength < 0 or spread <= 0 or least_deviation <= 0:
+            raise ValueError(
+                "strength must not be negative, spread and least_deviation must be positive, got "
+                f"{strength!r}, {spread!r} and {least_deviation!r}"
+            )
+        self.components, self.strength = int(components), float(strength)
+        self.spread, self.least_deviation = float(spread), float(least_deviation)
+        means = np.linspace(-spread, spread, components) if components > 1 else np.zeros(1)
+        width = 2 * spread / max(components - 1, 1)
+        self.means = keras.Variable(means.astype("float32"), name="mixture_means")
+        self.log_deviations = keras.Variable(
+            np.full(components, math.log(width), "float32"), name="mixture_log_deviations"
+        )
+        self.logits = keras.Variable(np.zeros(components, "float32"), name="mixture_logits")
+
+    @property
+    def variables(self) -> list[Any]:
+        """What the optimizer must train with the weights."""
+        return [self.means, self.log_deviations, self.logits]
+
+    def __call__(self, weight: Any) -> Any:
+        ops = keras.ops
+        values = ops.reshape(ops.cast(weight, "float32"), (-1, 1))
+        deviations = ops.maximum(ops.exp(self.log_deviations), self.least_deviation)
+        distances = (values - self.means) / deviations
+        logs = ops.log_softmax(self.logits) - ops.log(deviations) - 0.5 * math.log(2 * math.pi)
+        return -self.strength * ops.sum(ops.logsumexp(logs - 0.5 * distances**2, axis=-1))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "components": self.components,
+            "strength": self.strength,
+            "spread": self.spread,
+            "least_deviation": self.least_deviation,
+        }

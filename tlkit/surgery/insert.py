@@ -1,0 +1,169 @@
+"""Puts layers into a loaded network: into its residual branches, after a layer, or at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from tlkit.errors import did_you_mean
+from tlkit.registry import LAYERS
+
+
+@dataclasses.dataclass(frozen=True)
+class Insertion:
+    """One layer to put in.
+
+    Attributes:
+        name: Registered name of the layer.
+        arguments: Of the layer.
+        after: Layer after which it comes; None is the place that is usual for it.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    after: str | None = None
+
+
+def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, list[Any]]:
+    """Puts layers into a functional model that was built without them.
+
+    `stochastic_depth` goes into every residual branch, by the linear rule;
+    where the network has such a layer already, as EfficientNet's `drop` layers,
+    that one's rate is set instead. `weight_standardization` takes the place of
+    every convolution. Any other layer comes after the layer named `after`, or
+    at the end. The layers of the given model are shared with the new one.
+
+    Args:
+        model: A functional Keras model with one output.
+        insertions: In order.
+
+    Returns:
+        The new model, and the layers that are new in it and not part of a
+        residual branch or a replaced convolution.
+
+    Raises:
+        ValueError: if there is no such layer, no residual branch or no convolution.
+    """
+    new: list[Any] = []
+    for number, item in enumerate(insertions):
+        if item.name == "stochastic_depth":
+            model = _into_branches(model, item)
+        elif item.name == "weight_standardization":
+            model = _standardize_weights(model, item)
+        else:
+            model, layer = _after(model, item, f"inserted_{number}_{item.name}")
+            new.append(layer)
+    return model, new
+
+
+def _rebuilt(model: Any, call: Any, replace: Any = lambda layer: layer) -> Any:
+    """The model with its own layers, called or replaced as wanted."""
+
+    def clone(layer: Any) -> Any:
+        return replace(layer)
+
+    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        # a model may be called again; its input layers are made anew
+        return call(layer, *args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=clone, call_function=run)
+
+
+def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:
+    """One layer behind another."""
+    names = [layer.name for layer in model.layers]
+    if item.after is not None and item.after not in names:
+        raise ValueError(
+            f"insert {item.name}: the backbone has no layer {item.after!r}. "
+            + did_you_mean(item.after, names)
+        )
+    after = item.after or model.output._keras_history.operation.name
+    channels = model.get_layer(after).output.shape[-1]
+    layer = LAYERS.make(item.name, {"units": channels}, **item.arguments)
+    layer.name = name
+
+    def call(old: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = old(*args, **kwargs)
+        return layer(outputs) if old.name == after else outputs
+
+    return _rebuilt(model, call), layer
+
+
+def residual_branches(model: Any) -> list[Any]:
+    """The last layer of each residual branch, input first.
+
+    Where two tensors are added, the branch is the one that lies deeper: more
+    layers are between it and the image than between the skip connection and it.
+    """
+    depth: dict[int, int] = {}
+
+    def depth_of(tensor: Any) -> int:
+        if id(tensor) not in depth:
+            history = tensor._keras_history
+            node = history.operation._inbound_nodes[history.node_index]
+            depth[id(tensor)] = 1 + max(
+                (depth_of(value) for value in node.input_tensors), default=-1
+            )
+        return depth[id(tensor)]
+
+    found = []
+    for operation in model.operations:
+        # ConvNeXt adds with `+`, which is an operation, not a layer
+        if type(operation).__name__ != "Add":
+            continue
+        tensors = operation._inbound_nodes[-1].input_tensors
+        if len(tensors) == 2 and len(tensors[0].shape) == 4:
+            deepest = max(tensors, key=depth_of)
+            found.append((depth_of(deepest), deepest._keras_history.operation))
+    return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
+
+
+def _into_branches(model: Any, item: Insertion) -> Any:
+    """Stochastic depth by the linear rule in every residual branch."""
+    from tlkit.layers.stochastic_depth import StochasticDepth, linear_rates
+
+    branches = residual_branches(model)
+    if not branches:
+        raise ValueError(f"insert {item.name}: the backbone {model.name!r} has no residual branch")
+    rates = linear_rates(item.arguments.get("rate", 0.1), len(branches))
+    drops: dict[str, Any] = {}
+    for last, rate in zip(branches, rates, strict=True):
+        if isinstance(last, keras.layers.Dropout) and last.noise_shape:
+            # EfficientNet has stochastic depth already, as dropout of whole images
+            last.rate = rate
+        else:
+            drops[last.name] = StochasticDepth(rate=rate, name=f"{last.name}_stochastic_depth")
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = layer(*args, **kwargs)
+        return drops[layer.name](outputs) if layer.name in drops else outputs
+
+    return _rebuilt(model, call) if drops else model
+
+
+def _standardize_weights(model: Any, item: Insertion) -> Any:
+    """Weight-standardised convolutions in the place of the plain ones."""
+    from tlkit.layers.weight_standardization import WeightStandardizedConv2D
+
+    replaced: list[tuple[Any, Any]] = []
+
+    def replace(layer: Any) -> Any:
+        if type(layer) is not keras.layers.Conv2D:
+            return layer
+        new = WeightStandardizedConv2D.from_config({**layer.get_config(), **item.arguments})
+        replaced.append((layer, new))
+        return new
+
+    rebuilt = _rebuilt(model, lambda layer, *args, **kwargs: layer(*args, **kwargs), replace)
+    if not replaced:
+        raise ValueError(f"insert {item.name}: the backbone has no convolution to standardise")
+    for old, new in replaced:
+        new.kernel.assign(old.kernel)
+        if old.use_bias:
+            new.bias.assign(old.bias)
+        if new.gain:
+            new.keep_scale()
+    return rebuilt

@@ -1,0 +1,69 @@
+"""Augmentation on the CPU, ahead of the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlkit.train.step import apply_augmentations
+
+
+def augmented(
+    batches: Iterable[tuple[Any, np.ndarray]],
+    layers: Sequence[Any],
+    classes: int,
+    place: tuple[int, int, int],
+) -> Iterator[tuple[Any, Any]]:
+    """Augments batches in tf.data while the step before is computed.
+
+    Each batch's draws depend on its place in the run alone, not on how far
+    ahead the pipeline is, so that a resumed run draws the same.
+
+    Args:
+        batches: Images `(n, height, width, 3)` and class ids `(n,)`.
+        layers: Keras layers, in order.
+        classes: Number of classes.
+        place: Seed of the run, epoch, and first batch.
+
+    Yields:
+        float32 images, and soft labels `(n, classes)`.
+    """
+    import tensorflow as tf
+
+    seed, epoch, first = place
+    states = [v for layer in layers for v in layer.variables if "seed_generator" in v.path]
+    keys = np.array(
+        [
+            np.random.default_rng((seed, epoch, index)).integers(2**31, size=2)
+            for index in range(len(states))
+        ],
+        np.uint32,
+    )
+
+    def numbered() -> Iterator[tuple[int, Any, Any]]:
+        for number, (images, labels) in enumerate(batches, first):
+            yield number, np.asarray(images), labels
+
+    def augment(number: Any, images: Any, labels: Any) -> tuple[Any, Any]:
+        for state, key in zip(states, keys, strict=True):
+            # a layer draws a few times a batch; batches lie 4096 draws apart
+            state.assign(tf.stack([key[0], key[1] + tf.cast(number, tf.uint32) * 4096]))
+        targets = tf.one_hot(labels, classes)
+        return apply_augmentations(layers, tf.cast(images, tf.float32), targets)
+
+    iterator = numbered()
+    head = next(iterator)
+
+    def again() -> Iterator[tuple[int, Any, Any]]:
+        yield head
+        yield from iterator
+
+    signature = (
+        tf.TensorSpec((), tf.int32),
+        tf.TensorSpec((None, *head[1].shape[1:]), head[1].dtype),
+        tf.TensorSpec((None,), tf.int32),
+    )
+    dataset = tf.data.Dataset.from_generator(again, output_signature=signature)
+    yield from dataset.map(augment).prefetch(2)

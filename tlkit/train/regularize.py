@@ -1,0 +1,118 @@
+"""The recipe's regularizers on the variables of a stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit.errors import UserError
+from tlkit.recipe.schema import Named
+from tlkit.regularizers.apply import choose, unit_axes
+
+# these say where a regularizer acts, not how
+PLACES = ("include", "exclude")
+
+
+@dataclasses.dataclass
+class Regularization:
+    """What a stage's regularizers put in place.
+
+    Attributes:
+        mixed: Weights that are replaced in the training step, with what replaces them.
+        variables: The regularizers' own, to be trained with the weights.
+        seeds: States of their random generators.
+        take_off: Leaves the model as it was.
+    """
+
+    mixed: list[tuple[Any, Callable[[Any], Any]]]
+    variables: list[Any]
+    seeds: list[Any]
+    take_off: Callable[[], None]
+
+
+def needs_start(items: Sequence[Named]) -> bool:
+    """Whether a regularizer asks for the pretrained weights."""
+    return any("start" in registry.REGULARIZERS[item.name].given for item in items)
+
+
+def regularize_stage(
+    items: Sequence[Named],
+    trainable: list[Any],
+    start: dict[str, np.ndarray],
+    seed: int,
+) -> Regularization:
+    """Sets penalties and constraints on the variables that train.
+
+    Keras adds a variable's `regularizer` to the model's losses, and its
+    optimizers apply a variable's `constraint`, however the layer was built.
+
+    Args:
+        items: The recipe's `regularize`.
+        trainable: Variables of the stage.
+        start: Pretrained values by path; a variable without one is new.
+        seed: Of the run.
+
+    Raises:
+        UserError: if a regularizer is left without a variable.
+    """
+    done = Regularization([], [], [], lambda: None)
+    before = [(v, v.regularizer, v.constraint) for v in trainable]
+    penalties: dict[str, list[Any]] = {}
+    for index, item in enumerate(items):
+        entry = registry.REGULARIZERS[item.name]
+        acts = entry.facts.get("acts", "penalty")
+        chosen = choose(trainable, item.arguments["include"], item.arguments["exclude"])
+        if acts == "weights":
+            chosen = [v for v in chosen if v.path in start]
+        if not chosen:
+            if acts == "weights" and trainable:
+                continue  # a stage that trains the new head alone has nothing to go back to
+            names = ", ".join(v.path for v in trainable[:4])
+            raise UserError(
+                f"{item.name} is left without a variable; they are named like {names}",
+                where=f"regularize[{index}].{item.name}",
+            )
+        arguments = {k: v for k, v in item.arguments.items() if k not in PLACES}
+        shared = entry.load()(**arguments) if acts == "joint" else None
+        if shared is not None:
+            done.variables += shared.variables
+        for number, v in enumerate(chosen):
+            context = {"start": start.get(v.path), "unit_axes": unit_axes(v)}
+            if acts == "weights":
+                mix = registry.REGULARIZERS.make(
+                    item.name, context, **arguments, seed=seed + number
+                )
+                done.mixed.append((v, mix))
+                done.seeds.append(mix.generator.state)
+                continue
+            made = shared or registry.REGULARIZERS.make(item.name, context, **arguments)
+            if acts == "constraint":
+                v.constraint = made
+            else:
+                penalties.setdefault(v.path, []).append(made)
+    for v in trainable:
+        parts = penalties.get(v.path, [])
+        if parts:
+            v.regularizer = parts[0] if len(parts) == 1 else _sum_of(parts)
+
+    def take_off() -> None:
+        for v, regularizer, constraint in before:
+            v.regularizer, v.constraint = regularizer, constraint
+
+    done.take_off = take_off
+    return done
+
+
+def _sum_of(parts: list[Any]) -> Any:
+    """Several penalties on one variable as one."""
+    import keras
+
+    class Sum(keras.regularizers.Regularizer):
+        def __call__(self, weight: Any) -> Any:
+            return sum(part(weight) for part in parts)
+
+    return Sum()
