@@ -6,13 +6,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "finetune", "load_recipe", "resume"]
+__all__ = ["Run", "finetune", "load_recipe", "register_layers", "resume"]
 
 _HOMES = {
     "Run": "tlkit.workflow",
     "finetune": "tlkit.workflow",
     "resume": "tlkit.workflow",
     "load_recipe": "tlkit.recipe.load",
+    "register_layers": "tlkit.registry",
 }
 
 

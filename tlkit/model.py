@@ -237,7 +237,9 @@ def _affine(spec: BackboneSpec) -> tuple[Any, Any]:
     return 1.0, [-mean for mean in CAFFE_MEAN]
 
 
-def fit_preprocessing(items: Sequence[Named], batches: Callable[[], Any]) -> list[tuple[Leaves, Any]]:
+def fit_preprocessing(
+    items: Sequence[Named], batches: Callable[[], Any]
+) -> list[tuple[Leaves, Any]]:
     """Builds a recipe's preprocessing steps and fits them, one after another.
 
     Args:

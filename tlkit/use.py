@@ -61,6 +61,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     steps.start_tensorflow(recipe)
     import keras
 
+    registry.register_layers()
     model = keras.models.load_model(path / "model.keras", compile=False)
     if recipe.model.head.name == "original":
         from tlkit.backbones.imagenet import imagenet_classes

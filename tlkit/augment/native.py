@@ -151,7 +151,7 @@ def solarization(seed: int, *, factor: Share = 0.3) -> Any:
 
 @register("gaussian_blur", native="keras.layers.RandomGaussianBlur")
 def gaussian_blur(
-    seed: int, *, factor: Share = 0.5, kernel_size: Count = 7, sigma: Positive = 2.0
+    seed: int, *, factor: Share = 0.5, kernel_size: Count = 7, sigma: Share = 1.0
 ) -> Any:
     """Blurs a share `factor` of the images by a Gaussian of up to `sigma` pixels: scale space."""
     import keras
@@ -167,14 +167,6 @@ def erasing(seed: int, *, factor: Share = 0.5, scale: tuple[Share, Share] = (0.0
     return keras.layers.RandomErasing(factor, scale=scale, seed=seed)
 
 
-@register("gaussian_noise", native="keras.layers.GaussianNoise")
-def gaussian_noise(seed: int, *, stddev: Positive = 10.0) -> Any:
-    """Adds Gaussian noise of `stddev` levels to every value."""
-    import keras
-
-    return keras.layers.GaussianNoise(stddev, seed=seed)
-
-
 @register("rand_augment", native="keras.layers.RandAugment")
 def rand_augment(seed: int, *, operations: Count = 2, factor: Share = 0.3) -> Any:
     """`operations` drawn from a list of twelve, at strength up to `factor` (Cubuk et al. 2020)."""
@@ -185,7 +177,11 @@ def rand_augment(seed: int, *, operations: Count = 2, factor: Share = 0.3) -> An
 
 @register("aug_mix", native="keras.layers.AugMix")
 def aug_mix(seed: int, *, factor: Share = 0.3, chains: Count = 3, depth: Count = 3) -> Any:
-    """Mixes several chains of changes with the image itself (Hendrycks et al. 2020)."""
+    """Mixes several chains of changes with the image itself (Hendrycks et al. 2020).
+
+    Keras draws which changes make up the chains when the step is compiled, so
+    once a stage, and their strength at every batch.
+    """
     import keras
 
     return keras.layers.AugMix(num_chains=chains, chain_depth=depth, factor=factor, seed=seed)

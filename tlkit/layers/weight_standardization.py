@@ -87,6 +87,13 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
             outputs = outputs + keras.ops.reshape(keras.ops.cast(self.bias, outputs.dtype), shape)
         return outputs if self.activation is None else self.activation(outputs)
 
+    def save_own_variables(self, store: Any) -> None:
+        # a convolution stores kernel and bias by name, and no more
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        keras.layers.Layer.load_own_variables(self, store)
+
     def plain(self) -> Any:
         """The same convolution, of Keras alone."""
         config = {k: v for k, v in self.get_config().items() if k not in ("gain", "epsilon")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -189,6 +190,8 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         adversarial,
         parts,
     )
+    # Keras's AugMix draws its chains by Python's generator when the step is compiled
+    random.seed(f"{training.seed} {training.state.stage}")
     try:
         step = make_step(
             model, objective, augment if on_device else [], optimizer, variables, average

@@ -36,12 +36,16 @@ def apply_augmentations(layers: Sequence[Any], images: Any, targets: Any) -> tup
         images: float32 `(batch, height, width, 3)`.
         targets: One-hot or soft labels `(batch, classes)`.
     """
+    import tensorflow as tf
+
     for layer in layers:
         if getattr(layer, "mixes_labels", False):
             mixed = layer({"images": images, "labels": targets}, training=True)
             images, targets = mixed["images"], mixed["labels"]
         else:
             images = layer(images, training=True)
+        # served images are pixels; Keras's RandomSaturation, for one, leaves their range
+        images = tf.clip_by_value(images, 0.0, 255.0)
     return images, targets
 
 

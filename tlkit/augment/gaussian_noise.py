@@ -1,0 +1,49 @@
+"""Gaussian noise on pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from tlkit.registry import register
+
+if TYPE_CHECKING:
+    from tlkit.registry import NonNegative
+
+
+@register("gaussian_noise")
+@keras.saving.register_keras_serializable(package="tlkit")
+class PixelNoise(keras.layers.Layer):
+    """Adds Gaussian noise to every value, and clips to [0, 255].
+
+    `keras.layers.GaussianNoise` takes deviations up to 1 only, which is next to
+    nothing on images in [0, 255].
+
+    Args:
+        seed: Of the draws.
+        stddev: Deviation in levels, not negative.
+
+    Input and output: `(batch, height, width, channels)` in [0, 255]; unchanged at inference.
+
+    Raises:
+        ValueError: if `stddev` is negative.
+    """
+
+    def __init__(self, seed: int | None = None, *, stddev: NonNegative = 10.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        if stddev < 0:
+            raise ValueError(f"stddev must not be negative, got {stddev!r}")
+        self.seed, self.stddev = seed, float(stddev)
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        if not training:
+            return images
+        noise = keras.random.normal(
+            keras.ops.shape(images), stddev=self.stddev, dtype=images.dtype, seed=self.generator
+        )
+        return keras.ops.clip(images + noise, 0.0, 255.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed, "stddev": self.stddev}
