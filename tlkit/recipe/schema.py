@@ -381,7 +381,6 @@ class Finetune(Section):
         "none",
         description="Weight of each class in the loss: balanced (inverse to its count), "
         "{effective_number: 0.999} or {class: weight}.",
-        union_mode="left_to_right",
     )
     adversarial: Adversarial | None = Field(None, description="Default: off.")
     mixed_precision: Literal["off", "bfloat16", "float16", "auto"] = Field(
@@ -394,6 +393,17 @@ class Finetune(Section):
         "best, or what early_stopping monitors.",
     )
     ema: Ema | None = Field(None, description="Default: off.")
+
+    @pydantic.field_validator("class_weight", mode="before")
+    @classmethod
+    def _no_class_of_that_name(cls, value: Any) -> Any:
+        """`effective_number` is a method, not a class with a weight."""
+        if isinstance(value, dict) and set(value) == {"effective_number"}:
+            beta = value["effective_number"]
+            if not isinstance(beta, int | float) or not 0 <= beta < 1:
+                raise ValueError(f"effective_number must be in [0, 1), found {beta!r}")
+            return EffectiveNumber(effective_number=beta)
+        return value
 
 
 class Recipe(Section):
