@@ -10,10 +10,23 @@ ORDER = [
     {"errors", "registry"},
     {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
     {"recipe"},
-    {"layers", "losses", "schedules", "callbacks", "optimizers", "augment"},
+    {"catalog"},
+    {
+        "layers",
+        "activations",
+        "initializers",
+        "losses",
+        "regularizers",
+        "schedules",
+        "callbacks",
+        "optimizers",
+        "augment",
+        "preprocess",
+        "adversarial",
+    },
     {"backbones", "data", "heads"},
     {"fused_batch_norm"},
-    {"freeze"},
+    {"freeze", "surgery"},
     {"model"},
     {"evaluate", "report", "run"},
     {"train", "export"},
@@ -21,7 +34,18 @@ ORDER = [
     {"use", "workflow"},
     {"cli"},
 ]
-PLAIN = {"layers", "losses", "schedules", "callbacks", "optimizers", "augment"}
+PLAIN = {
+    "layers",
+    "activations",
+    "initializers",
+    "losses",
+    "regularizers",
+    "schedules",
+    "callbacks",
+    "optimizers",
+    "augment",
+    "preprocess",
+}
 
 
 def room(module: str) -> int | None:

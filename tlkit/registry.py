@@ -127,6 +127,13 @@ class Entry:
         """Parameters before `*`: handed over by tlkit, not by a recipe."""
         return [arg.arg for arg in self._parameters.args if arg.arg != "self"]
 
+    def annotation(self, name: str) -> str:
+        """The type of a keyword-only parameter, as the source has it."""
+        for arg in self._parameters.kwonlyargs:
+            if arg.arg == name:
+                return ast.unparse(arg.annotation) if arg.annotation else "Any"
+        raise KeyError(name)
+
     def _fields(self) -> dict[str, Any]:
         """Keyword-only parameters: what a recipe may pass."""
         fields: dict[str, Any] = {}

@@ -18,6 +18,7 @@ from tlkit.cli.plan import plan
 from tlkit.cli.predict import predict
 from tlkit.cli.recipes import cp, ls, recipes
 from tlkit.cli.schema import schema
+from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
 
 
@@ -69,6 +70,7 @@ for command in (
     init,
     recipes,
     backbones,
+    techniques,
     evaluate,
     predict,
     export,

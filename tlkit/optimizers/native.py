@@ -132,6 +132,7 @@ def muon(
     """Muon, orthogonalised momentum for matrices, Adam for the rest (Jordan 2024)."""
     import keras
 
+    decay = weight_decay or None
     return keras.optimizers.Muon(
-        learning_rate, momentum=momentum, weight_decay=weight_decay or None
+        learning_rate, momentum=momentum, weight_decay=decay, adam_weight_decay=decay
     )

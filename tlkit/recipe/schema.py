@@ -287,6 +287,13 @@ class Stage(Section):
     global_clipnorm: Positive | None = Field(
         None, description="Longest gradient allowed, all variables together."
     )
+    clipnorm: Positive | None = Field(None, description="Longest gradient of each variable.")
+    clipvalue: Positive | None = Field(None, description="Largest entry of a gradient.")
+    adaptive_clipping: Positive | None = Field(
+        None,
+        description="Longest gradient of a unit, as a share of the length of its weights; not "
+        "for the head.",
+    )
     gradient_accumulation_steps: Annotated[int, Field(ge=1)] = Field(
         1, description="Batches whose gradients are averaged before each update."
     )
@@ -317,6 +324,9 @@ class Stage(Section):
                 raise ValueError("predict-only trains nothing, so rate_multipliers has no meaning")
         if self.epochs == 0 and self.schedule is not None:
             raise ValueError(f"schedule {self.schedule.name!r} needs epochs of 1 or more; found 0")
+        clips = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k)]
+        if len(clips) > 1:
+            raise ValueError(f"{' and '.join(clips)} exclude each other; choose one")
         if self.policy.name == "head-only" and self.layer_decay is not None:
             raise ValueError("head-only trains no block, so layer_decay has no meaning")
         if self.schedule is not None and self.epochs is not None and self.epochs > 0:

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
-from tlkit.optimizers.multipliers import with_multipliers
+from tlkit.optimizers import with_adaptive_clipping, with_multipliers
 from tlkit.recipe.schema import Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
 from tlkit.train.pipeline_augment import augmented
@@ -66,7 +66,7 @@ class Training:
     augment_on: str = "device"
 
 
-def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
+def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool, head: Sequence[str] = ()) -> Any:
     """The stage's optimizer, with clipping, accumulation and rates by variable."""
     import re
 
@@ -75,6 +75,7 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
     assert stage.optimizer is not None
     optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **stage.optimizer.arguments)
     optimizer.global_clipnorm = stage.global_clipnorm
+    optimizer.clipnorm, optimizer.clipvalue = stage.clipnorm, stage.clipvalue
     if stage.gradient_accumulation_steps > 1:
         optimizer.gradient_accumulation_steps = stage.gradient_accumulation_steps
     if getattr(optimizer, "weight_decay", None):
@@ -83,6 +84,9 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool) -> Any:
     if plan.multipliers:
         exact = {f"^{re.escape(path)}$": factor for path, factor in plan.multipliers.items()}
         with_multipliers(optimizer, exact)
+    if stage.adaptive_clipping:
+        alone = [f"^{re.escape(path)}$" for path in head]
+        with_adaptive_clipping(optimizer, stage.adaptive_clipping, alone)
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
 
 
@@ -143,7 +147,8 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     mixed = network.model.dtype_policy.name == "mixed_float16" or any(
         layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers
     )
-    optimizer = make_optimizer(stage, plan, mixed)
+    head = [v.path for layer in network.head for v in layer.weights]
+    optimizer = make_optimizer(stage, plan, mixed, head)
     optimizer.build(trained)
     average = WeightAverage(changing, training.config.ema.momentum) if training.config.ema else None
     augment = augment_layers(stage, training.seed, network.image_size, _images(training.dataset))

@@ -69,8 +69,9 @@ class Objective:
     parts: tuple[Any, Any] | None = None
 
     def __post_init__(self) -> None:
-        attack = self.adversarial.attack.name if self.adversarial else None
-        self.attack = registry.ADVERSARIES[attack].load() if attack else None
+        self.attack: Any = None
+        if self.adversarial is not None:
+            self.attack = registry.ADVERSARIES[self.adversarial.attack.name].load()
 
     def of(self, model: Any, images: Any, targets: Any) -> tuple[Any, Any]:
         """Logits and the loss of a batch, penalties included."""
