@@ -191,6 +191,42 @@ def _use_original_classes(dataset: Dataset, say: Speaker) -> None:
     dataset.classes = names
 
 
+def describe_changes(recipe: Recipe) -> list[str]:
+    """What a recipe changes beside what its stages train, a line each."""
+
+    def names(items: Any) -> str:
+        return ", ".join(
+            item.name
+            + "".join(f" {key}={value:g}" for key, value in item.arguments.items() if
+                      isinstance(value, float))
+            for item in items
+        )  # fmt: skip
+
+    lines = []
+    if recipe.augment:
+        lines.append(f"augment, on the {recipe.augment_on}: {names(recipe.augment)}")
+    if recipe.preprocess:
+        left = {registry.PREPROCESSORS[item.name].facts["leaves"] for item in recipe.preprocess}
+        instead = ""
+        if "scaled" in left:
+            instead = "; in the place of the backbone's own scaling"
+        elif "centred" in left:
+            instead = "; in the place of the backbone's own mean"
+        lines.append(f"preprocess: {names(recipe.preprocess)}{instead}")
+    if recipe.model.insert:
+        lines.append(f"insert: {names(recipe.model.insert)}")
+    if recipe.regularize:
+        lines.append(f"regularize: {names(recipe.regularize)}")
+    loss = recipe.finetune.loss
+    lines.append(f"loss: {names([loss])}")
+    if recipe.finetune.adversarial is not None:
+        attack = recipe.finetune.adversarial
+        lines.append(
+            f"adversarial: {names([attack.attack])} on the {attack.on}, weight {attack.weight:g}"
+        )
+    return lines
+
+
 def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int) -> list[str]:
     """One stage as lines for a person: what trains, how long, how fast."""
     from tlkit.freeze import describe
@@ -207,6 +243,8 @@ def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int)
         f"{stage.optimizer.name} at {stage.optimizer.arguments['learning_rate']:g}, "
         f"schedule {stage.schedule.name}"
     )
+    if stage.image_size is not None:
+        lines.append(f"  images of {stage.image_size} pixels")
     return lines
 
 

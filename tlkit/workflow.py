@@ -163,6 +163,8 @@ def show_plan(recipe: Recipe, console: Any) -> None:
     steps.start_tensorflow(recipe)
     dataset = steps.look_at_data(recipe, say)
     network = steps.make_network(recipe, dataset, say)
+    for line in steps.describe_changes(recipe):
+        say.line(line)
     for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
         for line in steps.describe_stage(index, stage, plan, network, len(dataset.train)):
             say.line(line)
