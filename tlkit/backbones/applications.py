@@ -32,6 +32,8 @@ _FAMILIES: dict[str, tuple[Any, int, str, bool, str]] = {
     "xception": ("tf", 71, r"(block\d+)_", False, "MIT, Francois Chollet"),
 }
 
+_WITHOUT_BATCH_NORM = {"convnext", "vgg"}
+
 # recipe name, constructor, family, size, parameters in millions without top
 _TABLE = (
     ("convnext_tiny", "ConvNeXtTiny", "convnext", 224, 27.8),
@@ -90,6 +92,7 @@ def _spec(name: str, constructor: str, family: str, size: int, parameters: float
         licence=licence,
         weights=_KERAS,
         parameters=parameters,
+        full_rate=1e-4 if family in _WITHOUT_BATCH_NORM else 1e-3,
     )
 
 

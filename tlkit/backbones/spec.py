@@ -38,6 +38,8 @@ class BackboneSpec:
         bundled: Weights that ship with tlkit, a file name in this package.
         parameters: Millions, without the original top.
         arguments: Always passed to the constructor.
+        full_rate: Adam's learning rate where more than the head trains and a recipe
+            names none; networks without normalisation by batch want less.
         scale: Of each channel, for `affine`.
         offset: Of each channel, for `affine`.
     """
@@ -54,6 +56,7 @@ class BackboneSpec:
     blocks_end: bool = False
     bundled: str | None = None
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+    full_rate: float = 1e-3
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 

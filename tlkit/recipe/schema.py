@@ -256,7 +256,8 @@ class Stage(Section):
     )
     optimizer: named(registry.OPTIMIZERS) | None = Field(  # type: ignore[valid-type]
         None,
-        description="Default: adam at 5e-3 where only the head trains, else adam at 3e-4.",
+        description="Default: adam at 5e-3 where only the head trains, else adam at the backbone's "
+        "own rate, 1e-3 or 1e-4.",
     )
     schedule: named(registry.SCHEDULES) | None = Field(  # type: ignore[valid-type]
         None,

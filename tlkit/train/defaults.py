@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from tlkit.backbones import spec as specs
 from tlkit.recipe.schema import Data, Named, Recipe, Stage
 
 # ten epochs of a few hundred images are few steps; the cosine settles what the rate stirs
 HEAD_ONLY_RATE = 5e-3
-# safe for pretrained convolutions together with BatchNorm momentum 0.9 and a warm-up
-FULL_RATE = 3e-4
+# of Adam, for networks that no table of tlkit's knows
+HUB_FULL_RATE = 1e-4
 EPOCHS = 5
 
 
-def complete(stage: Stage, data: Data, augment: list[Named]) -> Stage:
+def full_rate(backbone: str) -> float:
+    """Adam's learning rate where more than the head trains."""
+    return HUB_FULL_RATE if backbone.startswith("hub:") else specs.find(backbone).full_rate
+
+
+def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> Stage:
     """The stage with every default filled in, as `plan` and resolved.yaml show it.
 
     Args:
         stage: As the recipe has it.
         data: The recipe's `data`.
         augment: The recipe's `augment`.
+        backbone: The recipe's `model.backbone`.
     """
     policy = stage.policy.name
     idle = policy == "predict-only"
     epochs = stage.epochs if stage.epochs is not None else (0 if idle else EPOCHS)
     head_only = policy in ("head-only", "predict-only")
-    rate = HEAD_ONLY_RATE if head_only else FULL_RATE
+    rate = HEAD_ONLY_RATE if head_only else full_rate(backbone)
     schedule = stage.schedule
     if schedule is None and epochs:
         warmup = {} if head_only else {"warmup_epochs": min(1.0, epochs / 4)}
@@ -43,7 +50,10 @@ def complete(stage: Stage, data: Data, augment: list[Named]) -> Stage:
 
 def completed(recipe: Recipe) -> Recipe:
     """The recipe with the defaults of its stages filled in."""
-    stages = [complete(stage, recipe.data, recipe.augment) for stage in recipe.finetune.stages]
+    stages = [
+        complete(stage, recipe.data, recipe.augment, recipe.model.backbone)
+        for stage in recipe.finetune.stages
+    ]
     return recipe.model_copy(
         update={"finetune": recipe.finetune.model_copy(update={"stages": stages})}
     )
