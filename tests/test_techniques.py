@@ -87,6 +87,7 @@ def _standardized(x, w):
 
 
 FORMULAS = {
+    "fused_batch_normalization": lambda x, w: _norm(x, *w),
     "drop_connect": lambda x, w: x @ w[0] + w[1],
     "drop_connect_conv": lambda x, w: _conv(x, w[0]) + w[1],
     "stochastic_depth": lambda x, w: x,

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from tlkit.errors import UserError, did_you_mean
-from tlkit.fused_batch_norm import can_fuse, fuse
+from tlkit.layers.fused_batch_normalization import can_fuse
 from tlkit.registry import Count, register
+from tlkit.surgery.fuse import fuse_in_place
 
 BatchNormMode = Literal["train", "frozen"]
 
@@ -323,7 +324,7 @@ def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[]
         v.trainable = v.path in trainable
     frozen = set(plan.frozen_layers)
     released = [
-        fuse(layer, layer.name in frozen) if can_fuse(layer) else _run_in_inference(layer)
+        fuse_in_place(layer, layer.name in frozen) if can_fuse(layer) else _run_in_inference(layer)
         for layer in layers
         if layer.name in frozen or can_fuse(layer)
     ]

@@ -1,6 +1,16 @@
 """Changes to built networks; each gives a new model and leaves the given one as it is."""
 
+from tlkit.surgery.fold_batch_norm import fold_batch_norm
+from tlkit.surgery.fuse import fuse, unfuse
 from tlkit.surgery.insert import insert_layers
 from tlkit.surgery.plain import plain_model
+from tlkit.surgery.recalibrate import recalibrate_batch_norm
 
-__all__ = ["insert_layers", "plain_model"]
+__all__ = [
+    "fold_batch_norm",
+    "fuse",
+    "insert_layers",
+    "plain_model",
+    "recalibrate_batch_norm",
+    "unfuse",
+]

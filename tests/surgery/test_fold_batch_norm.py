@@ -1,0 +1,76 @@
+import keras
+import numpy as np
+import pytest
+
+from tlkit.surgery import fold_batch_norm
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+
+
+def unsettle(model):
+    """Statistics and scales that are not trivial."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            unsettle(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            for v in layer.weights:
+                low = 0.5 if v.name in ("gamma", "moving_variance") else -0.3
+                v.assign(RNG.uniform(low, 1.2, v.shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("MobileNetV2", 0), ("ResNet50", 0), ("Xception", 0), ("ResNet50V2", None)]
+)
+def test_a_folded_network_gives_the_same(name, kept):
+    size = 96 if name == "Xception" else 64
+    image = IMAGE if size == 64 else np.tile(IMAGE, (1, 2, 2, 1))[:, :96, :96]
+    model = unsettle(
+        getattr(keras.applications, name)(
+            weights=None, include_top=False, input_shape=(size, size, 3)
+        )
+    )
+    expected = np.asarray(model(image))
+    folded, report = fold_batch_norm(model)
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    left = [x.name for x in folded.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(report.folded) + len(report.kept) == len(norms)
+    assert left == list(report.kept)
+    if kept is not None:
+        assert len(left) == kept
+    else:
+        # before an activation and a convolution there is no kernel to fold into
+        assert left and all("which has no kernel" in why or "elsewhere" in why
+                            for why in report.kept.values())  # fmt: skip
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(folded(image), expected, atol=2e-5 * scale)
+    np.testing.assert_array_equal(model(image), expected)
+
+
+def test_dense_layers_fold_and_what_cannot_is_said():
+    inputs = keras.Input((5,))
+    dense = keras.layers.Dense(4, use_bias=False, name="dense")(inputs)
+    x = keras.layers.BatchNormalization(name="after_dense", scale=False)(dense)
+    x = keras.layers.Dense(3, activation="relu", name="bent")(x)
+    x = keras.layers.BatchNormalization(name="after_relu")(x)
+    shared = keras.layers.Dense(3, name="shared")(x)
+    y = keras.layers.BatchNormalization(name="after_shared")(shared)
+    model = unsettle(keras.Model(inputs, [y, shared]))
+    folded, report = fold_batch_norm(model)
+    assert report.folded == {"after_dense": "dense"}
+    assert "activation between" in report.kept["after_relu"]
+    assert "used elsewhere" in report.kept["after_shared"]
+    assert "1 BatchNorm layers folded, 2 kept" in str(report)
+    x = RNG.normal(size=(6, 5)).astype("float32")
+    for a, b in zip(model(x), folded(x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_subclassed_model_is_refused():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="is a subclassed model"):
+        fold_batch_norm(Own())

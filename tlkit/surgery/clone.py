@@ -1,0 +1,57 @@
+"""Copies of a model with some layers replaced."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def clone_with(
+    model: Any,
+    replace: Callable[[Any], Any],
+) -> Any:
+    """A copy of a model with weights of its own, some layers of it replaced.
+
+    Args:
+        model: A functional or sequential Keras model; nested ones are opened.
+        replace: Gives another layer in the place of one, or None to copy it. One
+            that is built keeps its weights; another takes those of the old layer.
+
+    Raises:
+        ValueError: for a subclassed model, which cannot be taken apart.
+    """
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ValueError(
+            f"{model.name!r} is a subclassed model, whose layers cannot be replaced; only "
+            "functional and sequential models can"
+        )
+    pairs: list[tuple[Any, Any]] = []
+
+    def clone(layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return clone_with(layer, replace)
+        new = replace(layer)
+        if new is None:
+            new = type(layer).from_config(layer.get_config())
+        if not new.built:
+            pairs.append((layer, new))
+        return new
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        # BatchNorm was called with a mask, if only None; its successor may know none
+        if kwargs.get("mask") is None and "mask" not in inspect.signature(layer.call).parameters:
+            kwargs.pop("mask", None)
+        return layer(*args, **kwargs)
+
+    if isinstance(model, keras.Sequential):
+        copy = keras.models.clone_model(model, clone_function=clone)
+    else:
+        copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for old, new in pairs:
+        if new.weights:
+            for source, target in zip(old.weights, new.weights, strict=True):
+                target.assign(source)
+    return copy
