@@ -276,7 +276,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(photos, tmp_path):
             break
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 130
     assert "tlkit finetune --resume run" in errors
     assert "Traceback" not in errors
