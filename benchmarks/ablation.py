@@ -44,10 +44,30 @@ IMBALANCED = {
 NOISY = {
     "plain": {},
     "residual shrinkage, channel": {
-        "model": {"insert": [{"residual_shrinkage": {"thresholds": "channel", "reduction": 4}}]}
+        "model": {
+            "insert": [
+                {
+                    "residual_shrinkage": {
+                        "thresholds": "channel",
+                        "reduction": 4,
+                        "after": "block_12",
+                    }
+                }
+            ]
+        }
     },
     "residual shrinkage, shared": {
-        "model": {"insert": [{"residual_shrinkage": {"thresholds": "shared", "reduction": 4}}]}
+        "model": {
+            "insert": [
+                {
+                    "residual_shrinkage": {
+                        "thresholds": "shared",
+                        "reduction": 4,
+                        "after": "block_12",
+                    }
+                }
+            ]
+        }
     },
 }
 STUDIES = {

@@ -290,7 +290,7 @@ def test_nearest_mean_makes_a_classifier_without_training(recipe, tmp_path):
     assert result["stages"][0]["epochs"] == 0
 
 
-OFFLINE = ("head-only", "full", "staged", "partial", "far-domain", "nearest-mean")
+OFFLINE = ("head-only", "full", "staged", "partial", "far-domain", "noisy", "nearest-mean")
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def build_network(
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
     )
     try:
-        backbone, inserted = insert_layers(backbone, _insertions(config))
+        backbone, inserted = insert_layers(backbone, _insertions(config, backbone, spec))
     except ValueError as error:
         raise UserError(str(error), where="model.insert") from None
     inputs = keras.Input((*size, 3), name="image")
@@ -137,11 +137,16 @@ def build_network(
     )
 
 
-def _insertions(config: Model) -> list[Insertion]:
+def _insertions(config: Model, backbone: Any, spec: BackboneSpec) -> list[Insertion]:
+    """The recipe's `insert`; a block's name stands for its last layer."""
+    blocks = dict(spec.blocks_of([layer.name for layer in backbone.layers]))
     found = []
     for item in config.insert:
         arguments = {key: value for key, value in item.arguments.items() if key != "after"}
-        found.append(Insertion(item.name, arguments, item.arguments["after"]))
+        after = item.arguments["after"]
+        found.append(
+            Insertion(item.name, arguments, blocks[after][-1] if after in blocks else after)
+        )
     return found
 
 

@@ -237,6 +237,16 @@ def test_stages_may_have_image_sizes_of_their_own_and_are_resumed_exactly(recipe
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_layer_may_come_after_a_block_by_the_blocks_name(recipe):
+    from tlkit.model import build_network
+
+    recipe["model"]["insert"] = [{"residual_shrinkage": {"after": "stage2_block1"}}]
+    built = build_network(load_recipe(recipe).model, ["a", "b"], (32, 32))
+    assert [layer.name for layer in built.inserted] == ["inserted_0_residual_shrinkage"]
+    assert built.inserted[0].input.shape[-1] == 64
+    assert built.inserted[0] in built.head
+
+
 def problems(recipe, **changes):
     for key, value in changes.items():
         place = recipe

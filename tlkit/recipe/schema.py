@@ -157,7 +157,9 @@ Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 INSERTED: dict[str, Any] = {
     "after": (
         str | None,
-        Field(None, description="Layer of the backbone that it follows. Default: its end."),
+        Field(
+            None, description="Layer or block of the backbone that it follows. Default: its end."
+        ),
     )
 }
 CHOSEN: dict[str, Any] = {
