@@ -27,6 +27,7 @@ ORDER = [
     {"backbones", "data", "heads"},
     {"surgery"},
     {"freeze"},
+    {"features"},
     {"model"},
     {"evaluate", "report", "run"},
     {"train", "export"},

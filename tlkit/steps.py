@@ -227,10 +227,15 @@ def describe_changes(recipe: Recipe) -> list[str]:
     return lines
 
 
-def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int) -> list[str]:
-    """One stage as lines for a person: what trains, how long, how fast."""
+def describe_stage(
+    index: int, stage: Any, plan: Any, network: Any, recipe: Recipe, dataset: Dataset
+) -> list[str]:
+    """One stage as lines for a person: what trains, how long, how fast, what is kept."""
+    from tlkit.features.compute import fits_in_memory
     from tlkit.freeze import describe
+    from tlkit.train.plans import stage_cut
 
+    images = len(dataset.train)
     lines = [f"\nstage {index + 1}: {stage.name}", describe(plan)]
     if not stage.epochs:
         return lines
@@ -245,6 +250,14 @@ def describe_stage(index: int, stage: Any, plan: Any, network: Any, images: int)
     )
     if stage.image_size is not None:
         lines.append(f"  images of {stage.image_size} pixels")
+    cut = stage_cut(stage, plan, network, recipe.finetune.adversarial)
+    if cut is not None:
+        size = (images + len(dataset.val)) * cut.bytes_per_image() / 1e6
+        shapes = ", ".join("x".join(map(str, shape)) for shape in cut.shapes)
+        kept = "" if fits_in_memory(cut, dataset) else "; does not fit in memory, so every epoch"
+        lines.append(f"  what is frozen is computed once: {shapes} an image, {size:.0f} MB{kept}")
+    elif plan.boundary != network.blocks[0].layers[0].name and stage.augment:
+        lines.append("  augmented images pass through what is frozen at every epoch")
     return lines
 
 

@@ -166,5 +166,5 @@ def show_plan(recipe: Recipe, console: Any) -> None:
     for line in steps.describe_changes(recipe):
         say.line(line)
     for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
-        for line in steps.describe_stage(index, stage, plan, network, len(dataset.train)):
+        for line in steps.describe_stage(index, stage, plan, network, recipe, dataset):
             say.line(line)

@@ -59,13 +59,15 @@ def test_tensorboard_has_the_same_rates(recipe, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_features_computed_once_train_the_same_head_as_images_every_epoch(
-    recipe, tmp_path, monkeypatch
+@pytest.mark.parametrize("policy", ["head-only", {"last-blocks": 2}])
+def test_features_computed_once_train_the_same_as_images_every_epoch(
+    recipe, tmp_path, monkeypatch, policy
 ):
+    recipe["finetune"]["stages"][0]["policy"] = policy
     once = tlkit.finetune(changed(recipe, epochs=2), run_dir=tmp_path / "a")
     import tlkit.train.loop as loop
 
-    monkeypatch.setattr(loop, "pooled_features", None)  # must not be called
+    monkeypatch.setattr(loop, "frozen_features", None)  # must not be called
     new = changed(recipe, epochs=2)
     new["augment"] = [{"brightness": 0.0}]  # changes nothing, but might
     through = tlkit.finetune(new, run_dir=tmp_path / "b")

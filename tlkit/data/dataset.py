@@ -34,13 +34,14 @@ class Split:
         records: In a fixed order.
         labels: int32 class ids `(n,)`; -1 where the class is unknown.
         hashes: SHA-256 of each image's encoded bytes.
-        pixels: uint8 `(n, height, width, 3)` where the images are kept in memory.
+        pixels: uint8 `(n, height, width, 3)` where the images are kept in memory, or a
+            list of features `(n, ...)` in their place.
     """
 
     records: list[Record]
     labels: np.ndarray
     hashes: list[str]
-    pixels: np.ndarray | None = None
+    pixels: Any = None
 
     def __len__(self) -> int:
         return len(self.records)

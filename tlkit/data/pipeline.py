@@ -26,7 +26,7 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
 def batches(
     split: Split, prepare: Any, batch_size: int, order: np.ndarray | None = None, start: int = 0
 ) -> Iterator[Batch]:
-    """Yields `(uint8 images [n, height, width, 3], class ids [n])`.
+    """Yields `(uint8 images [n, height, width, 3], class ids [n])`, or features in their place.
 
     Args:
         split: Where the images are.
@@ -40,7 +40,10 @@ def batches(
     if split.pixels is not None:
         for first in range(0, len(order), batch_size):
             chosen = order[first : first + batch_size]
-            yield split.pixels[chosen], split.labels[chosen]
+            if isinstance(split.pixels, list):
+                yield [features[chosen] for features in split.pixels], split.labels[chosen]
+            else:
+                yield split.pixels[chosen], split.labels[chosen]
         return
     yield from _streamed(split, prepare, batch_size, order)
 

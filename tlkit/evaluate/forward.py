@@ -11,12 +11,13 @@ from tlkit.data.pipeline import batches
 
 
 def make_forward(model: Any) -> Any:
-    """A compiled pass of a model: uint8 or float images -> float32 outputs."""
+    """A compiled pass of a model: uint8 or float images, or features -> float32 outputs."""
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
     def forward(images: Any) -> Any:
-        return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
+        given = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
+        return tf.cast(model(given, training=False), tf.float32)
 
     return forward
 

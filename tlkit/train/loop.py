@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.dataset import Dataset, Split
+from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order
-from tlkit.data.record import SplitName
 from tlkit.errors import RunFailed
 from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
+from tlkit.features.compute import fits_in_memory, frozen_features
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
 from tlkit.optimizers import with_adaptive_clipping, with_multipliers
 from tlkit.recipe.schema import Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
 from tlkit.train.pipeline_augment import augmented
+from tlkit.train.plans import stage_cut
 from tlkit.train.regularize import regularize_stage
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
 from tlkit.train.step import Objective, make_loss, make_step
 
-FEATURE_BATCH = 64
+ADAPT_BATCH = 64
 
 
 @dataclasses.dataclass
@@ -159,10 +160,10 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
     steps = -(-len(training.dataset.train) // stage.batch_size)
     adversarial, parts = training.config.adversarial, None
     model, dataset = network.logits, training.dataset
-    random_pixels = bool(augment) or (adversarial is not None and adversarial.on == "image")
-    if plan.boundary is None and not random_pixels and not network.inserted:
-        # nothing below the head trains or is random: that work is done once
-        model, dataset = network.head_logits, pooled_features(network, dataset, training.progress)
+    cut = stage_cut(stage, plan, network, adversarial)
+    if cut is not None and fits_in_memory(cut, dataset):
+        # nothing before the cut trains or is random: that work is done once
+        model, dataset = cut.trained, frozen_features(cut, dataset, training.progress)
     elif adversarial is not None and adversarial.on == "features":
         parts = (network.extractor, network.head_logits)
     callbacks = keras.callbacks.CallbackList(
@@ -229,19 +230,7 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
 
 def _images(dataset: Dataset) -> Callable[[], Any]:
     """The training images in batches, anew at each call."""
-    return lambda: (x for x, _ in batches(dataset.train, dataset.prepare, FEATURE_BATCH))
-
-
-def pooled_features(network: Network, dataset: Dataset, progress: Any = None) -> Dataset:
-    """The data set with the frozen backbone's pooled features in the place of the images."""
-    forward = make_forward(network.extractor)
-    splits: dict[SplitName, Split] = {}
-    for name in ("train", "val"):
-        split = dataset.splits[name]
-        show = progress(f"features of {name}, once") if progress else None
-        pixels = predict_outputs(forward, split, dataset.prepare, FEATURE_BATCH, show)
-        splits[name] = dataclasses.replace(split, pixels=pixels)
-    return dataclasses.replace(dataset, splits=splits)
+    return lambda: (x for x, _ in batches(dataset.train, dataset.prepare, ADAPT_BATCH))
 
 
 def _schedule_callback(stage: Stage) -> Any:

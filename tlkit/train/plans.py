@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tlkit.errors import UserError
+from tlkit.features.cut import Cut, find_cut
 from tlkit.freeze import FreezePlan, make_plan
 from tlkit.model import Network
-from tlkit.recipe.schema import Recipe, Stage
+from tlkit.recipe.schema import Adversarial, Recipe, Stage
 from tlkit.train.defaults import completed
 
 
@@ -26,6 +27,20 @@ def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
         layer_decay=stage.layer_decay,
         rate_multipliers=stage.rate_multipliers,
     )
+
+
+def stage_cut(
+    stage: Stage, plan: FreezePlan, network: Network, adversarial: Adversarial | None
+) -> Cut | None:
+    """Where the network is cut in a stage, what lies before it being computed once.
+
+    None where the images change from step to step, or nothing is frozen.
+    """
+    if stage.augment or (adversarial is not None and adversarial.on == "image"):
+        return None
+    if adversarial is not None and (plan.boundary is not None or network.inserted):
+        return None  # the attack is on the pooled features, the cut would lie before them
+    return find_cut(network.logits, plan)
 
 
 def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePlan]]:

@@ -97,6 +97,8 @@ class Objective:
         import tensorflow as tf
 
         below, above = self.parts or (None, model)
+        # features at a cut come as a list; the attack moves the one tensor there is
+        images = images[0] if isinstance(images, list | tuple) else images
         values = images if below is None else below(images, training=True)
         logits = above(values, training=True)
         # moving statistics stay out of the search for the worst case
@@ -153,7 +155,8 @@ def make_step(
     @tf.function(reduce_retracing=True)
     def step(images: Any, labels: Any) -> Any:
         targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
-        images, targets = apply_augmentations(augment, tf.cast(images, tf.float32), targets)
+        images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
+        images, targets = apply_augmentations(augment, images, targets)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in trained])
             with mixed_weights(objective.regularization, model):

@@ -1,0 +1,99 @@
+"""Cuts a network where what trains begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from tlkit.freeze import FreezePlan
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A network in two parts, which together are exactly the network.
+
+    Attributes:
+        frozen: From the network's input to the tensors that cross the cut.
+        trained: From those tensors to the network's output.
+        shapes: Of one image's tensors at the cut.
+    """
+
+    frozen: Any
+    trained: Any
+    shapes: list[tuple[int, ...]]
+
+    def bytes_per_image(self) -> int:
+        """Of the tensors at the cut, as float32."""
+        total = 0
+        for shape in self.shapes:
+            size = 4
+            for side in shape:
+                size *= side
+            total += size
+        return total
+
+
+def flatten_model(model: Any) -> Any:
+    """The same network with the layers of nested models as its own; layers are shared."""
+
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            # called as a function, a model leaves the nodes of its layers, not one of its own
+            return layer.call(*args)
+        return layer(*args, **kwargs)
+
+    while any(isinstance(layer, keras.Model) for layer in model.layers):
+        model = keras.models.clone_model(
+            model, clone_function=lambda layer: layer, call_function=call
+        )
+    return model
+
+
+def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
+    """Cuts a network at the deepest place before which nothing trains and nothing is random.
+
+    Args:
+        model: A functional Keras model with one input, nested ones in it allowed.
+        plan: What trains in it, and which layers run in inference mode.
+
+    Returns:
+        The cut, or None where something trains or is random from the start on, or
+        nothing with weights lies before the cut.
+    """
+    trainable, frozen = set(plan.trainable), set(plan.frozen_layers)
+    flat = flatten_model(model)
+    moving: set[int] = set()  # outputs that change from step to step
+    crossing: dict[int, Any] = {}
+    below = False
+    for nodes in (flat._nodes_by_depth[depth] for depth in sorted(flat._nodes_by_depth)[::-1]):
+        for node in nodes:
+            operation = node.operation
+            if isinstance(operation, keras.layers.InputLayer):
+                continue
+            inputs = node.input_tensors
+            active = _is_active(operation, trainable, frozen)
+            if active or any(id(tensor) in moving for tensor in inputs):
+                moving.update(id(tensor) for tensor in node.outputs)
+                crossing.update((id(x), x) for x in inputs if id(x) not in moving)
+            elif getattr(operation, "weights", None):
+                below = True
+    if not below or id(flat.output) not in moving:
+        return None
+    tensors = list(crossing.values())
+    return Cut(
+        keras.Model(flat.input, tensors),
+        keras.Model(tensors, flat.output),
+        [tuple(tensor.shape[1:]) for tensor in tensors],
+    )
+
+
+def _is_active(operation: Any, trainable: set[str], frozen: set[str]) -> bool:
+    """Whether a layer trains, or is random while training."""
+    if not isinstance(operation, keras.layers.Layer):
+        return False
+    if any(v.path in trainable for v in operation.variables):
+        return True
+    random = any("seed_generator" in v.path for v in operation.variables)
+    return random and operation.name not in frozen
