@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from tlkit.recipe.schema import Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
 from tlkit.train.pipeline_augment import augmented
 from tlkit.train.plans import stage_cut
-from tlkit.train.regularize import regularize_stage
+from tlkit.train.regularize import Regularization, regularize_stage
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
 from tlkit.train.step import Objective, make_loss, make_step
 
@@ -67,7 +68,7 @@ class Training:
     augment_on: str = "device"
 
 
-def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool, head: Sequence[str] = ()) -> Any:
+def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
     """The stage's optimizer, with clipping, accumulation and rates by variable."""
     import re
 
@@ -86,8 +87,10 @@ def make_optimizer(stage: Stage, plan: FreezePlan, mixed: bool, head: Sequence[s
         exact = {f"^{re.escape(path)}$": factor for path, factor in plan.multipliers.items()}
         with_multipliers(optimizer, exact)
     if stage.adaptive_clipping:
+        head = [v.path for layer in network.head for v in layer.weights]
         alone = [f"^{re.escape(path)}$" for path in head]
         with_adaptive_clipping(optimizer, stage.adaptive_clipping, alone)
+    mixed = any(layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers)
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
 
 
@@ -135,81 +138,102 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
         RunFailed: if the loss became infinite or not a number.
     """
-    import keras
-
-    network, began = training.network, time.perf_counter()
     assert stage.epochs is not None and stage.batch_size is not None
-    restore = apply_plan(plan, network.model, network.blocks)
-    by_path = {v.path: v for v in network.model.variables}
-    variables = [by_path[path] for path in plan.trainable]
-    regularization = regularize_stage(training.regularize, variables, training.start, training.seed)
-    trained = variables + regularization.variables
-    changing = variables + _statistics(network, plan)
-    mixed = network.model.dtype_policy.name == "mixed_float16" or any(
-        layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers
-    )
-    head = [v.path for layer in network.head for v in layer.weights]
-    optimizer = make_optimizer(stage, plan, mixed, head)
-    optimizer.build(trained)
-    average = WeightAverage(changing, training.config.ema.momentum) if training.config.ema else None
-    augment = augment_layers(stage, training.seed, network.image_size, _images(training.dataset))
-    on_device = training.augment_on == "device"
-    seeds = [v for layer in augment for v in layer.variables] if on_device else []
-    seeds += [v for v in network.model.variables if "seed_generator" in v.path]
-    seeds += regularization.seeds + regularization.variables
-    steps = -(-len(training.dataset.train) // stage.batch_size)
-    adversarial, parts = training.config.adversarial, None
-    model, dataset = network.logits, training.dataset
+    network, began = training.network, time.perf_counter()
+    with contextlib.ExitStack() as undo:
+        undo.callback(apply_plan(plan, network.model, network.blocks))
+        by_path = {v.path: v for v in network.model.variables}
+        variables = [by_path[path] for path in plan.trainable]
+        regularization = regularize_stage(
+            training.regularize, variables, training.start, training.seed
+        )
+        undo.callback(regularization.take_off)
+        optimizer = make_optimizer(stage, plan, network)
+        optimizer.build(variables + regularization.variables)
+        changing = variables + _statistics(network, plan)
+        ema = training.config.ema
+        average = WeightAverage(changing, ema.momentum) if ema else None
+        augment = augment_layers(stage, training.seed, network.image_size, _images(training))
+        here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
+        model, dataset, parts = _part_to_train(training, stage, plan)
+        undo.callback(setattr, model, "optimizer", None)
+        model.optimizer, model.stop_training = optimizer, False
+        fit = _Fit(
+            training,
+            stage,
+            plan,
+            model,
+            dataset,
+            changing,
+            optimizer,
+            average,
+            _random_state(network, here, regularization),
+            _callbacks(training, stage, model),
+            began,
+            ahead,
+        )
+        objective = _objective(training, regularization, parts)
+        # Keras's AugMix draws its chains by Python's generator when the step is compiled
+        random.seed(f"{training.seed} {training.state.stage}")
+        try:
+            step = make_step(model, objective, here, optimizer, variables, average)
+            return fit.run(step, make_forward(model))
+        except KeyboardInterrupt:
+            fit.save()
+            raise
+
+
+def _part_to_train(
+    training: Training, stage: Stage, plan: FreezePlan
+) -> tuple[Any, Dataset, tuple[Any, Any] | None]:
+    """What the step runs and on what: the network on images, or what lies behind the cut.
+
+    Returns:
+        A model to logits, its data, and that model in two parts where the
+        recipe attacks the features between them.
+    """
+    network, dataset, adversarial = training.network, training.dataset, training.config.adversarial
     cut = stage_cut(stage, plan, network, adversarial)
     if cut is not None and fits_in_memory(cut, dataset):
         # nothing before the cut trains or is random: that work is done once
-        model, dataset = cut.trained, frozen_features(cut, dataset, training.progress)
-    elif adversarial is not None and adversarial.on == "features":
-        parts = (network.extractor, network.head_logits)
-    callbacks = keras.callbacks.CallbackList(
+        return cut.trained, frozen_features(cut, dataset, training.progress), None
+    if adversarial is not None and adversarial.on == "features":
+        return network.logits, dataset, (network.extractor, network.head_logits)
+    return network.logits, dataset, None
+
+
+def _objective(
+    training: Training, regularization: Regularization, parts: tuple[Any, Any] | None
+) -> Objective:
+    classes = len(training.network.classes)
+    counts = np.bincount(training.dataset.train.labels, minlength=classes)
+    return Objective(
+        make_loss(training.config.loss, counts),
+        training.class_weights.astype("float32"),
+        regularization,
+        training.config.adversarial,
+        parts,
+    )
+
+
+def _random_state(network: Network, augment: list[Any], done: Regularization) -> list[Any]:
+    """Variables that are neither weights nor the optimizer's, and must be resumed."""
+    drawn = [v for layer in augment for v in layer.variables]
+    drawn += [v for v in network.model.variables if "seed_generator" in v.path]
+    return drawn + done.seeds + done.variables
+
+
+def _callbacks(training: Training, stage: Stage, model: Any) -> Any:
+    import keras
+
+    assert stage.batch_size is not None
+    return keras.callbacks.CallbackList(
         [_schedule_callback(stage), *training.callbacks],
         model=model,
         epochs=stage.epochs,
-        steps=steps,
+        steps=-(-len(training.dataset.train) // stage.batch_size),
         stage=stage.name,
     )
-    model.optimizer = optimizer
-    model.stop_training = False
-    fit = _Fit(
-        training,
-        stage,
-        plan,
-        model,
-        dataset,
-        changing,
-        optimizer,
-        average,
-        seeds,
-        callbacks,
-        began,
-        [] if on_device else augment,
-    )
-    objective = Objective(
-        make_loss(training.config.loss, np.bincount(training.dataset.train.labels)),
-        training.class_weights.astype("float32"),
-        regularization,
-        adversarial,
-        parts,
-    )
-    # Keras's AugMix draws its chains by Python's generator when the step is compiled
-    random.seed(f"{training.seed} {training.state.stage}")
-    try:
-        step = make_step(
-            model, objective, augment if on_device else [], optimizer, variables, average
-        )
-        return fit.run(step, make_forward(model))
-    except KeyboardInterrupt:
-        fit.save()
-        raise
-    finally:
-        model.optimizer = None
-        regularization.take_off()
-        restore()
 
 
 def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
@@ -228,8 +252,9 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
     ]
 
 
-def _images(dataset: Dataset) -> Callable[[], Any]:
+def _images(training: Training) -> Callable[[], Any]:
     """The training images in batches, anew at each call."""
+    dataset = training.dataset
     return lambda: (x for x, _ in batches(dataset.train, dataset.prepare, ADAPT_BATCH))
 
 
