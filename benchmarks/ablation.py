@@ -1,6 +1,6 @@
 """What single techniques change, on real photos: tlkit's recipe with one thing altered.
 
-    python benchmarks/ablation.py run     # appends one JSON line a run to ablation.jsonl
+    python benchmarks/ablation.py run     # appends one JSON line a run to ablation.jsonl beside it
     python benchmarks/ablation.py table   # prints the tables of docs/results.md
 
 Needs the folder that TLKIT_TEST_ASSETS names. MobileNetV2 0.35 at 96 pixels, ten
@@ -189,7 +189,7 @@ if __name__ == "__main__":
     for function in (run, table):
         command = commands.add_parser(function.__name__)
         command.set_defaults(function=function)
-        command.add_argument("--out", default="ablation.jsonl")
+        command.add_argument("--out", default=str(pathlib.Path(__file__).with_suffix(".jsonl")))
     commands.choices["run"].add_argument("--seeds", default="0,1,2")
     commands.choices["run"].add_argument("--studies", default=",".join(STUDIES))
     options = parser.parse_args()

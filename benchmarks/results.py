@@ -1,6 +1,6 @@
 """Accuracy of tlkit's defaults beside a usual hand-written script, on real weights and photos.
 
-    python benchmarks/results.py run    # appends one JSON line a run to results.jsonl
+    python benchmarks/results.py run    # appends one JSON line a run to results.jsonl beside it
     python benchmarks/results.py table  # prints the table of docs/results.md
 
 Needs the folder that TLKIT_TEST_ASSETS names. Every run is a process of its
@@ -27,6 +27,7 @@ NETWORKS = {
     "1.0": ("mobilenet_v2_1.0_224_no_top.weights.h5", {}),
     "0.35": ("mobilenet_v2_0.35_224_no_top.weights.h5", {"alpha": 0.35}),
 }
+FIGURES = pathlib.Path(__file__).with_suffix(".jsonl")
 HEAD_EPOCHS, FULL_EPOCHS = 10, 8
 
 
@@ -184,7 +185,7 @@ if __name__ == "__main__":
     for function in (run, table, one):
         command = commands.add_parser(function.__name__)
         command.set_defaults(function=function)
-        command.add_argument("--out", default="results.jsonl")
+        command.add_argument("--out", default=str(FIGURES))
         if function is run:
             command.add_argument("--kinds", default="head-only,staged,far,script:sgd")
             command.add_argument("--networks", default="1.0,0.35")
