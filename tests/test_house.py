@@ -5,25 +5,27 @@ import pathlib
 
 from tests.conftest import ROOT
 
+# one concept a file
+CONCEPTS = {
+    "layers",
+    "activations",
+    "initializers",
+    "losses",
+    "regularizers",
+    "schedules",
+    "callbacks",
+    "optimizers",
+    "augment",
+    "preprocess",
+    "adversarial",
+}
 # a room may import what stands in its own or an earlier row
 ORDER = [
     {"errors", "registry"},
     {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
     {"recipe"},
     {"catalog"},
-    {
-        "layers",
-        "activations",
-        "initializers",
-        "losses",
-        "regularizers",
-        "schedules",
-        "callbacks",
-        "optimizers",
-        "augment",
-        "preprocess",
-        "adversarial",
-    },
+    CONCEPTS,
     {"backbones", "data", "heads"},
     {"surgery"},
     {"freeze"},
@@ -35,18 +37,7 @@ ORDER = [
     {"use", "workflow"},
     {"cli"},
 ]
-PLAIN = {
-    "layers",
-    "activations",
-    "initializers",
-    "losses",
-    "regularizers",
-    "schedules",
-    "callbacks",
-    "optimizers",
-    "augment",
-    "preprocess",
-}
+PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone
 
 
 def room(module: str) -> int | None:

@@ -155,7 +155,7 @@ def describe_data(dataset: Dataset) -> list[str]:
 
 def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     """Builds the model; with the original top, labels are matched to its class names."""
-    from tlkit.data.pipeline import batches
+    from tlkit.data.pipeline import training_images
     from tlkit.model import build_network, fit_preprocessing
 
     if recipe.model.head.name == "original":
@@ -164,10 +164,7 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
         names = ", ".join(item.name for item in recipe.preprocess)
         say.line(f"fitting to the training images: {names}")
 
-    def images() -> Any:
-        return (x for x, _ in batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
-
-    fitted = fit_preprocessing(recipe.preprocess, images)
+    fitted = fit_preprocessing(recipe.preprocess, training_images(dataset))
     network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted)
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
@@ -390,7 +387,7 @@ def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) ->
     """The first training images as the network gets them in the last stage, augmented."""
     import tensorflow as tf
 
-    from tlkit.data.pipeline import batches, epoch_order
+    from tlkit.data.pipeline import batches, epoch_order, training_images
     from tlkit.report.plots import plot_images
     from tlkit.train.loop import augment_layers
     from tlkit.train.step import apply_augmentations
@@ -399,11 +396,8 @@ def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) ->
     images, labels = next(batches(dataset.train, dataset.prepare, 16, order))
     images = tf.cast(images, tf.float32)
 
-    def everything() -> Any:
-        return (x for x, _ in batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
-
     stage = recipe.finetune.stages[-1]
-    layers = augment_layers(stage, recipe.seed, dataset.image_size, everything)
+    layers = augment_layers(stage, recipe.seed, dataset.image_size, training_images(dataset))
     images, _ = apply_augmentations(layers, images, tf.one_hot(labels, len(dataset.classes)))
     (folder / "plots").mkdir(exist_ok=True)
     captions = [dataset.classes[k] if k >= 0 else "" for k in labels]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tlkit.data.dataset import Split
+from tlkit.data.dataset import Dataset, Split
 
 Batch = tuple[Any, np.ndarray]
+FIT_BATCH = 64
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -46,6 +47,11 @@ def batches(
                 yield split.pixels[chosen], split.labels[chosen]
         return
     yield from _streamed(split, prepare, batch_size, order)
+
+
+def training_images(dataset: Dataset) -> Callable[[], Iterator[Any]]:
+    """Gives the training images in batches, anew at each call, for what is fitted to them."""
+    return lambda: (images for images, _ in batches(dataset.train, dataset.prepare, FIT_BATCH))
 
 
 def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) -> Iterator[Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import keras
@@ -26,13 +27,7 @@ class Cut:
 
     def bytes_per_image(self) -> int:
         """Of the tensors at the cut, as float32."""
-        total = 0
-        for shape in self.shapes:
-            size = 4
-            for side in shape:
-                size *= side
-            total += size
-        return total
+        return 4 * sum(math.prod(shape) for shape in self.shapes)
 
 
 def flatten_model(model: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tlkit.layers.convolve import convolve
 from tlkit.registry import register
 
 if TYPE_CHECKING:
@@ -109,11 +110,7 @@ class DropConnectConv2D(keras.layers.Conv2D):
         if not training or not self.rate:
             return super().call(inputs)
         kernel = drop_weights(self.kernel, self.rate, self.seed_generator)
-        outputs = self.convolution_op(inputs, keras.ops.cast(kernel, inputs.dtype))
-        if self.use_bias:
-            shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
-            outputs = outputs + keras.ops.reshape(keras.ops.cast(self.bias, outputs.dtype), shape)
-        return outputs if self.activation is None else self.activation(outputs)
+        return convolve(self, inputs, kernel)
 
     def plain(self) -> Any:
         """The same at inference, of Keras alone."""

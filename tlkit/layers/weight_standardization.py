@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tlkit.layers.convolve import convolve
 from tlkit.registry import register
 
 if TYPE_CHECKING:
@@ -80,12 +81,7 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         self.scale.assign(keras.ops.sqrt(variance + self.epsilon)[0, 0, 0])
 
     def call(self, inputs: Any) -> Any:
-        kernel = keras.ops.cast(self.standardized_kernel(), inputs.dtype)
-        outputs = self.convolution_op(inputs, kernel)
-        if self.use_bias:
-            shape = (1, 1, 1, -1) if self.data_format == "channels_last" else (1, -1, 1, 1)
-            outputs = outputs + keras.ops.reshape(keras.ops.cast(self.bias, outputs.dtype), shape)
-        return outputs if self.activation is None else self.activation(outputs)
+        return convolve(self, inputs, self.standardized_kernel())
 
     def save_own_variables(self, store: Any) -> None:
         # a convolution stores kernel and bias by name, and no more

@@ -493,7 +493,8 @@ class Recipe(Section):
     def _check_labels(self) -> None:
         """Mixed labels need a loss that takes them."""
         loss = self.finetune.loss
-        used = [loss.name, *(loss.arguments.get("loss", {}) if loss.name == "flooding" else ())]
+        wrapped = registry.LOSSES[loss.name].facts.get("wraps")
+        used = [loss.name, *(loss.arguments[wrapped] if wrapped else ())]
         whole = [name for name in used if registry.LOSSES[name].facts.get("soft_labels") is False]
         for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
             for item in items:

@@ -62,14 +62,7 @@ def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, lis
 def _rebuilt(model: Any, call: Any, replace: Any = lambda layer: layer) -> Any:
     """The model with its own layers, called or replaced as wanted."""
 
-    def clone(layer: Any) -> Any:
-        return replace(layer)
-
-    def run(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        # a model may be called again; its input layers are made anew
-        return call(layer, *args, **kwargs)
-
-    return keras.models.clone_model(model, clone_function=clone, call_function=run)
+    return keras.models.clone_model(model, clone_function=replace, call_function=call)
 
 
 def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:

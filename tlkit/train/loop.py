@@ -14,7 +14,7 @@ import numpy as np
 
 from tlkit import registry
 from tlkit.data.dataset import Dataset
-from tlkit.data.pipeline import batches, epoch_order
+from tlkit.data.pipeline import batches, epoch_order, training_images
 from tlkit.errors import RunFailed
 from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
@@ -29,8 +29,6 @@ from tlkit.train.plans import stage_cut
 from tlkit.train.regularize import Regularization, regularize_stage
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
 from tlkit.train.step import Objective, make_loss, make_step
-
-ADAPT_BATCH = 64
 
 
 @dataclasses.dataclass
@@ -153,7 +151,9 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         changing = variables + _statistics(network, plan)
         ema = training.config.ema
         average = WeightAverage(changing, ema.momentum) if ema else None
-        augment = augment_layers(stage, training.seed, network.image_size, _images(training))
+        augment = augment_layers(
+            stage, training.seed, network.image_size, training_images(training.dataset)
+        )
         here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
         model, dataset, parts = _part_to_train(training, stage, plan)
         undo.callback(setattr, model, "optimizer", None)
@@ -250,12 +250,6 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
         for v in layer.non_trainable_weights
         if v.name in ("moving_mean", "moving_variance")
     ]
-
-
-def _images(training: Training) -> Callable[[], Any]:
-    """The training images in batches, anew at each call."""
-    dataset = training.dataset
-    return lambda: (x for x, _ in batches(dataset.train, dataset.prepare, ADAPT_BATCH))
 
 
 def _schedule_callback(stage: Stage) -> Any:

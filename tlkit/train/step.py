@@ -74,7 +74,7 @@ class Objective:
             self.attack = registry.ADVERSARIES[self.adversarial.attack.name].load()
 
     def of(self, model: Any, images: Any, targets: Any) -> tuple[Any, Any]:
-        """Logits and the loss of a batch, penalties included."""
+        """Logits and the loss of a batch, without penalties."""
         import tensorflow as tf
 
         # a class's weight counts by its share in a mixed label
