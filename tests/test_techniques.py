@@ -21,6 +21,7 @@ CONTEXT = {
     "units": 5,
     "filters": 4,
     "kernel_size": 3,
+    "groups": 2,
     "seed": 3,
     "image_size": (SIDE, SIDE),
 }
@@ -80,6 +81,13 @@ def _lrn(x, w):
     return x / (2 + 1e-4 * energy) ** 0.75
 
 
+def _group_norm(x, w, groups=2):
+    parts = x.reshape(*x.shape[:-1], groups, -1)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    deviation = np.sqrt(parts.var(axes, keepdims=True) + 1e-3)
+    return ((parts - parts.mean(axes, keepdims=True)) / deviation).reshape(x.shape) * w[0] + w[1]
+
+
 def _standardized(x, w):
     kernel, bias, gain = w
     mean, deviation = kernel.mean((0, 1, 2)), kernel.std((0, 1, 2))
@@ -88,6 +96,7 @@ def _standardized(x, w):
 
 FORMULAS = {
     "fused_batch_normalization": lambda x, w: _norm(x, *w),
+    "fused_group_normalization": _group_norm,
     "drop_connect": lambda x, w: x @ w[0] + w[1],
     "drop_connect_conv": lambda x, w: _conv(x, w[0]) + w[1],
     "stochastic_depth": lambda x, w: x,

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from tlkit.errors import UserError, did_you_mean
-from tlkit.layers.fused_batch_normalization import can_fuse
 from tlkit.registry import Count, register
-from tlkit.surgery.fuse import fuse_in_place
+from tlkit.surgery.fuse import can_fuse, fuse_in_place
 
 BatchNormMode = Literal["train", "frozen"]
 
@@ -216,7 +215,8 @@ def make_plan(
         trainable = []
     frozen, counts, boundary, reached = [], {"train": 0, "affine": 0, "frozen": 0}, None, False
     for layer in layers:
-        active = [v for v in layer.weights if v.path in chosen]
+        # a normalisation that surgery froze stays so under every policy
+        active = [v for v in layer.weights if v.path in chosen and layer.trainable]
         if is_batch_norm(layer):
             # in a convolution's own training `frozen` means scale and offset too
             if active and mode == "frozen" and kernels:

@@ -1,4 +1,4 @@
-"""The fused kernel against Keras's own BatchNormalization."""
+"""The fast kernels against Keras's own BatchNormalization and GroupNormalization."""
 
 import keras
 import numpy as np
@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tlkit.layers import FusedBatchNormalization
-from tlkit.layers.fused_batch_normalization import can_fuse
 from tlkit.surgery import fuse, unfuse
-from tlkit.surgery.fuse import fuse_in_place
+from tlkit.surgery.fuse import can_fuse, fuse_in_place
 
 
 def layer(**options):

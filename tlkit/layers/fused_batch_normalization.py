@@ -13,7 +13,7 @@ import keras
 from tlkit.registry import register
 
 
-def can_fuse(layer: Any) -> bool:
+def can_fuse_batch(layer: Any) -> bool:
     """Whether a BatchNorm layer's work is what the fused kernel does."""
     return bool(
         keras.backend.backend() == "tensorflow"
@@ -30,7 +30,7 @@ def fused_batch_norm(layer: Any, inputs: Any, training: bool) -> Any:
     """What a BatchNorm layer gives, and does to its statistics, by the fused kernel.
 
     Args:
-        layer: For which `can_fuse` is true.
+        layer: For which `can_fuse_batch` is true.
         inputs: `(batch, height, width, channels)`.
         training: Use and take in the batch's statistics.
     """
@@ -78,7 +78,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         super().__init__(**kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if mask is not None or len(inputs.shape) != 4 or not can_fuse(self):
+        if mask is not None or len(inputs.shape) != 4 or not can_fuse_batch(self):
             return super().call(inputs, training=training, mask=mask)
         return fused_batch_norm(self, inputs, bool(training) and self.trainable)
 

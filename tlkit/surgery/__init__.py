@@ -5,6 +5,7 @@ from tlkit.surgery.fuse import fuse, unfuse
 from tlkit.surgery.insert import insert_layers
 from tlkit.surgery.plain import plain_model
 from tlkit.surgery.recalibrate import recalibrate_batch_norm
+from tlkit.surgery.swap_norm import swap_norm
 
 __all__ = [
     "fold_batch_norm",
@@ -12,5 +13,6 @@ __all__ = [
     "insert_layers",
     "plain_model",
     "recalibrate_batch_norm",
+    "swap_norm",
     "unfuse",
 ]

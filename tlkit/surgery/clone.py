@@ -21,7 +21,8 @@ def clone_with(
             that is built keeps its weights; another takes those of the old layer.
 
     Raises:
-        ValueError: for a subclassed model, which cannot be taken apart.
+        ValueError: for a subclassed model, which cannot be taken apart, and for a
+            layer that cannot be made again from its configuration.
     """
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ValueError(
@@ -35,7 +36,13 @@ def clone_with(
             return clone_with(layer, replace)
         new = replace(layer)
         if new is None:
-            new = type(layer).from_config(layer.get_config())
+            try:
+                new = type(layer).from_config(layer.get_config())
+            except (TypeError, ValueError, NotImplementedError) as error:
+                raise ValueError(
+                    f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied from its "
+                    f"configuration: {str(error).splitlines()[0]}"
+                ) from None
         if not new.built:
             pairs.append((layer, new))
         return new

@@ -1,4 +1,4 @@
-"""BatchNorm layers of a model made to run in the fused kernel, and back."""
+"""Normalisation layers of a model made to run in the fast kernels, and back."""
 
 from __future__ import annotations
 
@@ -9,55 +9,72 @@ import keras
 
 from tlkit.layers.fused_batch_normalization import (
     FusedBatchNormalization,
-    can_fuse,
+    can_fuse_batch,
     fused_batch_norm,
+)
+from tlkit.layers.fused_group_normalization import (
+    FusedGroupNormalization,
+    can_fuse_group,
+    fused_group_norm,
 )
 from tlkit.surgery.clone import clone_with
 
+FUSED: dict[Any, Any] = {
+    keras.layers.BatchNormalization: FusedBatchNormalization,
+    keras.layers.GroupNormalization: FusedGroupNormalization,
+}
+
+
+def can_fuse(layer: Any) -> bool:
+    """Whether there is a fast kernel for this normalisation layer."""
+    return can_fuse_batch(layer) or can_fuse_group(layer)
+
 
 def fuse(model: Any) -> Any:
-    """A copy of a model whose BatchNorm layers use the fused kernel; weights are kept.
+    """A copy of a model whose BatchNorm and GroupNorm run in fast kernels; weights are kept.
 
     Args:
         model: A functional or sequential Keras model; nested ones are opened.
     """
 
     def replace(layer: Any) -> Any:
-        if type(layer) is keras.layers.BatchNormalization and can_fuse(layer):
-            return FusedBatchNormalization.from_config(layer.get_config())
-        return None
+        fused = FUSED.get(type(layer))
+        return fused.from_config(layer.get_config()) if fused and can_fuse(layer) else None
 
     return clone_with(model, replace)
 
 
 def unfuse(model: Any) -> Any:
-    """A copy of a model with Keras's own BatchNorm in the place of the fused one."""
+    """A copy of a model with Keras's own layers in the place of the fused ones."""
 
     def replace(layer: Any) -> Any:
-        return layer.plain() if isinstance(layer, FusedBatchNormalization) else None
+        return layer.plain() if type(layer) in FUSED.values() else None
 
     return clone_with(model, replace)
 
 
 def fuse_in_place(layer: Any, frozen: bool) -> Callable[[], None]:
-    """Makes one BatchNorm layer call the fused kernel for the time of a stage.
+    """Makes one normalisation layer call its fast kernel for the time of a stage.
 
     Args:
         layer: For which `can_fuse` is true.
-        frozen: Ignore `training=True`: use and keep the moving statistics.
+        frozen: Of BatchNorm: ignore `training=True`, use and keep the moving statistics.
 
     Returns:
         A function that makes the layer as it was.
     """
     original = layer.call
 
-    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def batch(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         training = bool(training) and layer.trainable and not frozen
         if mask is not None:
             return original(inputs, training=training, mask=mask)
         return fused_batch_norm(layer, inputs, training)
 
-    layer.call = call
+    def group(inputs: Any) -> Any:
+        return fused_group_norm(layer, inputs)
+
+    layer.call = batch if can_fuse_batch(layer) else group
 
     def release() -> None:
         del layer.call

@@ -1,0 +1,187 @@
+"""GroupNorm in few passes over memory, with a gradient written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from tlkit.registry import register
+
+# where the mean of a group is this many deviations from zero, E[x^2] - E[x]^2 is not used
+LARGE_MEAN = 10.0
+
+
+def can_fuse_group(layer: Any) -> bool:
+    """Whether a GroupNorm layer's work is what the fast path does."""
+    return bool(
+        keras.backend.backend() == "tensorflow"
+        and isinstance(layer, keras.layers.GroupNormalization)
+        and layer.built
+        and layer.input_spec.ndim >= 3
+        and layer.axis in (-1, layer.input_spec.ndim - 1)
+        and layer.compute_dtype in ("float32", "float16", "bfloat16")
+    )
+
+
+def fused_group_norm(layer: Any, inputs: Any) -> Any:
+    """What a GroupNorm layer gives, in fewer passes over memory than Keras's takes.
+
+    Keras reduces over groups, which lie interleaved in memory, and TensorFlow
+    does that slowly. Here each channel is reduced on its own, in the order of
+    memory, and the channels of a group are combined afterwards: sum and sum of
+    squares are one pass each, and the output is one scale and shift. The variance
+    is E[x^2] - E[x]^2 only where that loses nothing; where a group's mean is far
+    from zero the images are centred first.
+
+    Args:
+        layer: For which `can_fuse_group` is true.
+        inputs: `(batch, ..., channels)`.
+    """
+    import tensorflow as tf
+
+    width = inputs.shape[-1]
+    gamma = tf.convert_to_tensor(layer.gamma.value) if layer.scale else tf.ones((width,))
+    beta = tf.convert_to_tensor(layer.beta.value) if layer.center else tf.zeros((width,))
+    normalize = _normalizer(layer.groups, layer.epsilon)
+    # statistics of half precision overflow
+    output = normalize(tf.cast(inputs, tf.float32), gamma, beta)
+    return tf.cast(output, layer.compute_dtype)
+
+
+def _on_cpu() -> bool:
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+
+
+def _sum_of_squares(x: Any, axes: list[int]) -> Any:
+    import tensorflow as tf
+
+    if _on_cpu():
+        # the norm squares and sums in one kernel, without an array between; XLA has none
+        return tf.square(tf.math.reduce_euclidean_norm(x, axes))
+    return tf.reduce_sum(tf.square(x), axes)
+
+
+def _normalizer(groups: int, epsilon: float) -> Any:
+    """`(x, gamma, beta) -> y` with its own gradient."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def normalize(x: Any, gamma: Any, beta: Any) -> Any:
+        places = list(range(1, len(x.shape) - 1))
+        width = x.shape[-1]
+        scale = tf.reshape(gamma, (groups, width // groups))
+
+        def grouped(value: Any) -> Any:
+            return tf.reshape(value, (-1, groups, width // groups))
+
+        def spread(value: Any) -> Any:
+            """One value for each image and channel, to be broadcast over the places."""
+            value = tf.broadcast_to(value, (tf.shape(x)[0], groups, width // groups))
+            return tf.reshape(value, (-1, *[1] * len(places), width))
+
+        def mean_of(value: Any) -> Any:
+            means = grouped(tf.reduce_mean(value, places))
+            return tf.reduce_mean(means, -1, keepdims=True)
+
+        count = tf.cast(tf.reduce_prod(tf.shape(x)[1:]) // groups, tf.float32)
+        mean = mean_of(x)
+        square = tf.reduce_sum(grouped(_sum_of_squares(x, places)), -1, keepdims=True) / count
+        variance = square - tf.square(mean)
+
+        def centred() -> Any:
+            difference = x - spread(mean)
+            rest = mean_of(difference)
+            return mean + rest, mean_of(tf.square(difference)) - tf.square(rest)
+
+        safe = tf.reduce_all(tf.square(mean) <= LARGE_MEAN**2 * variance)
+        mean, variance = tf.cond(safe, lambda: (mean, variance), centred)
+        inverse = tf.math.rsqrt(variance + epsilon)
+        slope = inverse * scale
+        y = x * spread(slope) + spread(tf.reshape(beta, scale.shape) - mean * slope)
+
+        def gradient(upstream: Any) -> Any:
+            """dx = slope dy - (mean(gamma dy) + x_hat mean(gamma dy x_hat)) / deviation."""
+            sums = grouped(tf.reduce_sum(upstream, places))
+            products = grouped(tf.reduce_sum(upstream * x, places)) - mean * sums
+            of_x_hat = tf.square(inverse) * tf.reduce_sum(scale * products, -1, keepdims=True)
+            by_x = -inverse * of_x_hat / count
+            constant = -inverse * tf.reduce_sum(scale * sums, -1, keepdims=True) / count
+            dx = upstream * spread(slope) + spread(constant - by_x * mean) + x * spread(by_x)
+            d_gamma = tf.reshape(tf.reduce_sum(inverse * products, 0), (width,))
+            return dx, d_gamma, tf.reshape(tf.reduce_sum(sums, 0), (width,))
+
+        return y, gradient
+
+    return normalize
+
+
+@register("fused_group_normalization", inserted=False)
+@keras.saving.register_keras_serializable(package="tlkit")
+class FusedGroupNormalization(keras.layers.GroupNormalization):
+    """`keras.layers.GroupNormalization`, several times faster on a CPU; takes a mask.
+
+    The same arguments, weights, names, values and gradients: over the places and
+    the channels of each group of an image, y = gamma (x - mean) / sqrt(variance +
+    epsilon) + beta. (Wu and He 2018, equations 1 to 6.) `groups=1` is layer
+    norm, `groups=-1` instance norm. On the TensorFlow backend, with the channels
+    last and at least one axis of places, a path of few passes with a gradient of
+    its own does the work; elsewhere Keras's. With a mask, statistics are those of
+    the places that it keeps.
+
+    Args:
+        groups: Number of groups; it divides the channels.
+        kwargs: Of `keras.layers.GroupNormalization`.
+
+    Input and output: `(batch, ..., channels)`.
+    """
+
+    def __init__(self, groups: int = 32, **kwargs: Any):
+        super().__init__(groups=groups, **kwargs)
+        # Keras then trains a model on a CPU without XLA, where that would be slower anyway
+        self.supports_jit = keras.backend.backend() != "tensorflow" or not _on_cpu()
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            return self._masked(inputs, mask)
+        if len(inputs.shape) < 3 or not can_fuse_group(self):
+            return super().call(inputs)
+        return fused_group_norm(self, inputs)
+
+    def _masked(self, inputs: Any, mask: Any) -> Any:
+        """Statistics of the places that a mask `(batch, ...)` keeps; any backend."""
+        rank = len(inputs.shape)
+        if self.axis not in (-1, rank - 1):
+            raise ValueError(f"{self.name!r} takes a mask with the channels last alone")
+        x = ops.cast(inputs, "float32")
+        keep = ops.cast(mask, "float32")
+        keep = ops.reshape(keep, (*ops.shape(mask), *[1] * (rank - len(mask.shape))))
+        keep = ops.broadcast_to(keep, (*ops.shape(x)[:-1], 1))
+        width = inputs.shape[-1]
+
+        def mean_of(value: Any) -> Any:
+            sums = ops.sum(value * keep, axis=tuple(range(1, rank - 1)))
+            sums = ops.reshape(sums, (-1, self.groups, width // self.groups))
+            kept = ops.sum(keep, axis=tuple(range(1, rank)))[:, None, None]
+            means = ops.mean(sums, axis=-1, keepdims=True) / ops.maximum(kept, 1.0)
+            means = ops.repeat(means, width // self.groups, axis=-1)
+            return ops.reshape(means, (-1, *[1] * (rank - 2), width))
+
+        centred = x - mean_of(x)
+        y = centred * ops.rsqrt(mean_of(ops.square(centred)) + self.epsilon)
+        if self.scale:
+            y = y * ops.cast(self.gamma, "float32")
+        if self.center:
+            y = y + ops.cast(self.beta, "float32")
+        return ops.cast(y, self.compute_dtype)
+
+    def plain(self) -> Any:
+        """Keras's own layer."""
+        return keras.layers.GroupNormalization.from_config(self.get_config())
+
+
+# as for the fused BatchNorm: files of weights and names are to be those of its parent
+FusedGroupNormalization.__name__ = "GroupNormalization"

@@ -1,0 +1,190 @@
+"""New normalisation layers set so that they answer as the old ones did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.surgery.walk import walk
+
+
+class Moments:
+    """Mean and variance of each channel over batches, added up in float64.
+
+    Args:
+        axis: Of the channels.
+    """
+
+    def __init__(self, axis: int):
+        self.axis, self.count = axis, 0
+        self.center: Any = None
+        self.total: Any = 0.0
+        self.squares: Any = 0.0
+
+    def add(self, values: Any) -> None:
+        """Takes in one batch."""
+        values = np.moveaxis(np.asarray(values), self.axis, -1)
+        rows = values.reshape(-1, values.shape[-1])
+        # distances from a first guess: a large mean cancels nothing
+        if self.center is None:
+            self.center = rows.mean(0, dtype="float64").astype(rows.dtype)
+        rows = rows - self.center
+        self.count += len(rows)
+        self.total = self.total + rows.sum(0, dtype="float64")
+        self.squares = self.squares + np.square(rows).sum(0, dtype="float64")
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and biased variance, `(channels,)`."""
+        shift = self.total / self.count
+        return self.center + shift, np.maximum(self.squares / self.count - shift**2, 0.0)
+
+
+def moments(batches: Sequence[Any], axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance of each channel over all batches."""
+    found = Moments(axis)
+    for batch in batches:
+        found.add(batch)
+    return found.result()
+
+
+def check_images(model: Any, images: Any) -> np.ndarray:
+    """Images as the model takes them, or a ValueError that says what does not fit."""
+    images = np.asarray(images, "float32")
+    if not len(images):
+        raise ValueError("there are no images to calibrate with")
+    wanted = tuple(model.inputs[0].shape)[1:]
+    fits = images.ndim == len(wanted) + 1 and all(
+        w in (None, given) for w, given in zip(wanted, images.shape[1:], strict=True)
+    )
+    if len(model.inputs) != 1 or not fits:
+        raise ValueError(
+            f"images of shape {images.shape[1:]} do not fit the model, which takes {wanted}"
+        )
+    return images
+
+
+def agreement(old: Sequence[Any], new: Sequence[Any]) -> float:
+    """Correlation of two networks' pooled outputs over the images, averaged over channels."""
+
+    def pooled(batches: Sequence[Any]) -> np.ndarray:
+        rows = [np.asarray(batch, "float64") for batch in batches]
+        return np.concatenate([row.reshape(len(row), -1, row.shape[-1]).mean(1) for row in rows])
+
+    a, b = (values - values.mean(0) for values in (pooled(old), pooled(new)))
+    lengths = np.sqrt((a**2).sum(0) * (b**2).sum(0))
+    alive = (a**2).sum(0) > 0
+    return float(((a * b).sum(0) / np.maximum(lengths, 1e-12))[alive].mean())
+
+
+def calibrate_norms(old: Any, new: Any, names: set[str], batches: Sequence[Any]) -> float:
+    """Sets gamma and beta of new normalisation layers to match the old ones' outputs.
+
+    For every channel, with m, s the mean and deviation of the old layer's output
+    over all images and places, and m', s' those of the new layer's before its scale:
+    gamma = sign(old gamma) s / s', beta = m - gamma m'. From the input on, and with the
+    new network's own inputs, so that what went wrong before is made up for.
+    BatchNorm gets its moving statistics from the images as well.
+
+    Args:
+        old: The model as it was.
+        new: Its copy with the new layers, which is changed.
+        names: Of the new layers.
+        batches: Images.
+
+    Returns:
+        How well the outputs agree, as `agreement` has it.
+    """
+    wanted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def collect(layer: Any, outputs: list[Any]) -> None:
+        if layer.name in names and layer.name not in wanted:
+            wanted[layer.name] = moments(outputs, axis_of(layer))
+
+    done = set()
+
+    def fit(layer: Any, inputs: list[Any]) -> None:
+        if layer.name not in wanted or layer.name in done:
+            return
+        done.add(layer.name)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            mean, variance = moments(inputs, axis_of(layer))
+            layer.moving_mean.assign(mean)
+            layer.moving_variance.assign(variance)
+        sign = np.where(np.asarray(layer.gamma) < 0, -1.0, 1.0)
+        layer.gamma.assign(np.ones(layer.gamma.shape))
+        layer.beta.assign(np.zeros(layer.beta.shape))
+        normalized = Moments(axis_of(layer))
+        for batch in inputs:
+            normalized.add(layer(batch))
+        mean, variance = normalized.result()
+        old_mean, old_variance = wanted[layer.name]
+        # epsilon keeps a channel that is almost constant from being blown up
+        gamma = sign * np.sqrt(old_variance / (variance + layer.epsilon))
+        layer.gamma.assign(gamma)
+        layer.beta.assign(old_mean - gamma * mean)
+
+    before = walk(old, batches, after=collect)
+    return agreement(before, walk(new, batches, before=fit))
+
+
+def axis_of(layer: Any) -> int:
+    """The axis of a normalisation layer's channels."""
+    return layer.axis if isinstance(layer.axis, int) else layer.axis[0]
+
+
+def distill_norms(
+    old: Any, new: Any, names: set[str], images: np.ndarray, steps: int, batch_size: int
+) -> float:
+    """Trains the new normalisation layers until the features are the old network's again.
+
+    The loss is the squared difference of the two networks' outputs, each channel
+    over the old one's variance; Adam at 1e-2 falling to zero along a cosine, on
+    gamma and beta alone, on the images and their mirror images.
+
+    Args:
+        old: The model as it was.
+        new: Its copy with the new layers, which is changed.
+        names: Of the new layers.
+        images: Some hundreds.
+        steps: Of training.
+        batch_size: Images a step.
+
+    Returns:
+        How well the outputs agree, as `agreement` has it.
+    """
+    import tensorflow as tf
+
+    def find(model: Any) -> list[Any]:
+        found = []
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                found += find(layer)
+            elif layer.name in names:
+                found.append(layer)
+        return found
+
+    variables = [v for layer in find(new) for v in layer.trainable_variables]
+    rate = keras.optimizers.schedules.CosineDecay(1e-2, steps)
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(variables)
+
+    @tf.function
+    def step(batch: Any) -> Any:
+        target = old(batch, training=False)
+        with tf.GradientTape() as tape:
+            output = new(batch, training=False)
+            places = list(range(len(target.shape) - 1))
+            variance = tf.math.reduce_variance(target, places) + 1e-3
+            loss = tf.reduce_mean(tf.math.squared_difference(output, target) / variance)
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        chosen = images[rng.choice(len(images), min(batch_size, len(images)), replace=False)]
+        step(chosen[:, :, ::-1] if rng.random() < 0.5 else chosen)
+    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    return agreement(*([model(batch, training=False) for batch in batches] for model in (old, new)))

@@ -1,0 +1,73 @@
+"""A network run operation by operation, so that a layer can be changed before it is used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+
+def walk(
+    model: Any,
+    batches: Sequence[Any],
+    before: Callable[[Any, list[Any]], None] | None = None,
+    after: Callable[[Any, list[Any]], None] | None = None,
+) -> list[Any]:
+    """Runs a model at inference over all batches, one layer after another.
+
+    Every layer sees all batches before the next one runs, so what `before`
+    changes in a layer is in what the later ones get. A tensor is let go of when
+    its last user has run.
+
+    Args:
+        model: A functional or sequential Keras model; nested ones are opened.
+        batches: Images, each as the model takes them.
+        before: Called with a layer and its inputs, one for each batch.
+        after: Called with a layer and its outputs, one for each batch.
+
+    Returns:
+        The outputs, one for each batch.
+    """
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    values: list[dict[int, Any]] = [{id(model.inputs[0]): batch} for batch in batches]
+    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True)
+             for node in model._nodes_by_depth[depth]]  # fmt: skip
+    users = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    users.update(id(tensor) for tensor in model.outputs)
+    for node in nodes:
+        if node.is_input:
+            continue
+        layer = node.operation
+        nested = isinstance(layer, keras.Model)
+        if before is not None and not nested:
+            before(layer, [known[id(node.input_tensors[0])] for known in values])
+        if nested:
+            given = [known[id(node.input_tensors[0])] for known in values]
+            results = walk(layer, given, before, after)
+        else:
+            results = [_run(node, known) for known in values]
+        if after is not None and not nested:
+            after(layer, results)
+        for known, result in zip(values, results, strict=True):
+            for tensor, value in zip(node.outputs, _as_list(result), strict=True):
+                known[id(tensor)] = value
+        for tensor in node.input_tensors:
+            users[id(tensor)] -= 1
+            if not users[id(tensor)]:
+                for known in values:
+                    known.pop(id(tensor), None)
+    return [known[id(model.outputs[0])] for known in values]
+
+
+def _run(node: Any, known: dict[int, Any]) -> Any:
+    args, kwargs = node.arguments.fill_in(known)
+    if getattr(node.operation, "_call_has_training_arg", False):
+        kwargs["training"] = False
+    return node.operation(*args, **kwargs)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
