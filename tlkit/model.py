@@ -16,8 +16,9 @@ from tlkit.backbones.spec import BackboneSpec
 from tlkit.errors import UserError
 from tlkit.freeze import Block, backbone_blocks
 from tlkit.recipe.schema import Model, Named, Recipe
-from tlkit.surgery import insert_layers, plain_model
+from tlkit.surgery import insert_layers, plain_model, recalibrate_batch_norm, swap_norm
 from tlkit.surgery.insert import Insertion
+from tlkit.surgery.swap_norm import replace_norms
 
 Leaves = Literal["pixels", "centred", "scaled"]
 LEFT = get_args(Leaves)
@@ -40,6 +41,7 @@ class Network:
         extractor: From the images to the pooled features, all of it below the head.
         head_logits: From those features to the logits.
         inserted: Layers that the recipe put in; those with weights are new, as the head is.
+        norm: What was done to the backbone's normalisation, in a line; empty if nothing.
         preprocessing: The recipe's fitted steps, and what each leaves.
         classes: Names in the order of the outputs.
         image_size: Height and width in pixels.
@@ -53,6 +55,7 @@ class Network:
     extractor: Any
     head_logits: Any
     inserted: list[Any]
+    norm: str
     preprocessing: Sequence[tuple[Leaves, Any]]
     classes: list[str]
     image_size: tuple[int, int]
@@ -74,6 +77,7 @@ def build_network(
     classes: list[str],
     size: tuple[int, int],
     preprocessing: Sequence[tuple[Leaves, Any]] = (),
+    sample: Callable[[int], Any] | None = None,
 ) -> Network:
     """Builds preprocessing, backbone and head into one functional Keras model.
 
@@ -85,6 +89,8 @@ def build_network(
         classes: Names in the order of the outputs; for the original head, ImageNet's.
         size: Height and width of the images, in pixels.
         preprocessing: What each fitted step leaves (see `preprocess`), and its layer.
+        sample: Gives some training images, RGB in [0, 255]; `norm` is calibrated on
+            them. Without it, nothing is calibrated: the weights come from elsewhere.
 
     Raises:
         UserError: if the backbone cannot be built this way.
@@ -95,17 +101,25 @@ def build_network(
     backbone, spec = load_backbone(
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
     )
-    try:
-        backbone, inserted = insert_layers(backbone, _insertions(config, backbone, spec))
-    except ValueError as error:
-        raise UserError(str(error), where="model.insert") from None
     inputs = keras.Input((*size, 3), name="image")
     images: Any = inputs
     leaves: Leaves = "pixels"
     for left, step in preprocessing:
         images = step(images)
         leaves = left if LEFT.index(left) > LEFT.index(leaves) else leaves
-    features = backbone(preprocess(images, spec, leaves))
+    images = preprocess(images, spec, leaves)
+    given = keras.Model(inputs, images)
+    try:
+        backbone, norm = change_norm(
+            backbone, config.norm, None if sample is None else lambda count: given(sample(count))
+        )
+    except ValueError as error:
+        raise UserError(str(error), where="model.norm") from None
+    try:
+        backbone, inserted = insert_layers(backbone, _insertions(config, backbone, spec))
+    except ValueError as error:
+        raise UserError(str(error), where="model.insert") from None
+    features = backbone(images)
     if original:
         count = int(features.shape[-1])
         if len(classes) != count:
@@ -131,10 +145,43 @@ def build_network(
         blocks=_blocks(backbone, spec, inserted),
         head=[layer for layer in inserted if layer.trainable_weights] + head,
         inserted=inserted,
+        norm=norm,
         preprocessing=preprocessing,
         classes=classes,
         image_size=size,
     )
+
+
+def change_norm(
+    backbone: Any, norm: Any, sample: Callable[[int], Any] | None = None
+) -> tuple[Any, str]:
+    """The backbone with the normalisation that a recipe asks for, and what was done.
+
+    Args:
+        backbone: As it was loaded.
+        norm: The recipe's `model.norm`.
+        sample: Gives some images as the backbone takes them; None calibrates nothing.
+
+    Raises:
+        ValueError: if the backbone has no such layers.
+    """
+    if norm == "keep":
+        return backbone, ""
+    if norm != "frozen" and norm.recalibrate is not None:
+        if sample is None:
+            return backbone, ""
+        images = sample(norm.recalibrate)
+        text = f"BatchNorm statistics of {len(images)} training images"
+        return recalibrate_batch_norm(backbone, images), text
+    if norm == "frozen":
+        changed, report = replace_norms(backbone, "frozen-batch")
+        return changed, report.summary()
+    if sample is None or not norm.calibrate:
+        changed, report = replace_norms(backbone, norm.swap, norm.groups, norm.layers)
+        return changed, report.summary()
+    images = sample(norm.calibrate)
+    changed, report = swap_norm(backbone, norm.swap, norm.groups, images, norm.layers, norm.distill)
+    return changed, f"{report.summary()}; calibrated on {len(images)} training images"
 
 
 def _insertions(config: Model, backbone: Any, spec: BackboneSpec) -> list[Insertion]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ from tlkit import run as runs
 from tlkit.data.dataset import Dataset, Split, load_dataset
 from tlkit.data.record import SplitName
 from tlkit.errors import RunError, UserError
-from tlkit.recipe.schema import EffectiveNumber, Recipe
+from tlkit.recipe.schema import EffectiveNumber, Norm, Recipe
 
 EVALUATION_BATCH = 64
 
@@ -165,12 +166,26 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
         say.line(f"fitting to the training images: {names}")
 
     fitted = fit_preprocessing(recipe.preprocess, training_images(dataset))
-    network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted)
+    if isinstance(recipe.model.norm, Norm) and recipe.model.norm.swap:
+        say.line("calibrating the new normalisation layers on training images ...")
+    sample = functools.partial(_some_images, dataset, recipe.seed)
+    network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted, sample)
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
         f"{len(network.blocks)} blocks"
     )
+    if network.norm:
+        say.line(f"norm: {network.norm}")
     return network
+
+
+def _some_images(dataset: Dataset, seed: int, count: int) -> np.ndarray:
+    """Training images drawn at random, the same for the same seed; uint8."""
+    from tlkit.data.pipeline import batches, epoch_order
+
+    order = epoch_order(len(dataset.train), seed, 0)[:count]
+    parts = [images for images, _ in batches(dataset.train, dataset.prepare, 64, order)]
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _use_original_classes(dataset: Dataset, say: Speaker) -> None:

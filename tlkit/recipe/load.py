@@ -246,7 +246,8 @@ def dotted(loc: Sequence[Any]) -> str:
 
 def _explain(source: Source, item: Any) -> list[UserError]:
     """One pydantic error as messages for people."""
-    loc = tuple(item["loc"])
+    # names of a union's branches are no keys of the recipe
+    loc = tuple(step for step in item["loc"] if not _is_branch(step))
     kind = item["type"]
     if kind == "arguments":
         context = item["ctx"]
@@ -290,9 +291,7 @@ def _message(
         return UserError(
             f"{dotted(loc)}: is missing; {owner} needs it.", where=source.place(loc[:-1], True)
         )
-    # the types of a union's branches end the location of its errors
-    shown = tuple(step for step in loc if not _is_branch(step))
-    where = source.place(shown)
+    where = source.place(loc)
     if kind in ("named", "value_error"):
         text = item["msg"].removeprefix("Value error, ")
     elif kind in _EXPECTED:
@@ -310,7 +309,7 @@ def _message(
         text = "needs at least one item"
     else:
         text = f"{item['msg']}; found {shorten(found)}"
-    return UserError(f"{dotted(shown)}: {text}" if shown else text, where=where)
+    return UserError(f"{dotted(loc)}: {text}" if loc else text, where=where)
 
 
 def _is_branch(step: Any) -> bool:

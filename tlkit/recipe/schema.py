@@ -220,6 +220,50 @@ class Data(Section):
     )
 
 
+class Norm(Section):
+    """The backbone's normalisation swapped for another, or its statistics taken anew."""
+
+    swap: Literal["group", "layer", "instance", "batch"] | None = Field(
+        None, description="What comes in the place of every normalisation."
+    )
+    groups: Annotated[int, Field(ge=1)] = Field(
+        16,
+        description="Of group norm; the nearest divisor where they do not divide the channels.",
+    )
+    calibrate: Annotated[int, Field(ge=0)] = Field(
+        256,
+        description="Training images on which swapped layers are set to answer as the old ones "
+        "did. 0: not at all, which destroys a pretrained network.",
+    )
+    distill: Annotated[int, Field(ge=0)] = Field(
+        0, description="Steps of training swapped layers towards the old features after that."
+    )
+    layers: Patterns | None = Field(
+        None, description="Regular expressions on names of the layers to swap. Default: all."
+    )
+    recalibrate: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Training images on which BatchNorm's statistics are taken anew."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_two(self) -> Norm:
+        given = self.model_fields_set
+        if (self.swap is None) == (self.recalibrate is None):
+            raise ValueError("needs one of swap and recalibrate")
+        if self.recalibrate is not None and len(given) > 1:
+            raise ValueError(f"recalibrate takes no {sorted(given - {'recalibrate'})[0]}")
+        if self.distill and not self.calibrate:
+            raise ValueError("distill needs images: calibrate must be 1 or more")
+        return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _only_what_counts(self, handler: Any) -> Any:
+        values = handler(self)
+        if self.recalibrate is not None:
+            return {"recalibrate": self.recalibrate}
+        return {key: value for key, value in values.items() if value is not None}
+
+
 class Model(Section):
     """The pretrained network and what is put on top of it."""
 
@@ -235,6 +279,15 @@ class Model(Section):
     )
     head: named(registry.HEADS) = Field(  # type: ignore[valid-type]
         Named("linear", {}), description="What is put on the backbone.", validate_default=True
+    )
+    norm: Annotated[
+        Annotated[Literal["keep", "frozen"], pydantic.Tag("str")]
+        | Annotated[Norm, pydantic.Tag("dict[")],
+        pydantic.Discriminator(lambda value: "str" if isinstance(value, str) else "dict["),
+    ] = Field(
+        "keep",
+        description="The backbone's normalisation: keep; frozen (BatchNorm never trains and uses "
+        "its moving statistics in every stage); {swap: group, ...}; {recalibrate: 512}.",
     )
     insert: list[named(registry.LAYERS, INSERTED)] = Field(  # type: ignore[valid-type]
         default_factory=list, description="Layers put into the loaded backbone, in order."
