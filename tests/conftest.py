@@ -13,6 +13,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# one backbone of each family, small enough to build in a test
+FAMILIES = ("densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_v3", "mobilenet",
+            "mobilenet_v2", "mobilenet_v3_small", "nasnet_mobile", "resnet50", "resnet50_v2", "vgg16",
+            "xception", "convnext_tiny", "inception_resnet_v2")  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-backbone", action="store_true", help="all 40 backbones, not one of each family"
+    )
 
 
 def pytest_collection_modifyitems(items):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conftest import FAMILIES
 from tlkit.backbones import spec as specs
 from tlkit.model import preprocess
 
@@ -14,10 +15,6 @@ CONSTRUCTORS = {
     for name, thing in vars(keras.applications).items()
     if inspect.isfunction(thing) and name[0].isupper()
 }
-# one of each family, small enough to build here
-FAMILIES = ("densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_v3", "mobilenet",
-            "mobilenet_v2", "mobilenet_v3_small", "nasnet_mobile", "resnet50", "resnet50_v2", "vgg16",
-            "xception", "convnext_tiny", "inception_resnet_v2")  # fmt: skip
 
 
 def test_every_constructor_of_keras_applications_has_its_spec():

@@ -43,7 +43,8 @@ def clone_with(
                     f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied from its "
                     f"configuration: {str(error).splitlines()[0]}"
                 ) from None
-        if not new.built:
+        # an operation, as ConvNeXt's `+`, is no layer and has no weights
+        if isinstance(new, keras.Layer) and not new.built:
             pairs.append((layer, new))
         return new
 
