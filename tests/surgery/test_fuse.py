@@ -134,6 +134,9 @@ def test_other_axes_and_ranks_are_left_to_keras():
     assert not can_fuse(channels_first)
     assert not can_fuse(flat)
     assert not can_fuse(keras.layers.BatchNormalization())
+    over_devices = keras.layers.BatchNormalization(synchronized=True)
+    over_devices.build((None, 4, 5, 6))
+    assert not can_fuse(over_devices)
 
 
 def test_half_precision_keeps_its_type():
