@@ -202,7 +202,7 @@ def blended(model: Any, groups: int) -> tuple[Any, Any]:
     ), share
 
 
-def train_all(base: Any, sets: Any, epochs: int, gradual: bool) -> list[float]:
+def train_all(base: Any, sets: Any, epochs: int, gradual: bool, peak: float = 3e-4) -> list[float]:
     """Head on fixed features, then everything; validation accuracy after each epoch.
 
     A gradual swap goes from BatchNorm alone to GroupNorm alone in the first three epochs.
@@ -239,7 +239,7 @@ def train_all(base: Any, sets: Any, epochs: int, gradual: bool) -> list[float]:
     pooled_features = keras.layers.GlobalAveragePooling2D()(features)
     model = keras.Model(inputs, dense(keras.layers.Dropout(0.2)(pooled_features)))
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, (epochs - 1) * steps, warmup_target=1e-3, warmup_steps=steps
+        0.0, (epochs - 1) * steps, warmup_target=peak, warmup_steps=steps
     )
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     data = (scaled(x), one_hot[y]), (scaled(x_val), one_hot[y_val])

@@ -1,4 +1,4 @@
-"""What a recipe names outside itself: files and folders that must be there.
+"""What a recipe names outside itself: files, folders and packages that must be there.
 
 Looked for before TensorFlow is imported, so that the answer comes at once.
 """
@@ -10,13 +10,14 @@ import pathlib
 
 from tlkit.data.sources.tfds import require_prepared
 from tlkit.errors import RecipeError, UserError
+from tlkit.features.engine import missing
 from tlkit.recipe.schema import Recipe
 
 KINDS = {"folder": ("path",), "manifest": ("path", "root"), "tfrecord": ("train", "val", "test")}
 
 
 def check_files(recipe: Recipe) -> None:
-    """Looks for the data and the weights that a recipe names.
+    """Looks for the data, the weights and the engine that a recipe names.
 
     Raises:
         RecipeError: naming each that is not there.
@@ -36,5 +37,9 @@ def check_files(recipe: Recipe) -> None:
     weights = recipe.model.weights
     if weights.endswith((".h5", ".keras")) and not pathlib.Path(weights).is_file():
         problems.append(UserError("model.weights: no such file", where=weights))
+    if recipe.engine != "auto" and (command := missing(recipe.engine)):
+        problems.append(
+            UserError(f"engine: {recipe.engine!r} is not installed", hint=f"Install it: {command}")
+        )
     if problems:
         raise RecipeError(problems)

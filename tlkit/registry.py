@@ -252,6 +252,7 @@ ADVERSARIES = Registry("adversarial attack", "tlkit.adversarial", "finetune.adve
 POLICIES = Registry("policy", "tlkit.freeze", "finetune.stages[].policy")
 OPTIMIZERS = Registry("optimizer", "tlkit.optimizers", "finetune.stages[].optimizer")
 SCHEDULES = Registry("schedule", "tlkit.schedules", "finetune.stages[].schedule")
+ENGINES = Registry("engine", "tlkit.features.engines", "engine")
 EXPORTS = Registry("export format", "tlkit.export", "export")
 
 REGISTRIES = (
@@ -268,6 +269,7 @@ REGISTRIES = (
     OPTIMIZERS,
     SCHEDULES,
     SOURCES,
+    ENGINES,
     EXPORTS,
 )
 

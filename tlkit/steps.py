@@ -314,6 +314,8 @@ def train(
         regularize=recipe.regularize,
         start=_pretrained(recipe, network),
         augment_on=recipe.augment_on,
+        engine=recipe.engine,
+        say=lambda line: say.line(f"  {line}"),
     )
     _save_image_sheet(recipe, dataset, folder)
     try:

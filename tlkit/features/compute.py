@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,13 @@ from tlkit.data.dataset import MEMORY_SHARE, Dataset, Split, free_memory
 from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
 from tlkit.features.cut import Cut
+from tlkit.features.engine import choose_engine
 
 FEATURE_BATCH = 64
+# images on which an engine is compared with Keras
+CHECKED = 32
+# pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
+WORTH_AN_ENGINE = 256 * 224 * 224
 USED: tuple[SplitName, ...] = ("train", "val")
 
 
@@ -22,22 +28,31 @@ def fits_in_memory(cut: Cut, dataset: Dataset) -> bool:
     return images * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
 
 
-def frozen_features(cut: Cut, dataset: Dataset, progress: Any = None) -> Dataset:
+def frozen_features(
+    cut: Cut,
+    dataset: Dataset,
+    progress: Any = None,
+    engine: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+) -> Dataset:
     """The data set with what crosses the cut in the place of the images.
 
     Args:
         cut: Of the network.
         dataset: Images.
         progress: Makes a function `(done, total)` that shows how far a pass is.
+        engine: Registered name of what computes; `auto` is the fastest there is.
+        say: Is told which engine was taken, and why not another.
     """
-    import tensorflow as tf
-
-    @tf.function(reduce_retracing=True)
-    def forward(images: Any) -> Any:
-        tensors = cut.frozen(tf.cast(images, tf.float32), training=False)
-        # a model of one output gives no list
-        return [tf.cast(x, tf.float32) for x in tf.nest.flatten(tensors)]
-
+    first, _ = next(batches(dataset.train, dataset.prepare, CHECKED))
+    images = sum(len(dataset.splits[name]) for name in USED)
+    height, width = dataset.image_size
+    if engine == "auto" and images * height * width < WORTH_AN_ENGINE:
+        engine = "keras"
+    chosen = choose_engine(cut.frozen, np.asarray(first), engine)
+    for note in chosen.notes:
+        say(note)
+    say(f"features by engine {chosen}")
     splits: dict[SplitName, Split] = {}
     for name in USED:
         split = dataset.splits[name]
@@ -45,7 +60,7 @@ def frozen_features(cut: Cut, dataset: Dataset, progress: Any = None) -> Dataset
         arrays = [np.empty((len(split), *shape), np.float32) for shape in cut.shapes]
         done = 0
         for images, labels in batches(split, dataset.prepare, FEATURE_BATCH):
-            for array, tensor in zip(arrays, forward(images), strict=True):
+            for array, tensor in zip(arrays, chosen.run(images), strict=True):
                 array[done : done + len(labels)] = tensor
             done += len(labels)
             if show is not None:

@@ -151,6 +151,13 @@ def _patterns(value: Any) -> Any:
     return value
 
 
+def _engine(name: str) -> str:
+    if name != "auto" and name not in registry.ENGINES:
+        raise ValueError(registry.ENGINES.suggest(name))
+    return name
+
+
+_ENGINES = pydantic.WithJsonSchema({"enum": ["auto", *registry.ENGINES]})
 Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 
 # what every layer under model.insert, and every regularizer, takes beside its own
@@ -489,6 +496,11 @@ class Recipe(Section):
         "device",
         description="device: inside the training step, on the GPU where there is one; pipeline: "
         "on the CPU, ahead of the step.",
+    )
+    engine: Annotated[str, pydantic.AfterValidator(_engine), _ENGINES] = Field(
+        "auto",
+        description="What computes the frozen part of the network, once. auto: the fastest that "
+        "is installed and agrees with Keras.",
     )
     preprocess: list[named(registry.PREPROCESSORS)] = Field(  # type: ignore[valid-type]
         default_factory=list,

@@ -23,16 +23,19 @@ def walk(
 
     Args:
         model: A functional or sequential Keras model; nested ones are opened.
-        batches: Images, each as the model takes them.
+        batches: Images, each as the model takes them; lists of tensors for several inputs.
         before: Called with a layer and its inputs, one for each batch.
         after: Called with a layer and its outputs, one for each batch.
 
     Returns:
-        The outputs, one for each batch.
+        The outputs, one for each batch; a list of them where the model has several.
     """
     if isinstance(model, keras.Sequential):
         model = model._functional
-    values: list[dict[int, Any]] = [{id(model.inputs[0]): batch} for batch in batches]
+    values: list[dict[int, Any]] = [
+        {id(tensor): value for tensor, value in zip(model.inputs, _as_list(batch), strict=True)}
+        for batch in batches
+    ]
     nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True)
              for node in model._nodes_by_depth[depth]]  # fmt: skip
     users = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
@@ -45,7 +48,7 @@ def walk(
         if before is not None and not nested:
             before(layer, [known[id(node.input_tensors[0])] for known in values])
         if nested:
-            given = [known[id(node.input_tensors[0])] for known in values]
+            given = [[known[id(tensor)] for tensor in node.input_tensors] for known in values]
             results = walk(layer, given, before, after)
         else:
             results = [_run(node, known) for known in values]
@@ -59,7 +62,8 @@ def walk(
             if not users[id(tensor)]:
                 for known in values:
                     known.pop(id(tensor), None)
-    return [known[id(model.outputs[0])] for known in values]
+    outputs = [[known[id(tensor)] for tensor in model.outputs] for known in values]
+    return [found[0] if len(found) == 1 else found for found in outputs]
 
 
 def _run(node: Any, known: dict[int, Any]) -> Any:

@@ -49,6 +49,8 @@ class Training:
         regularize: The recipe's regularizers.
         start: Pretrained values of the variables that were not new, by path.
         augment_on: `device` or `pipeline`.
+        engine: What computes frozen parts.
+        say: Is told what a person may want to know.
     """
 
     network: Network
@@ -64,6 +66,8 @@ class Training:
     regularize: list[Named] = dataclasses.field(default_factory=list)
     start: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     augment_on: str = "device"
+    engine: str = "auto"
+    say: Callable[[str], None] = lambda line: None
 
 
 def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
@@ -196,7 +200,8 @@ def _part_to_train(
     cut = stage_cut(stage, plan, network, adversarial)
     if cut is not None and fits_in_memory(cut, dataset):
         # nothing before the cut trains or is random: that work is done once
-        return cut.trained, frozen_features(cut, dataset, training.progress), None
+        features = frozen_features(cut, dataset, training.progress, training.engine, training.say)
+        return cut.trained, features, None
     if adversarial is not None and adversarial.on == "features":
         return network.logits, dataset, (network.extractor, network.head_logits)
     return network.logits, dataset, None

@@ -1,0 +1,95 @@
+"""The fastest engine at hand that gives what Keras gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+
+
+@dataclasses.dataclass
+class Engine:
+    """A compiled pass of a network, and how it compares with Keras's own.
+
+    Attributes:
+        name: Of the engine.
+        run: From images `(n, height, width, channels)` to a list of float32 arrays.
+        cosine: Similarity of its outputs with Keras's on some images, 1 if the same.
+        difference: The largest difference there, as a share of the largest value.
+        notes: Engines that were passed over, and why.
+    """
+
+    name: str
+    run: Callable[[Any], list[np.ndarray]]
+    cosine: float = 1.0
+    difference: float = 0.0
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.name == "keras":
+            return "keras"
+        return f"{self.name} (cosine {self.cosine:.6f}, difference {self.difference:.1e} of Keras)"
+
+
+def missing(name: str) -> str | None:
+    """What to install for an engine, if it is not there."""
+    package = registry.ENGINES[name].facts.get("needs")
+    if package is None or importlib.util.find_spec(package) is not None:
+        return None
+    return f"pip install 'tlkit[{package}]'"
+
+
+def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
+    """Builds the engine wanted, or the fastest there is, and compares it with Keras.
+
+    One that cannot be built or does not agree is passed over with a note; Keras
+    itself is the last resort.
+
+    Args:
+        model: A functional Keras model with one input, which does not train meanwhile.
+        images: Some that it will see, uint8.
+        wanted: `auto` or a registered name.
+    """
+    reference: Any = None
+    notes: list[str] = []
+    facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
+    for name in sorted(facts, key=lambda name: facts[name]["rank"]):
+        if wanted not in ("auto", name, facts[name].get("instead")):
+            continue
+        if name == "keras":
+            break
+        if command := missing(name):
+            if wanted != "auto":
+                notes.append(f"engine {name} is not installed: {command}")
+            continue
+        try:
+            run = registry.ENGINES.build(name, model)
+            outputs = run(images)
+        except Exception as error:  # an engine may fail in any way; Keras is left
+            notes.append(f"engine {name} cannot run this network: {str(error).splitlines()[0]}")
+            continue
+        if reference is None:
+            reference = registry.ENGINES.build("keras", model)(images)
+        cosine, difference = compare(reference, outputs)
+        if cosine >= facts[name]["least_cosine"]:
+            return Engine(name, run, cosine, difference, notes)
+        notes.append(f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}")
+    return Engine("keras", registry.ENGINES.build("keras", model), notes=notes)
+
+
+def compare(expected: list[np.ndarray], found: list[np.ndarray]) -> tuple[float, float]:
+    """Cosine similarity, and largest difference as a share of the largest value; the worst output."""
+    cosines, differences = [], []
+    for a, b in zip(expected, found, strict=True):
+        x, y = (np.asarray(value, "float64").ravel() for value in (a, b))
+        if x.shape != y.shape or not np.isfinite(y).all():
+            return 0.0, float("inf")
+        lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+        cosines.append(float(x @ y) / lengths if lengths else float(np.array_equal(x, y)))
+        differences.append(float(np.abs(x - y).max() / max(np.abs(x).max(), 1e-12)))
+    return min(cosines), max(differences)

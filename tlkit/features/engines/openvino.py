@@ -1,0 +1,51 @@
+"""The model in OpenVINO."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlkit.features.engines.tensorflow import constant_graph
+from tlkit.registry import register
+
+BATCH = 32
+
+
+@register("openvino", rank=0, needs="openvino", least_cosine=0.995)
+def openvino(model: Any) -> Any:
+    """OpenVINO, in bfloat16 where the processor computes in it, else in float32."""
+    import openvino as ov
+
+    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return _compiled(model, "bf16" if "BF16" in able else "f32")
+
+
+@register("openvino-float32", rank=1, needs="openvino", least_cosine=0.9999, instead="openvino")
+def openvino_float32(model: Any) -> Any:
+    """OpenVINO in float32, for networks that lose too much in bfloat16."""
+    return _compiled(model, "f32")
+
+
+def _compiled(model: Any, precision: str) -> Any:
+    import openvino as ov
+
+    graph = constant_graph(model, BATCH)
+    converted = ov.convert_model(graph.graph)
+    converted.reshape([BATCH, *model.inputs[0].shape[1:]])
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    compiled = ov.Core().compile_model(converted, "CPU", settings)
+    # OpenVINO may put a graph's outputs in another order than it had
+    ports = [compiled.output(name.name) for name in graph.outputs]
+
+    def run(images: Any) -> list[np.ndarray]:
+        images = np.asarray(images)
+        parts = []
+        for first in range(0, len(images), BATCH):
+            part = images[first : first + BATCH]
+            filled = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), 0)])
+            found = compiled(filled)
+            parts.append([np.array(found[port][: len(part)], np.float32) for port in ports])
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    return run
