@@ -353,10 +353,40 @@ def batch_values(found: list[dict[str, Any]], mode: str, batch: int) -> list[flo
 
 
 def plot(args: argparse.Namespace) -> None:
+    PLOTS.mkdir(exist_ok=True)
+    plot_groups(rows())
+    plot_batches(rows())
+
+
+def plot_groups(found: list[dict[str, Any]]) -> None:
+    """Accuracy of linear probes by the number of groups."""
     import matplotlib.pyplot as plt
 
-    PLOTS.mkdir(exist_ok=True)
-    found = rows()
+    ticks = ["1", "4", "16", "32", "a channel"]
+    names = ["1 group", "4 groups", "16 groups", "32 groups", "instance"]
+    figure, panels = plt.subplots(1, len(SETS), figsize=(9, 4), sharey=True)
+    for axes, data in zip(panels, SETS, strict=True):
+        values = {(r["network"], r["strategy"]): r["accuracy"]
+                  for r in found if r["study"] == "probe" and r["data"] == data}  # fmt: skip
+        for number, network in enumerate(NETWORKS):
+            line = [values[network, f"calibrated, {name}"] for name in names]
+            axes.plot(ticks, line, marker="o", color=f"C{number}", label=network)
+            axes.axhline(values[network, "before"], color=f"C{number}", ls=":", lw=1)
+            plain = values[network, "plain swap, 16 groups"]
+            axes.plot("16", plain, marker="x", color=f"C{number}")
+        axes.set_title(f"{data}: dotted before, crosses not calibrated", fontsize=9)
+        axes.set_xlabel("groups")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("linear probe, validation accuracy")
+    panels[0].legend()
+    figure.tight_layout()
+    figure.savefig(PLOTS / "groups.png", dpi=110)
+
+
+def plot_batches(found: list[dict[str, Any]]) -> None:
+    """Error after full training by the size of the batch."""
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(6, 4))
     for mode, marker in zip(MODES, "os^", strict=True):
         values = [[1 - v for v in batch_values(found, mode, batch)] for batch in BATCHES]
