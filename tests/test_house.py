@@ -85,7 +85,7 @@ def test_what_people_import_into_plain_keras_needs_only_keras_and_numpy():
     for module, path in modules().items():
         if module.split(".")[1:2] and module.split(".")[1] in PLAIN:
             # TensorFlow alone has the kernel; the layer falls back to Keras's operations
-            fused = {"tensorflow"} if module.endswith("fused_batch_normalization") else set()
+            fused = {"tensorflow"} if ".layers.fused_" in module else set()
             roots = {name.split(".")[0] for name in imports(path)} - {"tlkit", "__future__"}
             assert roots <= {
                 "keras", "numpy", "typing", "collections", "math", "re", *fused

@@ -361,6 +361,16 @@ class Stage(Section):
         1, description="Batches whose gradients are averaged before each update."
     )
 
+    solver: Literal["gradient", "lbfgs"] = Field(
+        "gradient",
+        description="gradient: the optimizer, by epochs. lbfgs: for head-only, a linear head is taken "
+        "to the optimum of its loss on the features, without augmentation or dropout.",
+    )
+    l2: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
+        "auto",
+        description="With solver lbfgs: strength of l2 / 2 ||kernel||^2 beside the mean loss. auto: "
+        "the best of a grid by stratified cross-validation on the training images.",
+    )
     image_size: Size | tuple[Size, Size] | None = Field(
         None,
         description="Of this stage, in pixels, for progressive resizing. Default: data's.",
@@ -375,6 +385,20 @@ class Stage(Section):
     @pydantic.model_validator(mode="after")
     def _combination_is_possible(self) -> Stage:
         idle = self.policy.name == "predict-only"
+        if self.solver == "lbfgs":
+            if self.policy.name != "head-only":
+                raise ValueError(
+                    f"solver lbfgs is for head-only, whose features do not change; found "
+                    f"{self.policy.name}"
+                )
+            if self.epochs not in (None, 1):
+                raise ValueError(f"solver lbfgs has no epochs; found {self.epochs}")
+            given = self.model_fields_set & {"optimizer", "schedule", "head_multiplier"}
+            if given or self.augment:
+                key = min(given) if given else "augment"
+                raise ValueError(f"solver lbfgs takes no {key}")
+        elif "l2" in self.model_fields_set:
+            raise ValueError("l2 belongs to solver lbfgs; else use regularize: [{l2: ...}]")
         if idle and self.epochs:
             raise ValueError(
                 f"predict-only trains nothing, so epochs must be 0; found {self.epochs}"
@@ -520,6 +544,17 @@ class Recipe(Section):
     @pydantic.model_validator(mode="after")
     def _rooms_fit_together(self) -> Recipe:
         head, stages = self.model.head.name, self.finetune.stages
+        if any(stage.solver == "lbfgs" for stage in stages):
+            arguments = self.model.head.arguments
+            other = ("drop_connect", "spectral_normalization")
+            if head != "linear" or any(arguments.get(key) for key in other):
+                raise ValueError("solver lbfgs needs a plain linear head: head: linear")
+            if self.finetune.loss.name != "cross_entropy":
+                raise ValueError(
+                    f"solver lbfgs minimises cross_entropy; found loss {self.finetune.loss.name!r}"
+                )
+            if self.finetune.adversarial is not None:
+                raise ValueError("solver lbfgs cannot be had with adversarial")
         if head in ("original", "nearest-mean"):
             for index, stage in enumerate(stages):
                 if stage.policy.name != "predict-only":

@@ -27,6 +27,8 @@ def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> S
         backbone: The recipe's `model.backbone`.
     """
     policy = stage.policy.name
+    if stage.solver == "lbfgs":
+        stage = stage.model_copy(update={"epochs": 1, "augment": []})
     idle = policy == "predict-only"
     epochs = stage.epochs if stage.epochs is not None else (0 if idle else EPOCHS)
     head_only = policy in ("head-only", "predict-only")

@@ -27,6 +27,7 @@ from tlkit.train.ema import WeightAverage
 from tlkit.train.pipeline_augment import augmented
 from tlkit.train.plans import stage_cut
 from tlkit.train.regularize import Regularization, regularize_stage
+from tlkit.train.solve import solve
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
 from tlkit.train.step import Objective, make_loss, make_step
 
@@ -301,7 +302,7 @@ class _Fit:
         while state.epoch < (self.stage.epochs or 0) and not model.stop_training:
             self.callbacks.on_epoch_begin(state.epoch)
             start, first = time.perf_counter(), state.batch
-            logs = self._epoch(step)
+            logs = self._solve() if self.stage.solver == "lbfgs" else self._epoch(step)
             seconds = time.perf_counter() - start
             # stopped while validating, the resumed epoch has no batch left
             seen = max(0, len(self.dataset.train) - first * (self.stage.batch_size or 0))
@@ -363,6 +364,19 @@ class _Fit:
             )
         total = state.sums[2]
         return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
+
+    def _solve(self) -> dict[str, float]:
+        """In the place of an epoch: the optimum of the head, and no step towards it."""
+        training = self.training
+        smoothing = training.config.loss.arguments.get("label_smoothing", 0.0)
+        (layer,) = training.network.head
+        train, weights = self.dataset.train, training.class_weights
+        logs, found = solve(layer, train, self.stage, smoothing, weights, training.seed)
+        training.say(
+            f"head solved with l2 {found.l2:.2g} in {found.iterations} iterations, gradient "
+            f"{found.gradient:.0e} of its start"
+        )
+        return logs
 
     def _validate(self, forward: Any) -> dict[str, float]:
         dataset = self.dataset

@@ -1,0 +1,50 @@
+"""An epoch's work done at once: the head solved to its optimum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlkit.data.dataset import Split
+from tlkit.errors import RunFailed
+from tlkit.evaluate.metrics import loss_and_accuracy
+from tlkit.features.lbfgs import Solution, choose_l2, solve_head
+from tlkit.recipe.schema import Stage
+
+
+def solve(
+    layer: Any, train: Split, stage: Stage, smoothing: float, class_weights: np.ndarray, seed: int
+) -> tuple[dict[str, float], Solution]:
+    """Sets a dense layer to the optimum for given features.
+
+    Args:
+        layer: From features to logits.
+        train: Features in the place of images.
+        stage: Its `l2`.
+        smoothing: Of the labels.
+        class_weights: `(classes,)`.
+        seed: Of the folds by which a strength is chosen.
+
+    Returns:
+        Loss and accuracy on the training images, and the solution.
+
+    Raises:
+        RunFailed: if the features are not there, as they do not fit in memory.
+    """
+    if not isinstance(train.pixels, list) or train.pixels[0].ndim != 2:
+        raise RunFailed("solver lbfgs needs the features of all images in memory")
+    features, labels = train.pixels[0], train.labels
+    classes = len(class_weights)
+    targets = np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
+    weights = class_weights[labels]
+    scores: dict[float, float] = {}
+    if stage.l2 == "auto":
+        scores = choose_l2(features, labels, targets, weights, seed)
+    l2 = min(scores, key=lambda key: scores[key]) if stage.l2 == "auto" else stage.l2
+    solution = solve_head(features, targets, l2, weights)
+    solution.scores = scores
+    layer.kernel.assign(solution.kernel)
+    layer.bias.assign(solution.bias)
+    _, accuracy = loss_and_accuracy(features @ solution.kernel + solution.bias, labels)
+    return {"loss": solution.loss, "accuracy": accuracy}, solution
