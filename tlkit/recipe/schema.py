@@ -234,8 +234,9 @@ class Norm(Section):
         None, description="What comes in the place of every normalisation."
     )
     groups: Annotated[int, Field(ge=1)] = Field(
-        16,
-        description="Of group norm; the nearest divisor where they do not divide the channels.",
+        1,
+        description="Of group norm; the nearest divisor where they do not divide the channels. The "
+        "fewer, the more of a pretrained network is kept.",
     )
     calibrate: Annotated[int, Field(ge=0)] = Field(
         256,

@@ -15,7 +15,7 @@ from tlkit.surgery.clone import clone_with
 
 Target = Literal["group", "layer", "instance", "batch", "frozen-batch"]
 TARGETS = get_args(Target)
-GROUPS = 16
+GROUPS = 1
 _BATCH = "BatchNorm"
 NORMS = (
     keras.layers.BatchNormalization,
@@ -81,7 +81,8 @@ def swap_norm(
             or `frozen-batch` (BatchNorm that is not trainable and so always uses
             its moving statistics).
         groups: Of group norm; a layer whose channels it does not divide gets the
-            nearest divisor.
+            nearest divisor. The fewer, the more of a pretrained network is kept
+            (docs/normalisation.md).
         calibrate: Images as the model takes them, `(count, ...)`. Some hundreds,
             unlabelled. Their activations are held in memory.
         layers: Regular expressions; layers are swapped whose names one is found in.
