@@ -4,7 +4,7 @@
     python benchmarks/ablation.py table   # prints the tables of docs/results.md
 
 Needs the folder that TLKIT_TEST_ASSETS names. MobileNetV2 0.35 at 96 pixels, ten
-epochs of the head, then five of everything. `imbalanced` keeps of each class of
+epochs of the head, then three of everything. `imbalanced` keeps of each class of
 the flowers' training photos a tenth as many as of the one before it, by equal
 steps on a logarithmic scale; `noisy` adds Gaussian noise of 50 levels to all
 photos, training and validation.
@@ -21,7 +21,7 @@ import statistics
 import tempfile
 
 HEAD = {"policy": "head-only", "epochs": 10}
-FULL = {"policy": "full", "epochs": 5}
+FULL = {"policy": "full", "epochs": 3}
 SIZE = 96
 
 # name: what differs from the plain recipe
