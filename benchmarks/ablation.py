@@ -37,8 +37,6 @@ GENERAL = {
 IMBALANCED = {
     "plain": {},
     "focal, gamma 2": {"finetune": {"loss": "focal"}},
-    "balanced class weights": {"finetune": {"class_weight": "balanced"}},
-    "effective number 0.99": {"finetune": {"class_weight": {"effective_number": 0.99}}},
     "logit adjustment": {"finetune": {"loss": "logit_adjustment"}},
 }
 NOISY = {
@@ -49,19 +47,6 @@ NOISY = {
                 {
                     "residual_shrinkage": {
                         "thresholds": "channel",
-                        "reduction": 4,
-                        "after": "block_12",
-                    }
-                }
-            ]
-        }
-    },
-    "residual shrinkage, shared": {
-        "model": {
-            "insert": [
-                {
-                    "residual_shrinkage": {
-                        "thresholds": "shared",
                         "reduction": 4,
                         "after": "block_12",
                     }

@@ -40,7 +40,6 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "calibrated, 1 group": {"to": "layer"},
     "calibrated, instance": {"to": "instance"},
     "calibrated, 16 groups, deeper half": {"to": "group", "groups": 16, "half": True},
-    "calibrated + distilled, 16 groups": {"to": "group", "groups": 16, "distill": 100},
     "calibrated + distilled, 1 group": {"to": "layer", "distill": 100},
 }
 GRADUAL = "gradual, 1 group"
@@ -159,7 +158,7 @@ def probe(args: argparse.Namespace) -> None:
         sets = photos(data, 224)
         for name in args.networks.split(","):
             for strategy in ("before", *STRATEGIES):
-                if (name, data, strategy) in done or strategy in args.without.split(","):
+                if (name, data, strategy) in done or strategy in args.without.split(";"):
                     continue
                 model = network(name, 224)
                 new, agreement, seconds = changed(model, strategy, sets["train"][0])
@@ -255,7 +254,7 @@ def finetune(args: argparse.Namespace) -> None:
         sets = photos(data, 128)
         for name in args.networks.split(","):
             for strategy in TUNED:
-                if (name, data, strategy) in done:
+                if (name, data, strategy) in done or strategy in args.without.split(";"):
                     continue
                 gradual = strategy == GRADUAL
                 first = "before" if gradual else strategy
@@ -369,7 +368,7 @@ def plot_groups(found: list[dict[str, Any]]) -> None:
         values = {(r["network"], r["strategy"]): r["accuracy"]
                   for r in found if r["study"] == "probe" and r["data"] == data}  # fmt: skip
         for number, network in enumerate(NETWORKS):
-            line = [values[network, f"calibrated, {name}"] for name in names]
+            line = [values.get((network, f"calibrated, {name}"), np.nan) for name in names]
             axes.plot(ticks, line, marker="o", color=f"C{number}", label=network)
             axes.axhline(values[network, "before"], color=f"C{number}", ls=":", lw=1)
             plain = values[network, "plain swap, 16 groups"]
@@ -417,6 +416,8 @@ if __name__ == "__main__":
         command.set_defaults(function=function)
         if function in (probe, finetune):
             command.add_argument("--networks", default=",".join(NETWORKS))
-            command.add_argument("--without", default="", help="strategies to leave out")
+            command.add_argument(
+                "--without", default="", help="strategies to leave out, with ; between"
+            )
     options = parser.parse_args()
     options.function(options)

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pydantic_core
 
 from tlkit import registry
-from tlkit.recipe.schema import Adversarial, Finetune, Stage
+from tlkit.recipe.schema import Adversarial, Finetune, Model, Stage
 from tlkit.registry import Entry, Registry
 
 # where a recipe says it; NAME stands for the name, with its arguments where it has some
@@ -29,6 +29,7 @@ PLACES: list[tuple[Registry, str]] = [
     (registry.HEADS, "model:\n  head: NAME"),
     (registry.AUGMENTATIONS, "augment:\n  - NAME"),
     (registry.PREPROCESSORS, "preprocess:\n  - NAME"),
+    (registry.ENGINES, "engine: NAME"),
     (registry.ADVERSARIES, "finetune:\n  adversarial:\n    attack: NAME"),
 ]
 PLURALS = {
@@ -43,6 +44,8 @@ OPTIONS: dict[str, tuple[type, str, str]] = {
     "layer_decay": (Stage, "0.8", ""),
     "rate_multipliers": (Stage, '{"bias$": 2.0}', ""),
     "batch_norm": (Stage, "frozen", ""),
+    "norm": (Model, "{swap: group, calibrate: 256}", "(Wu and He 2018; Li et al. 2016.)"),
+    "solver": (Stage, "lbfgs", "(Liu and Nocedal 1989.)"),
     "clipvalue": (Stage, "0.5", ""),
     "clipnorm": (Stage, "1.0", "(Pascanu et al. 2013.)"),
     "global_clipnorm": (Stage, "1.0", "(Pascanu et al. 2013.)"),
@@ -193,7 +196,7 @@ def _yaml(value: Any) -> str:
 def _python(things: Registry, entry: Entry, native: str | None) -> str:
     if native:
         return native
-    if things in (registry.POLICIES, registry.HEADS, registry.ADVERSARIES):
+    if things in (registry.POLICIES, registry.HEADS, registry.ADVERSARIES, registry.ENGINES):
         return ""
     if entry.name == "halve_on_plateau":
         return "from tlkit.callbacks import HalveOnPlateau"
@@ -208,14 +211,18 @@ def _from_option(name: str) -> Technique:
         section = next(t for t in get_args(field.annotation) if t is not type(None))
         description = section.__doc__
     if model is Stage:
-        snippet = f"finetune:\n  stages:\n    - policy: full\n      {name}: {example}"
+        policy = "head-only" if name == "solver" else "full"
+        snippet = f"finetune:\n  stages:\n    - policy: {policy}\n      {name}: {example}"
         key = f"finetune.stages[].{name}"
+    elif model is Model:
+        snippet, key = f"model:\n  {name}: {example}", f"model.{name}"
     else:
         snippet, key = f"finetune:\n  {name}: {example}", f"finetune.{name}"
     doc = f"{description}\n\n{paper}" if paper else description
     python = {
         "adaptive_clipping": "from tlkit.optimizers import with_adaptive_clipping",
         "rate_multipliers": "from tlkit.optimizers import with_multipliers",
+        "norm": "from tlkit.surgery import swap_norm",
         "class_weight": "from tlkit.losses.class_weights import effective_number",
     }.get(name, "")
     return Technique(name, "option of training", description, doc, None, key, [], snippet, python)

@@ -10,6 +10,9 @@ import numpy as np
 
 from tlkit.surgery.walk import walk
 
+# of Adam, when the new layers are trained towards the old features
+RATE = 1e-3
+
 
 class Moments:
     """Mean and variance of each channel over batches, added up in float64.
@@ -141,8 +144,9 @@ def distill_norms(
     """Trains the new normalisation layers until the features are the old network's again.
 
     The loss is the squared difference of the two networks' outputs, each channel
-    over the old one's variance; Adam at 1e-2 falling to zero along a cosine, on
-    gamma and beta alone, on the images and their mirror images.
+    over the old one's variance; Adam at 1e-3 falling to zero along a cosine, on
+    gamma and beta alone, on the images and their mirror images. Where the features
+    agree less afterwards, the layers are left as they were.
 
     Args:
         old: The model as it was.
@@ -167,7 +171,7 @@ def distill_norms(
         return found
 
     variables = [v for layer in find(new) for v in layer.trainable_variables]
-    rate = keras.optimizers.schedules.CosineDecay(1e-2, steps)
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
 
@@ -182,9 +186,19 @@ def distill_norms(
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
+    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    wanted = [old(batch, training=False) for batch in batches]
+
+    def reached() -> float:
+        return agreement(wanted, [new(batch, training=False) for batch in batches])
+
+    before, values = reached(), [np.array(v) for v in variables]
     rng = np.random.default_rng(0)
     for _ in range(steps):
         chosen = images[rng.choice(len(images), min(batch_size, len(images)), replace=False)]
         step(chosen[:, :, ::-1] if rng.random() < 0.5 else chosen)
-    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-    return agreement(*([model(batch, training=False) for batch in batches] for model in (old, new)))
+    after = reached()
+    if after < before:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    return max(before, after)
