@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-ROUNDS, CHAIN, BATCH = 9, 6, 32
+ROUNDS, CHAIN, BATCH = 5, 4, 32
 SHAPES = {
     "mobilenet_v2": [
         (112, 112, 32), (112, 112, 96), (56, 56, 24), (56, 56, 144), (28, 28, 32), (28, 28, 192),
