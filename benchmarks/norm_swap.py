@@ -315,7 +315,7 @@ def table(args: argparse.Namespace) -> None:
             cells = []
             for name in NETWORKS:
                 cells += [
-                    f"{r['accuracy']:.3f}" + (f" ({r['seconds']:.0f} s)" if r["seconds"] else "")
+                    f"{r['accuracy']:.3f}"
                     for r in found
                     if r["study"] == "probe"
                     and (r["network"], r["data"], r["strategy"]) == (name, data, strategy)
@@ -353,8 +353,10 @@ def batch_values(found: list[dict[str, Any]], mode: str, batch: int) -> list[flo
 
 def plot(args: argparse.Namespace) -> None:
     PLOTS.mkdir(exist_ok=True)
-    plot_groups(rows())
-    plot_batches(rows())
+    found = rows()
+    plot_groups(found)
+    if any(row["study"] == "batches" for row in found):
+        plot_batches(found)
 
 
 def plot_groups(found: list[dict[str, Any]]) -> None:
@@ -368,6 +370,8 @@ def plot_groups(found: list[dict[str, Any]]) -> None:
         values = {(r["network"], r["strategy"]): r["accuracy"]
                   for r in found if r["study"] == "probe" and r["data"] == data}  # fmt: skip
         for number, network in enumerate(NETWORKS):
+            if (network, "before") not in values:
+                continue
             line = [values.get((network, f"calibrated, {name}"), np.nan) for name in names]
             axes.plot(ticks, line, marker="o", color=f"C{number}", label=network)
             axes.axhline(values[network, "before"], color=f"C{number}", ls=":", lw=1)
