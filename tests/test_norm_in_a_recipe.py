@@ -103,6 +103,8 @@ def test_a_run_with_swapped_norms_resizes_and_is_served_without_tlkit(tmp_path):
         if isinstance(layer, keras.layers.GroupNormalization)
     ]
     assert norms
+    again = load_recipe(run.folder / "resolved.yaml").model.norm
+    assert (again.swap, again.groups, again.calibrate) == ("group", 4, 16)
     assert {type(layer).__module__.split(".")[0] for layer in norms} == {"keras"}
     assert {layer.groups for layer in norms} == {4}
     assert run.result["evaluation"]["accuracy"] > 0.5

@@ -255,11 +255,14 @@ def describe_stage(
     count = sum(sizes[path] for path in plan.trainable)
     steps = -(-images // stage.batch_size)
     lines.append(f"  {count:,} of {sum(sizes.values()):,} parameters train")
-    lines.append(
-        f"  {stage.epochs} epochs of {steps} steps of {stage.batch_size} images, "
-        f"{stage.optimizer.name} at {stage.optimizer.arguments['learning_rate']:g}, "
-        f"schedule {stage.schedule.name}"
-    )
+    if stage.solver == "lbfgs":
+        lines.append(f"  the head is solved to its optimum by L-BFGS, l2 {stage.l2}")
+    else:
+        lines.append(
+            f"  {stage.epochs} epochs of {steps} steps of {stage.batch_size} images, "
+            f"{stage.optimizer.name} at {stage.optimizer.arguments['learning_rate']:g}, "
+            f"schedule {stage.schedule.name}"
+        )
     if stage.image_size is not None:
         lines.append(f"  images of {stage.image_size} pixels")
     cut = stage_cut(stage, plan, network, recipe.finetune.adversarial)

@@ -26,6 +26,9 @@ def test_the_head_is_at_the_optimum_of_the_runs_own_loss(recipe, tmp_path):
     assert stage["metrics"]["val_accuracy"] == run.result["evaluation"]["accuracy"] > 0.9
     with open(run.folder / "metrics.csv") as file:
         (row,) = csv.DictReader(file)
+    # what the run wrote down is a recipe that may be run again
+    again = load_recipe(run.folder / "resolved.yaml")
+    assert again.finetune.stages[0].l2 == 0.01
     model = keras.models.load_model(run.folder / "model.keras", compile=False)
     dense = model.get_layer("head_logits")
     # the loss of a solution with the penalty is no more than that of any other head

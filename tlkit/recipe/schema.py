@@ -394,11 +394,10 @@ class Stage(Section):
                 )
             if self.epochs not in (None, 1):
                 raise ValueError(f"solver lbfgs has no epochs; found {self.epochs}")
-            given = self.model_fields_set & {"optimizer", "schedule", "head_multiplier"}
-            if given or self.augment:
-                key = min(given) if given else "augment"
-                raise ValueError(f"solver lbfgs takes no {key}")
-        elif "l2" in self.model_fields_set:
+            for key in ("optimizer", "schedule", "head_multiplier", "augment"):
+                if getattr(self, key):
+                    raise ValueError(f"solver lbfgs takes no {key}")
+        elif self.l2 != "auto":
             raise ValueError("l2 belongs to solver lbfgs; else use regularize: [{l2: ...}]")
         if idle and self.epochs:
             raise ValueError(

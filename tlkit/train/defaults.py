@@ -27,14 +27,15 @@ def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> S
         backbone: The recipe's `model.backbone`.
     """
     policy = stage.policy.name
-    if stage.solver == "lbfgs":
+    solved = stage.solver == "lbfgs"
+    if solved:
         stage = stage.model_copy(update={"epochs": 1, "augment": []})
     idle = policy == "predict-only"
     epochs = stage.epochs if stage.epochs is not None else (0 if idle else EPOCHS)
     head_only = policy in ("head-only", "predict-only")
     rate = HEAD_ONLY_RATE if head_only else full_rate(backbone)
     schedule = stage.schedule
-    if schedule is None and epochs:
+    if schedule is None and epochs and not solved:
         warmup = {} if head_only else {"warmup_epochs": min(1.0, epochs / 4)}
         schedule = Named("cosine", warmup)
     return stage.model_copy(
@@ -42,7 +43,7 @@ def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> S
             "name": stage.name or policy,
             "epochs": epochs,
             "optimizer": stage.optimizer
-            or (None if idle else Named("adam", {"learning_rate": rate})),
+            or (None if idle or solved else Named("adam", {"learning_rate": rate})),
             "schedule": schedule,
             "batch_size": stage.batch_size or data.batch_size,
             "augment": augment if stage.augment is None else stage.augment,

@@ -142,6 +142,10 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         RunFailed: if the loss became infinite or not a number.
     """
     assert stage.epochs is not None and stage.batch_size is not None
+    if stage.solver == "lbfgs":
+        # the loop around an epoch wants them; no step is taken
+        still = {"optimizer": Named("sgd", {"learning_rate": 0.0}), "schedule": Named("constant")}
+        stage = stage.model_copy(update=still)
     network, began = training.network, time.perf_counter()
     with contextlib.ExitStack() as undo:
         undo.callback(apply_plan(plan, network.model, network.blocks))
