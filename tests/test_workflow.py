@@ -270,6 +270,8 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(photos, tmp_path):
         [sys.executable, str(ROOT / "cli.py"), "finetune", "r.yaml", "--run-dir", "run"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # a shell that runs the tests in the background lets them ignore Ctrl-C, and their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     for _ in range(600):
         if (tmp_path / "run" / "checkpoints" / "state.npz").exists():
