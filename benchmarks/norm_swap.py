@@ -310,30 +310,12 @@ def batches(args: argparse.Namespace) -> None:
 def table(args: argparse.Namespace) -> None:
     found = rows()
     for data in SETS:
-        print(f"\n{data}: linear probe\n\n| | {' | '.join(NETWORKS)} |\n|---|{'---|' * 4}")
-        for strategy in ("before", *STRATEGIES):
-            cells = []
-            for name in NETWORKS:
-                cells += [
-                    f"{r['accuracy']:.3f}"
-                    for r in found
-                    if r["study"] == "probe"
-                    and (r["network"], r["data"], r["strategy"]) == (name, data, strategy)
-                ] or [""]
-            print(f"| {strategy} | {' | '.join(cells)} |")
+        by_network(found, "probe", data, ("before", *STRATEGIES), "linear probe", "{:.3f}".format)
     for data in SETS:
-        print(f"\n{data}: trained whole, after 1 and 5 epochs\n\n| | {' | '.join(NETWORKS)} |")
-        print(f"|---|{'---|' * 4}")
-        for strategy in TUNED:
-            cells = []
-            for name in NETWORKS:
-                cells += [
-                    f"{r['accuracy'][0]:.3f}, {r['accuracy'][-1]:.3f}"
-                    for r in found
-                    if r["study"] == "finetune"
-                    and (r["network"], r["data"], r["strategy"]) == (name, data, strategy)
-                ] or [""]
-            print(f"| {strategy} | {' | '.join(cells)} |")
+        by_network(
+            found, "finetune", data, TUNED, "trained whole, after 1 and 5 epochs",
+            lambda epochs: f"{epochs[0]:.3f}, {epochs[-1]:.3f}",
+        )  # fmt: skip
     print(f"\nbatch size: last epoch\n\n| | {' | '.join(map(str, BATCHES))} |\n|---|{'---|' * 4}")
     for mode in MODES:
         cells = []
@@ -342,6 +324,21 @@ def table(args: argparse.Namespace) -> None:
             spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.3f}{spread}" if values else "")
         print(f"| {mode} | {' | '.join(cells)} |")
+
+
+def by_network(
+    found: list[dict[str, Any]], study: str, data: str, strategies: Any, title: str, show: Any
+) -> None:
+    """Prints one study on one set: a row a strategy, a column a network."""
+    cells = {
+        (r["strategy"], r["network"]): show(r["accuracy"])
+        for r in found
+        if (r["study"], r.get("data")) == (study, data)
+    }
+    print(f"\n{data}: {title}\n\n| | {' | '.join(NETWORKS)} |\n|---|{'---|' * 4}")
+    for strategy in strategies:
+        line = [cells.get((strategy, name), "") for name in NETWORKS]
+        print(f"| {strategy} | {' | '.join(line)} |")
 
 
 def batch_values(found: list[dict[str, Any]], mode: str, batch: int) -> list[float]:

@@ -66,3 +66,8 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
         ]
     shown = ", ".join(names[:14]) + (", ..." if len(names) > 14 else "")
     return f"Did you mean {close[0]!r}? ({shown})" if close else f"Allowed: {shown}."
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says on its first line, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -156,7 +156,7 @@ def describe_data(dataset: Dataset) -> list[str]:
 
 def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     """Builds the model; with the original top, labels are matched to its class names."""
-    from tlkit.data.pipeline import training_images
+    from tlkit.data.pipeline import some_images, training_images
     from tlkit.model import build_network, fit_preprocessing
 
     if recipe.model.head.name == "original":
@@ -168,7 +168,7 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     fitted = fit_preprocessing(recipe.preprocess, training_images(dataset))
     if isinstance(recipe.model.norm, Norm) and recipe.model.norm.swap:
         say.line("calibrating the new normalisation layers on training images ...")
-    sample = functools.partial(_some_images, dataset, recipe.seed)
+    sample = functools.partial(some_images, dataset, recipe.seed)
     network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted, sample)
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
@@ -177,15 +177,6 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     if network.norm:
         say.line(f"norm: {network.norm}")
     return network
-
-
-def _some_images(dataset: Dataset, seed: int, count: int) -> np.ndarray:
-    """Training images drawn at random, the same for the same seed; uint8."""
-    from tlkit.data.pipeline import batches, epoch_order
-
-    order = epoch_order(len(dataset.train), seed, 0)[:count]
-    parts = [images for images, _ in batches(dataset.train, dataset.prepare, 64, order)]
-    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _use_original_classes(dataset: Dataset, say: Speaker) -> None:

@@ -69,6 +69,15 @@ def test_one_that_disagrees_or_fails_is_passed_over_and_keras_is_left(model, mon
     assert chosen.notes == ["engine tensorflow cannot run this network: no such operation: Erf"]
 
 
+def test_an_error_without_words_is_named_by_its_kind(model, monkeypatch):
+    def fails(model):
+        raise NotImplementedError
+
+    monkeypatch.setattr(registry.ENGINES["tensorflow"], "load", lambda: fails)
+    notes = choose_engine(model, IMAGES[:4], "tensorflow").notes
+    assert notes == ["engine tensorflow cannot run this network: NotImplementedError"]
+
+
 def test_comparison():
     a = np.array([[3.0, 4.0]])
     assert compare([a], [a]) == (1.0, 0.0)

@@ -54,6 +54,13 @@ def training_images(dataset: Dataset) -> Callable[[], Iterator[Any]]:
     return lambda: (images for images, _ in batches(dataset.train, dataset.prepare, FIT_BATCH))
 
 
+def some_images(dataset: Dataset, seed: int, count: int) -> np.ndarray:
+    """Training images drawn at random, the same for the same seed; uint8."""
+    order = epoch_order(len(dataset.train), seed, 0)[:count]
+    given = batches(dataset.train, dataset.prepare, FIT_BATCH, order)
+    return np.concatenate([np.asarray(images) for images, _ in given])
+
+
 def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) -> Iterator[Batch]:
     """Reads and decodes ahead of the training step, on all cores."""
     import tensorflow as tf

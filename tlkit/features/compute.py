@@ -24,8 +24,11 @@ USED: tuple[SplitName, ...] = ("train", "val")
 
 def fits_in_memory(cut: Cut, dataset: Dataset) -> bool:
     """Whether the features of all images that training looks at can be kept."""
-    images = sum(len(dataset.splits[name]) for name in USED)
-    return images * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
+    return _count(dataset) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
+
+
+def _count(dataset: Dataset) -> int:
+    return sum(len(dataset.splits[name]) for name in USED)
 
 
 def frozen_features(
@@ -44,11 +47,10 @@ def frozen_features(
         engine: Registered name of what computes; `auto` is the fastest there is.
         say: Is told which engine was taken, and why not another.
     """
-    first, _ = next(batches(dataset.train, dataset.prepare, CHECKED))
-    images = sum(len(dataset.splits[name]) for name in USED)
     height, width = dataset.image_size
-    if engine == "auto" and images * height * width < WORTH_AN_ENGINE:
+    if engine == "auto" and _count(dataset) * height * width < WORTH_AN_ENGINE:
         engine = "keras"
+    first, _ = next(batches(dataset.train, dataset.prepare, CHECKED))
     chosen = choose_engine(cut.frozen, np.asarray(first), engine)
     for note in chosen.notes:
         say(note)

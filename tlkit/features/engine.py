@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
+from tlkit.errors import first_line
 
 
 @dataclasses.dataclass
@@ -55,6 +56,7 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
         images: Some that it will see, uint8.
         wanted: `auto` or a registered name.
     """
+    keras = registry.ENGINES.build("keras", model)
     reference: Any = None
     notes: list[str] = []
     facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
@@ -71,15 +73,15 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
             run = registry.ENGINES.build(name, model)
             outputs = run(images)
         except Exception as error:  # an engine may fail in any way; Keras is left
-            notes.append(f"engine {name} cannot run this network: {str(error).splitlines()[0]}")
+            notes.append(f"engine {name} cannot run this network: {first_line(error)}")
             continue
         if reference is None:
-            reference = registry.ENGINES.build("keras", model)(images)
+            reference = keras(images)
         cosine, difference = compare(reference, outputs)
         if cosine >= facts[name]["least_cosine"]:
             return Engine(name, run, cosine, difference, notes)
         notes.append(f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}")
-    return Engine("keras", registry.ENGINES.build("keras", model), notes=notes)
+    return Engine("keras", keras, notes=notes)
 
 
 def compare(expected: list[np.ndarray], found: list[np.ndarray]) -> tuple[float, float]:

@@ -23,7 +23,6 @@ class Solution:
         loss: Of the training images, with the penalty.
         gradient: Length of the gradient, as a share of that at zero weights.
         iterations: Of L-BFGS.
-        scores: Strength -> mean log loss of the held-out folds, where one was chosen.
     """
 
     kernel: np.ndarray
@@ -32,7 +31,6 @@ class Solution:
     loss: float
     gradient: float
     iterations: int
-    scores: dict[float, float] = dataclasses.field(default_factory=dict)
 
 
 def solve_head(

@@ -45,6 +45,11 @@ class Moments:
         return self.center + shift, np.maximum(self.squares / self.count - shift**2, 0.0)
 
 
+def in_batches(images: Any, size: int) -> list[Any]:
+    """Images, `size` at a time."""
+    return [images[first : first + size] for first in range(0, len(images), size)]
+
+
 def moments(batches: Sequence[Any], axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and biased variance of each channel over all batches."""
     found = Moments(axis)
@@ -186,7 +191,7 @@ def distill_norms(
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
-    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    batches = in_batches(images, batch_size)
     wanted = [old(batch, training=False) for batch in batches]
 
     def reached() -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from tlkit.errors import first_line
+
 
 def clone_with(
     model: Any,
@@ -41,7 +43,7 @@ def clone_with(
             except (TypeError, ValueError, NotImplementedError) as error:
                 raise ValueError(
                     f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied from its "
-                    f"configuration: {str(error).splitlines()[0]}"
+                    f"configuration: {first_line(error)}"
                 ) from None
         # an operation, as ConvNeXt's `+`, is no layer and has no weights
         if isinstance(new, keras.Layer) and not new.built:

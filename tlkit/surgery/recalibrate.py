@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tlkit.surgery.calibrate import axis_of, check_images, moments
+from tlkit.surgery.calibrate import axis_of, check_images, in_batches, moments
 from tlkit.surgery.clone import clone_with
 from tlkit.surgery.walk import walk
 
@@ -39,7 +39,7 @@ def recalibrate_batch_norm(model: Any, images: Any, batch_size: int = 32) -> Any
             layer.moving_mean.assign(mean)
             layer.moving_variance.assign(variance)
 
-    walk(copy, [images[i : i + batch_size] for i in range(0, len(images), batch_size)], measure)
+    walk(copy, in_batches(images, batch_size), measure)
     if not done:
         raise ValueError(f"{model.name!r} has no BatchNorm layer")
     return copy

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 
-from tlkit.surgery.calibrate import calibrate_norms, check_images, distill_norms
+from tlkit.surgery.calibrate import calibrate_norms, check_images, distill_norms, in_batches
 from tlkit.surgery.clone import clone_with
 
 Target = Literal["group", "layer", "instance", "batch", "frozen-batch"]
@@ -104,8 +104,7 @@ def swap_norm(
     if images is None or not report.swapped:
         return new, report
     names = set(report.swapped)
-    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-    report.agreement = calibrate_norms(model, new, names, batches)
+    report.agreement = calibrate_norms(model, new, names, in_batches(images, batch_size))
     if distill:
         report.agreement = distill_norms(model, new, names, images, distill, batch_size)
     return new, report

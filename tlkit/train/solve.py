@@ -38,12 +38,12 @@ def solve(
     classes = len(class_weights)
     targets = np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
     weights = class_weights[labels]
-    scores: dict[float, float] = {}
     if stage.l2 == "auto":
         scores = choose_l2(features, labels, targets, weights, seed)
-    l2 = min(scores, key=lambda key: scores[key]) if stage.l2 == "auto" else stage.l2
+        l2 = min(scores, key=scores.__getitem__)
+    else:
+        l2 = stage.l2
     solution = solve_head(features, targets, l2, weights)
-    solution.scores = scores
     layer.kernel.assign(solution.kernel)
     layer.bias.assign(solution.bias)
     _, accuracy = loss_and_accuracy(features @ solution.kernel + solution.bias, labels)
