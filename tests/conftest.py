@@ -40,6 +40,12 @@ def assets_folder() -> pathlib.Path | None:
     return pathlib.Path(name) if name and pathlib.Path(name).is_dir() else None
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Features of other tests and of the user's runs are out of reach."""
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def assets() -> pathlib.Path:
     folder = assets_folder()

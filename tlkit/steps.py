@@ -234,9 +234,9 @@ def describe_stage(
     index: int, stage: Any, plan: Any, network: Any, recipe: Recipe, dataset: Dataset
 ) -> list[str]:
     """One stage as lines for a person: what trains, how long, how fast, what is kept."""
-    from tlkit.features.compute import fits_in_memory
+    from tlkit.features.compute import place_for
     from tlkit.freeze import describe
-    from tlkit.train.plans import stage_cut
+    from tlkit.train.plans import stage_cut, stage_views
 
     images = len(dataset.train)
     lines = [f"\nstage {index + 1}: {stage.name}", describe(plan)]
@@ -256,14 +256,25 @@ def describe_stage(
         )
     if stage.image_size is not None:
         lines.append(f"  images of {stage.image_size} pixels")
-    cut = stage_cut(stage, plan, network, recipe.finetune.adversarial)
+    cut = stage_cut(stage, plan, network, recipe.finetune.adversarial, recipe.cache)
     if cut is not None:
-        size = (images + len(dataset.val)) * cut.bytes_per_image() / 1e6
+        views = stage_views(stage, recipe.cache) or 1
         shapes = ", ".join("x".join(map(str, shape)) for shape in cut.shapes)
-        kept = "" if fits_in_memory(cut, dataset) else "; does not fit in memory, so every epoch"
-        lines.append(f"  what is frozen is computed once: {shapes} an image, {size:.0f} MB{kept}")
-    elif plan.boundary != network.blocks[0].layers[0].name and stage.augment:
-        lines.append("  augmented images pass through what is frozen at every epoch")
+        kept, why = place_for(cut, dataset, recipe.cache, views)
+        drawn = f" for {views} draws of each image" if stage.augment else ""
+        lines.append(
+            f"  what is frozen is computed once{drawn}: {shapes} an image, kept in {kept}: {why}"
+            if kept
+            else f"  what is frozen is computed at every epoch: {why}"
+        )
+    elif plan.boundary != network.blocks[0].layers[0].name:
+        if recipe.cache == "off":
+            lines.append("  what is frozen is computed at every epoch, as cache is off")
+        elif stage.augment:
+            lines.append(
+                "  augmented images pass through what is frozen at every epoch; with "
+                "cache: {views: 4} only 4 draws of each would, once"
+            )
     return lines
 
 
@@ -309,6 +320,7 @@ def train(
         start=_pretrained(recipe, network),
         augment_on=recipe.augment_on,
         engine=recipe.engine,
+        cache=recipe.cache,
         say=lambda line: say.line(f"  {line}"),
     )
     _save_image_sheet(recipe, dataset, folder)
@@ -327,6 +339,11 @@ def train(
             callback.close()
         recorder.close()
     return state.results
+
+
+def feature_seconds(stages: list[dict[str, Any]]) -> float:
+    """Seconds in which features of frozen parts were computed, or read again."""
+    return sum(stage["features"]["seconds"] for stage in stages if "features" in stage)
 
 
 def _pretrained(recipe: Recipe, network: Any) -> dict[str, np.ndarray]:

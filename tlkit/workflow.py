@@ -50,6 +50,11 @@ class Clock:
         finally:
             self.seconds[name] += time.perf_counter() - start
 
+    def move(self, seconds: float, source: str, target: str) -> None:
+        """Counts some seconds of one part to another."""
+        self.seconds[source] -= seconds
+        self.seconds[target] += seconds
+
     def result(self) -> dict[str, float]:
         total = time.perf_counter() - self.began
         return {name: round(value, 3) for name, value in {**self.seconds, "total": total}.items()}
@@ -137,6 +142,7 @@ def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: b
         network = steps.make_network(recipe, dataset, say)
     with clock.part("train"):
         stages = steps.train(recipe, dataset, network, folder, say, resumed)
+    clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
         network = served_network(network)
         split, logits, evaluation = steps.evaluate(recipe, dataset, network, folder, say)

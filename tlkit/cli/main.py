@@ -10,6 +10,7 @@ import click
 
 from tlkit import __version__
 from tlkit.cli.backbones import backbones
+from tlkit.cli.cache import cache
 from tlkit.cli.evaluate import evaluate
 from tlkit.cli.export import export
 from tlkit.cli.finetune import finetune
@@ -74,6 +75,7 @@ for command in (
     evaluate,
     predict,
     export,
+    cache,
     schema,
 ):
     cli.add_command(command)

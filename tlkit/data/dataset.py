@@ -36,15 +36,23 @@ class Split:
         hashes: SHA-256 of each image's encoded bytes.
         pixels: uint8 `(n, height, width, 3)` where the images are kept in memory, or a
             list of features `(n, ...)` in their place.
+        views: Such lists for several draws of the same images, gone round by the epochs.
     """
 
     records: list[Record]
     labels: np.ndarray
     hashes: list[str]
     pixels: Any = None
+    views: list[list[Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def in_epoch(self, epoch: int) -> Split:
+        """The split as an epoch sees it, counted through all stages."""
+        if not self.views:
+            return self
+        return dataclasses.replace(self, pixels=self.views[epoch % len(self.views)])
 
 
 @dataclasses.dataclass
@@ -57,6 +65,7 @@ class Dataset:
         broken: Name and reason of each file that does not decode.
         prepare: bytes -> uint8 image `(height, width, 3)`, the one decoder.
         image_size: Height and width in pixels.
+        decoding: How files became images, in a line.
         notes: What a person should know, as a class that val lacks.
     """
 
@@ -65,6 +74,7 @@ class Dataset:
     broken: list[tuple[str, str]]
     prepare: Any
     image_size: tuple[int, int]
+    decoding: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -153,7 +163,8 @@ def load_dataset(
                 [hashes[i] for i in chosen],
                 None if scanned.pixels is None else scanned.pixels[chosen],
             )
-    dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, notes)
+    decoding = _decoding(config, image_size)
+    dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, decoding, notes)
     _check_splits(dataset)
     return dataset
 
@@ -172,7 +183,18 @@ def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Data
         kept = keep_pixels(config.cache, split.records, image_size)
         pixels = scan(split.records, prepare, True).pixels if kept else None
         splits[name] = dataclasses.replace(split, pixels=pixels)
-    return dataclasses.replace(dataset, splits=splits, prepare=prepare, image_size=image_size)
+    return dataclasses.replace(
+        dataset,
+        splits=splits,
+        prepare=prepare,
+        image_size=image_size,
+        decoding=_decoding(config, image_size),
+    )
+
+
+def _decoding(config: Data, image_size: tuple[int, int]) -> str:
+    height, width = image_size
+    return f"{height}x{width} {config.resize}{' antialias' if config.antialias else ''}"
 
 
 def load_for_evaluation(
@@ -213,7 +235,15 @@ def load_for_evaluation(
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
     missing = [name for name in classes if ids[name] not in labels]
     notes = [f"no image of: {', '.join(missing)}"] if missing else []
-    return Dataset(list(classes), {"test": split}, scanned.broken, prepare, image_size, notes)
+    return Dataset(
+        list(classes),
+        {"test": split},
+        scanned.broken,
+        prepare,
+        image_size,
+        _decoding(config, image_size),
+        notes,
+    )
 
 
 @dataclasses.dataclass

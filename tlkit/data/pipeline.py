@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import Dataset, Split
+from tlkit.errors import DataError
 
 Batch = tuple[Any, np.ndarray]
 FIT_BATCH = 64
@@ -65,8 +66,15 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
     """Reads and decodes ahead of the training step, on all cores."""
     import tensorflow as tf
 
+    gone: list[str] = []
+
     def read(index: Any) -> bytes:
-        return split.records[int(index)].read()
+        record = split.records[int(index)]
+        try:
+            return record.read()
+        except OSError as error:
+            gone.append(f"{record.name}: {error.strerror or error}")
+            raise
 
     def load(index: Any) -> tuple[Any, Any]:
         contents = tf.numpy_function(read, [index], tf.string, stateful=False)
@@ -79,5 +87,10 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
-    for images, indices in dataset:
-        yield images, split.labels[indices.numpy()]
+    try:
+        for images, indices in dataset:
+            yield images, split.labels[indices.numpy()]
+    except tf.errors.OpError:
+        if not gone:
+            raise
+        raise DataError(f"could be read at first, and no longer: {gone[0]}") from None

@@ -3,69 +3,358 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import importlib.metadata
+import math
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+import tlkit
+from tlkit import registry
 from tlkit.data.dataset import MEMORY_SHARE, Dataset, Split, free_memory
 from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
+from tlkit.features.cache import Entry, cache_key, cache_root
 from tlkit.features.cut import Cut
-from tlkit.features.engine import choose_engine
+from tlkit.features.engine import Engine, choose_engine, ranked
+from tlkit.features.fingerprint import fingerprint
+from tlkit.recipe.schema import Cache
 
 FEATURE_BATCH = 64
 # images on which an engine is compared with Keras
 CHECKED = 32
 # pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
 WORTH_AN_ENGINE = 256 * 224 * 224
+# of one shard: what a killed run loses at the most
+SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
+# of the free disk that features may take unasked
+DISK_SHARE = 0.5
 USED: tuple[SplitName, ...] = ("train", "val")
 
-
-def fits_in_memory(cut: Cut, dataset: Dataset) -> bool:
-    """Whether the features of all images that training looks at can be kept."""
-    return _count(dataset) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
+Say = Callable[[str], None]
 
 
-def _count(dataset: Dataset) -> int:
-    return sum(len(dataset.splits[name]) for name in USED)
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Augmented draws of each training image, computed once and gone round by the epochs.
+
+    Attributes:
+        count: Draws of each image.
+        key: Hash of the augmentation and its seed.
+        draw: From uint8 images, and a text that decides the draw, to uint8 images.
+    """
+
+    count: int
+    key: str
+    draw: Callable[[Any, str], Any]
+
+
+@dataclasses.dataclass
+class Made:
+    """How features came about.
+
+    Attributes:
+        engine: That computed them.
+        kept: `disk` or `memory`.
+        folder: On disk.
+        images: Rows in all, draws counted one by one.
+        computed: Those that were not there before.
+        seconds: It took.
+    """
+
+    engine: str
+    kept: str
+    folder: str | None
+    images: int
+    computed: int
+    seconds: float
+
+
+def image_count(dataset: Dataset, views: int = 1) -> int:
+    """Rows of features: each draw of a training image, and each validation image."""
+    return len(dataset.train) * views + len(dataset.val)
+
+
+def place_for(
+    cut: Cut, dataset: Dataset, cache: str | Cache, views: int = 1
+) -> tuple[str | None, str]:
+    """Where the features of a data set will be kept, and why; None if nowhere.
+
+    Args:
+        cut: Of the network.
+        dataset: Images.
+        cache: The recipe's.
+        views: Draws of each training image.
+    """
+    settings = Cache() if isinstance(cache, str) else cache
+    needed = image_count(dataset, views) * cut.bytes_per_image()
+    on_disk = needed // 2 if settings.dtype == "float16" else needed
+    fits = needed < MEMORY_SHARE * free_memory()
+    reason = f"{needed / 1e6:.0f} MB, as the recipe wants it"
+    if cache != "memory":
+        root = cache_root(settings.folder)
+        free = free_disk(root)
+        if free is not None and on_disk < DISK_SHARE * free:
+            return "disk", f"{on_disk / 1e6:.0f} MB in {root}"
+        reason = (
+            f"{root} cannot be written to"
+            if free is None
+            else f"{root} has {free / 1e6:.0f} MB free, {on_disk / 1e6:.0f} MB are needed"
+        )
+    if fits:
+        return "memory", reason
+    return None, f"{reason}, and {needed / 1e6:.0f} MB do not fit in memory"
+
+
+def free_disk(root: pathlib.Path) -> int | None:
+    """Bytes free where a folder is or will be; None where it cannot be written."""
+    place = root
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return None
+    return shutil.disk_usage(place).free
 
 
 def frozen_features(
     cut: Cut,
     dataset: Dataset,
+    cache: str | Cache = "memory",
     progress: Any = None,
     engine: str = "auto",
-    say: Callable[[str], None] = lambda line: None,
-) -> Dataset:
+    say: Say = lambda line: None,
+    views: Views | None = None,
+    about: str = "",
+) -> tuple[Dataset, Made] | None:
     """The data set with what crosses the cut in the place of the images.
+
+    None where they can be kept neither on disk nor in memory.
 
     Args:
         cut: Of the network.
         dataset: Images.
+        cache: The recipe's.
         progress: Makes a function `(done, total)` that shows how far a pass is.
         engine: Registered name of what computes; `auto` is the fastest there is.
         say: Is told which engine was taken, and why not another.
+        views: Draws of each training image; one, as it is, if not given.
+        about: The network's name, for `tlkit cache ls`.
     """
-    height, width = dataset.image_size
-    if engine == "auto" and _count(dataset) * height * width < WORTH_AN_ENGINE:
-        engine = "keras"
-    first, _ = next(batches(dataset.train, dataset.prepare, CHECKED))
-    chosen = choose_engine(cut.frozen, np.asarray(first), engine)
-    for note in chosen.notes:
-        say(note)
-    say(f"features by engine {chosen}")
-    splits: dict[SplitName, Split] = {}
-    for name in USED:
-        split = dataset.splits[name]
-        show = progress(f"features of {name}, once") if progress else None
-        arrays = [np.empty((len(split), *shape), np.float32) for shape in cut.shapes]
+    began = time.perf_counter()
+    work = _Work(cut, dataset, progress, engine, say, views)
+    fits = image_count(dataset, work.views) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
+    found: tuple[list[list[Any]], Made] | None = None
+    if place_for(cut, dataset, cache, work.views)[0] == "disk":
+        try:
+            found = _on_disk(work, Cache() if isinstance(cache, str) else cache, about)
+        except (OSError, NotImplementedError) as error:
+            say(f"features are not kept on disk: {_reason(error)}")
+    if found is None and not fits:
+        return None
+    features, made = found or _in_memory(work)
+    if fits:
+        features = [[np.asarray(array) for array in part] for part in features]
+    made = dataclasses.replace(made, seconds=round(time.perf_counter() - began, 3))
+    *drawn, validation = features
+    splits: dict[SplitName, Split] = {
+        "train": dataclasses.replace(dataset.train, pixels=drawn[0], views=drawn),
+        "val": dataclasses.replace(dataset.val, pixels=validation),
+    }
+    return dataclasses.replace(dataset, splits={**dataset.splits, **splits}), made
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    return "an operation of this network does not say how it is set"
+
+
+@dataclasses.dataclass
+class _Work:
+    """What is to be computed, and the engine once it was chosen."""
+
+    cut: Cut
+    dataset: Dataset
+    progress: Any
+    wanted: str
+    say: Say
+    drawn: Views | None
+    chosen: Engine | None = None
+
+    def __post_init__(self) -> None:
+        height, width = self.dataset.image_size
+        small = image_count(self.dataset, self.views) * height * width < WORTH_AN_ENGINE
+        if self.wanted == "auto" and small:
+            self.wanted = "keras"
+
+    @property
+    def views(self) -> int:
+        return self.drawn.count if self.drawn else 1
+
+    def engine(self) -> Engine:
+        """The engine, chosen when it is first needed."""
+        if self.chosen is None:
+            first, _ = next(batches(self.dataset.train, self.dataset.prepare, CHECKED))
+            self.chosen = choose_engine(self.cut.frozen, np.asarray(first), self.wanted)
+            for note in self.chosen.notes:
+                self.say(note)
+            self.say(f"features by engine {self.chosen}")
+        return self.chosen
+
+    def parts(self) -> list[tuple[Split, int | None, str]]:
+        """Each draw of the training images, then the validation images; with their titles."""
+        train, val = self.dataset.train, self.dataset.val
+        if self.drawn is None:
+            first: list[tuple[Split, int | None, str]] = [(train, None, "train")]
+        else:
+            first = [(train, k, f"train, view {k + 1} of {self.views}") for k in range(self.views)]
+        return [*first, (val, None, "val")]
+
+    def keys(self, split: Split, view: int | None) -> list[str]:
+        """What the rows of a part are found by."""
+        mark = "" if view is None or self.drawn is None else f" {self.drawn.key} {view}"
+        return [content + mark for content in split.hashes]
+
+    def compute(
+        self, split: Split, view: int | None, order: np.ndarray
+    ) -> Iterator[list[np.ndarray]]:
+        """Features of some images of a part, batch by batch."""
+        run = self.engine().run
         done = 0
-        for images, labels in batches(split, dataset.prepare, FEATURE_BATCH):
-            for array, tensor in zip(arrays, chosen.run(images), strict=True):
-                array[done : done + len(labels)] = tensor
+        for images, labels in batches(split, self.dataset.prepare, FEATURE_BATCH, order):
+            if view is not None and self.drawn is not None:
+                # by the images themselves, so that a pass taken up again draws the same
+                images = self.drawn.draw(images, f"{view} {split.hashes[order[done]]}")
+            yield run(images)
             done += len(labels)
+
+
+def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
+    features = []
+    for split, view, title in work.parts():
+        show = work.progress(f"features of {title}, once") if work.progress else None
+        arrays = [np.empty((len(split), *shape), np.float32) for shape in work.cut.shapes]
+        done = 0
+        for outputs in work.compute(split, view, np.arange(len(split))):
+            for array, output in zip(arrays, outputs, strict=True):
+                array[done : done + len(output)] = output
+            done += len(outputs[0])
             if show is not None:
                 show(done, len(split))
-        splits[name] = dataclasses.replace(split, pixels=arrays)
-    return dataclasses.replace(dataset, splits=splits)
+        features.append(arrays)
+    count = image_count(work.dataset, work.views)
+    return features, Made(str(work.engine()), "memory", None, count, count, 0.0)
+
+
+def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]], Made]:
+    """Features from the cache, what is missing there computed first.
+
+    Raises:
+        OSError: if the cache cannot be written to.
+    """
+    what = [
+        tlkit.__version__,
+        _version("tensorflow"),
+        _version("keras"),
+        fingerprint(work.cut.frozen),
+        work.dataset.decoding,
+        settings.dtype,
+    ]
+    root = cache_root(settings.folder)
+    parts = [(part, work.keys(part[0], part[1])) for part in work.parts()]
+    all_keys = [key for _, keys in parts for key in keys]
+    described = {
+        "network": about,
+        "images": work.dataset.decoding,
+        "shapes": [list(shape) for shape in work.cut.shapes],
+        "dtype": settings.dtype,
+    }
+
+    def entry_of(name: str, precision: str) -> Entry:
+        package = registry.ENGINES[name].facts.get("needs")
+        key = cache_key(*what, name, precision, _version(package) if package else "")
+        note = {**described, "engine": f"{name}, {precision}"}
+        return Entry(root / key, work.cut.shapes, settings.dtype, note)
+
+    for name in ranked(work.wanted):
+        for precision in registry.ENGINES[name].facts["precisions"].split():
+            entry = entry_of(name, precision)
+            entry.read()
+            _tell_damaged(entry, work.say)
+            if not entry.missing(all_keys):
+                entry.used()
+                work.say(f"features by engine {name}, all {len(all_keys)} from {entry.folder}")
+                made = Made(
+                    f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0, 0.0
+                )
+                return [list(entry.rows(keys)) for _, keys in parts], made
+
+    chosen = work.engine()
+    entry = entry_of(chosen.name, chosen.precision)
+    computed = 0
+    with entry.held(lambda: work.say("another run computes these features; waiting for it ...")):
+        _tell_damaged(entry, work.say)
+        for (split, view, title), keys in parts:
+            order = np.array(entry.missing(keys), np.int64)
+            if len(order) < len(keys):
+                work.say(f"features of {title}: {len(keys) - len(order)} of {len(keys)} were kept")
+            try:
+                computed += _extend(entry, work, (split, view, title), keys, order)
+            except OverflowError as error:
+                work.say(f"{error}; they are kept as float32")
+                return _on_disk(work, settings.model_copy(update={"dtype": "float32"}), about)
+    entry.used()
+    count = len(all_keys)
+    made = Made(str(chosen), "disk", str(entry.folder), count, computed, 0.0)
+    return [list(entry.rows(keys)) for _, keys in parts], made
+
+
+def _tell_damaged(entry: Entry, say: Say) -> None:
+    if entry.damaged:
+        say(f"{len(entry.damaged)} damaged shards in {entry.folder} are made again")
+
+
+def _extend(
+    entry: Entry,
+    work: _Work,
+    part: tuple[Split, int | None, str],
+    keys: Sequence[str],
+    order: np.ndarray,
+) -> int:
+    """Computes the rows that an entry lacks, a shard at a time; returns how many."""
+    split, view, title = part
+    show = work.progress(f"features of {title}, once") if work.progress and len(order) else None
+    size = shard_images(work.cut)
+    held: list[list[np.ndarray]] = []
+    done = 0
+    for outputs in work.compute(split, view, order) if len(order) else ():
+        held.append(outputs)
+        done += len(outputs[0])
+        count = sum(len(part[0]) for part in held)
+        if count >= size or done == len(order):
+            arrays = [np.concatenate(tensors) for tensors in zip(*held, strict=True)]
+            entry.write([keys[i] for i in order[done - count : done]], arrays)
+            held = []
+        if show is not None:
+            show(done, len(order))
+    return done
+
+
+def shard_images(cut: Cut) -> int:
+    """Images of a shard: whole batches, so that a pass taken up again has the same ones."""
+    most = min(SHARD_IMAGES, SHARD_BYTES // max(cut.bytes_per_image(), 1))
+    return max(1, math.floor(most / FEATURE_BATCH)) * FEATURE_BATCH
+
+
+def _version(package: str) -> str:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""

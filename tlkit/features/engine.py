@@ -20,6 +20,7 @@ class Engine:
     Attributes:
         name: Of the engine.
         run: From images `(n, height, width, channels)` to a list of float32 arrays.
+        precision: Of its computation.
         cosine: Similarity of its outputs with Keras's on some images, 1 if the same.
         difference: The largest difference there, as a share of the largest value.
         notes: Engines that were passed over, and why.
@@ -27,6 +28,7 @@ class Engine:
 
     name: str
     run: Callable[[Any], list[np.ndarray]]
+    precision: str = "float32"
     cosine: float = 1.0
     difference: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
@@ -34,7 +36,21 @@ class Engine:
     def __str__(self) -> str:
         if self.name == "keras":
             return "keras"
-        return f"{self.name} (cosine {self.cosine:.6f}, difference {self.difference:.1e} of Keras)"
+        return (
+            f"{self.name}, {self.precision} (cosine {self.cosine:.6f}, difference "
+            f"{self.difference:.1e} of Keras)"
+        )
+
+
+def ranked(wanted: str = "auto") -> list[str]:
+    """Names of the engines that may do what was wanted, fastest first, Keras last."""
+    facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
+    names = sorted(facts, key=lambda name: facts[name]["rank"])
+    return [
+        name
+        for name in names
+        if wanted in ("auto", name, facts[name].get("instead")) or name == "keras"
+    ]
 
 
 def missing(name: str) -> str | None:
@@ -59,10 +75,8 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
     keras = registry.ENGINES.build("keras", model)
     reference: Any = None
     notes: list[str] = []
-    facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
-    for name in sorted(facts, key=lambda name: facts[name]["rank"]):
-        if wanted not in ("auto", name, facts[name].get("instead")):
-            continue
+    for name in ranked(wanted):
+        facts = registry.ENGINES[name].facts
         if name == "keras":
             break
         if command := missing(name):
@@ -78,8 +92,9 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
         if reference is None:
             reference = keras(images)
         cosine, difference = compare(reference, outputs)
-        if cosine >= facts[name]["least_cosine"]:
-            return Engine(name, run, cosine, difference, notes)
+        if cosine >= facts["least_cosine"]:
+            precision = getattr(run, "precision", "float32")
+            return Engine(name, run, precision, cosine, difference, notes)
         notes.append(f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}")
     return Engine("keras", keras, notes=notes)
 

@@ -503,6 +503,22 @@ class Finetune(Section):
         return value
 
 
+class Cache(Section):
+    """What the frozen part of a network gives, kept on disk for this run and later ones."""
+
+    views: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Augmented draws of each training image that are computed, and gone round by the "
+        "epochs. Default: augmented images pass through at every epoch.",
+    )
+    dtype: Literal["float32", "float16"] = Field(
+        "float32", description="On disk. float16 takes half the room and rounds to 3 digits."
+    )
+    folder: str | None = Field(
+        None, description="Default: the environment variable TLKIT_CACHE, else ~/.cache/tlkit."
+    )
+
+
 class Recipe(Section):
     """The whole of a fine-tuning run."""
 
@@ -526,6 +542,16 @@ class Recipe(Section):
         description="What computes the frozen part of the network, once. auto: the fastest that "
         "is installed and agrees with Keras.",
     )
+    cache: Annotated[
+        Annotated[Literal["auto", "memory", "off"], pydantic.Tag("str")]
+        | Annotated[Cache, pydantic.Tag("dict[")],
+        pydantic.Discriminator(lambda value: "str" if isinstance(value, str) else "dict["),
+    ] = Field(
+        "auto",
+        description="Of what the frozen part gives where no augmentation changes it: auto keeps it "
+        "on disk while that takes less than half of what is free, else in memory; off passes all "
+        "images through at every epoch. {views: 4} with augmentation: that many draws of each image.",
+    )
     preprocess: list[named(registry.PREPROCESSORS)] = Field(  # type: ignore[valid-type]
         default_factory=list,
         description="Steps before the backbone, fitted on the training images, saved in the model.",
@@ -545,6 +571,8 @@ class Recipe(Section):
     def _rooms_fit_together(self) -> Recipe:
         head, stages = self.model.head.name, self.finetune.stages
         if any(stage.solver == "lbfgs" for stage in stages):
+            if self.cache == "off":
+                raise ValueError("solver lbfgs needs features computed once; found cache: off")
             arguments = self.model.head.arguments
             other = ("drop_connect", "spectral_normalization")
             if head != "linear" or any(arguments.get(key) for key in other):
@@ -575,7 +603,20 @@ class Recipe(Section):
         self._check_image_sizes()
         self._check_labels()
         self._check_preprocessing()
+        self._check_cache()
         return self
+
+    def _check_cache(self) -> None:
+        """Draws of images can be kept only where each image stays one image."""
+        if not isinstance(self.cache, Cache):
+            return
+        for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
+            for item in items:
+                if registry.AUGMENTATIONS[item.name].facts.get("mixes_labels"):
+                    raise ValueError(
+                        f"cache: views of single images are kept, and augment: {item.name} mixes "
+                        "several; use cache: off, or leave it out"
+                    )
 
     def _check_image_sizes(self) -> None:
         sizes = {"data.image_size": self.data.image_size}

@@ -18,14 +18,15 @@ from tlkit.data.pipeline import batches, epoch_order, training_images
 from tlkit.errors import RunFailed
 from tlkit.evaluate.forward import make_forward, predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
-from tlkit.features.compute import fits_in_memory, frozen_features
+from tlkit.features.compute import Made, Views, frozen_features
+from tlkit.features.fingerprint import layers_fingerprint
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
 from tlkit.optimizers import with_adaptive_clipping, with_multipliers
-from tlkit.recipe.schema import Finetune, Named, Stage
+from tlkit.recipe.schema import Cache, Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
-from tlkit.train.pipeline_augment import augmented
-from tlkit.train.plans import stage_cut
+from tlkit.train.pipeline_augment import augmented, make_draw
+from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import Regularization, regularize_stage
 from tlkit.train.solve import solve
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
@@ -51,6 +52,7 @@ class Training:
         start: Pretrained values of the variables that were not new, by path.
         augment_on: `device` or `pipeline`.
         engine: What computes frozen parts.
+        cache: Where what they give is kept.
         say: Is told what a person may want to know.
     """
 
@@ -68,6 +70,7 @@ class Training:
     start: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     augment_on: str = "device"
     engine: str = "auto"
+    cache: str | Cache = "auto"
     say: Callable[[str], None] = lambda line: None
 
 
@@ -163,8 +166,10 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         augment = augment_layers(
             stage, training.seed, network.image_size, training_images(training.dataset)
         )
+        model, dataset, parts, made = _part_to_train(training, stage, plan, augment)
+        if made is not None:
+            augment = []  # done already, if there is any
         here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
-        model, dataset, parts = _part_to_train(training, stage, plan)
         undo.callback(setattr, model, "optimizer", None)
         model.optimizer, model.stop_training = optimizer, False
         fit = _Fit(
@@ -180,6 +185,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
             _callbacks(training, stage, model),
             began,
             ahead,
+            made,
         )
         objective = _objective(training, regularization, parts)
         # Keras's AugMix draws its chains by Python's generator when the step is compiled
@@ -193,23 +199,44 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
 
 
 def _part_to_train(
-    training: Training, stage: Stage, plan: FreezePlan
-) -> tuple[Any, Dataset, tuple[Any, Any] | None]:
+    training: Training, stage: Stage, plan: FreezePlan, augment: list[Any]
+) -> tuple[Any, Dataset, tuple[Any, Any] | None, Made | None]:
     """What the step runs and on what: the network on images, or what lies behind the cut.
 
     Returns:
-        A model to logits, its data, and that model in two parts where the
-        recipe attacks the features between them.
+        A model to logits, its data, that model in two parts where the recipe
+        attacks the features between them, and how features in the place of
+        images came about.
     """
     network, dataset, adversarial = training.network, training.dataset, training.config.adversarial
-    cut = stage_cut(stage, plan, network, adversarial)
-    if cut is not None and fits_in_memory(cut, dataset):
+    cut = stage_cut(stage, plan, network, adversarial, training.cache)
+    if cut is not None:
         # nothing before the cut trains or is random: that work is done once
-        features = frozen_features(cut, dataset, training.progress, training.engine, training.say)
-        return cut.trained, features, None
+        found = frozen_features(
+            cut,
+            dataset,
+            training.cache,
+            training.progress,
+            training.engine,
+            training.say,
+            _views(training, stage, augment),
+            network.spec.name,
+        )
+        if found is not None:
+            return cut.trained, found[0], None, found[1]
+        training.say("features fit neither on disk nor in memory: every epoch computes them")
     if adversarial is not None and adversarial.on == "features":
-        return network.logits, dataset, (network.extractor, network.head_logits)
-    return network.logits, dataset, None
+        return network.logits, dataset, (network.extractor, network.head_logits), None
+    return network.logits, dataset, None, None
+
+
+def _views(training: Training, stage: Stage, augment: list[Any]) -> Views | None:
+    """Draws of the training images to be computed once, where the stage augments."""
+    count = stage_views(stage, training.cache)
+    if not augment or count is None:
+        return None
+    key = f"{layers_fingerprint(augment)} {training.seed}"
+    return Views(count, key, make_draw(augment, training.seed))
 
 
 def _objective(
@@ -291,6 +318,7 @@ class _Fit:
     callbacks: Any
     began: float
     ahead: list[Any]
+    made: Made | None
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def run(self, step: Any, forward: Any) -> dict[str, Any]:
@@ -329,6 +357,8 @@ class _Fit:
             "best_epoch": state.best["epoch"] + 1,
             "metrics": state.best["logs"],
         }
+        if self.made is not None:
+            result["features"] = dataclasses.asdict(self.made)
         state.results.append(result)
         state.epochs_before += state.epoch
         state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
@@ -338,7 +368,7 @@ class _Fit:
     def _epoch(self, step: Any) -> dict[str, float]:
         """One pass over the training images, or what is left of it."""
         training, state = self.training, self.training.state
-        train = self.dataset.train
+        train = self.dataset.train.in_epoch(state.epochs_before + state.epoch)
         order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
         size = self.stage.batch_size or 1
         given = batches(train, self.dataset.prepare, size, order, state.batch)

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tlkit.train.step import apply_augmentations
+
+
+def seed_states(layers: Sequence[Any]) -> list[Any]:
+    """The variables that decide what layers draw next."""
+    return [v for layer in layers for v in layer.variables if "seed_generator" in v.path]
+
+
+def make_draw(layers: Sequence[Any], seed: int) -> Callable[[Any, str], Any]:
+    """A function from uint8 images, and a text that decides the draw, to augmented uint8 images.
+
+    Args:
+        layers: Keras layers, in order; none of them mixes images.
+        seed: Of the run.
+    """
+    import tensorflow as tf
+
+    states = seed_states(layers)
+
+    @tf.function(reduce_retracing=True)
+    def run(images: Any) -> Any:
+        targets = tf.zeros((tf.shape(images)[0], 1))
+        moved, _ = apply_augmentations(layers, tf.cast(images, tf.float32), targets)
+        return tf.cast(tf.round(moved), tf.uint8)
+
+    def draw(images: Any, decides: str) -> Any:
+        digest = hashlib.sha256(f"{seed} {decides}".encode()).digest()
+        numbers = np.random.default_rng(list(digest)).integers(2**31, size=(len(states), 2))
+        for state, number in zip(states, numbers, strict=True):
+            state.assign(number.astype(np.uint32))
+        return run(images)
+
+    return draw
 
 
 def augmented(
@@ -33,7 +66,7 @@ def augmented(
     import tensorflow as tf
 
     seed, epoch, first = place
-    states = [v for layer in layers for v in layer.variables if "seed_generator" in v.path]
+    states = seed_states(layers)
     keys = np.array(
         [
             np.random.default_rng((seed, epoch, index)).integers(2**31, size=2)

@@ -6,7 +6,7 @@ from tlkit.errors import UserError
 from tlkit.features.cut import Cut, find_cut
 from tlkit.freeze import FreezePlan, make_plan
 from tlkit.model import Network
-from tlkit.recipe.schema import Adversarial, Recipe, Stage
+from tlkit.recipe.schema import Adversarial, Cache, Recipe, Stage
 from tlkit.train.defaults import completed
 
 
@@ -29,14 +29,29 @@ def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
     )
 
 
+def stage_views(stage: Stage, cache: str | Cache) -> int | None:
+    """Draws of each training image to be computed once; None where that cannot be."""
+    if cache == "off":
+        return None
+    if not stage.augment:
+        return 1
+    return cache.views if isinstance(cache, Cache) else None
+
+
 def stage_cut(
-    stage: Stage, plan: FreezePlan, network: Network, adversarial: Adversarial | None
+    stage: Stage,
+    plan: FreezePlan,
+    network: Network,
+    adversarial: Adversarial | None,
+    cache: str | Cache,
 ) -> Cut | None:
     """Where the network is cut in a stage, what lies before it being computed once.
 
     None where the images change from step to step, or nothing is frozen.
     """
-    if stage.augment or (adversarial is not None and adversarial.on == "image"):
+    if stage_views(stage, cache) is None:
+        return None
+    if adversarial is not None and adversarial.on == "image":
         return None
     if adversarial is not None and (plan.boundary is not None or network.inserted):
         return None  # the attack is on the pooled features, the cut would lie before them

@@ -33,8 +33,8 @@ def solve(
         RunFailed: if the features are not there, as they do not fit in memory.
     """
     if not isinstance(train.pixels, list) or train.pixels[0].ndim != 2:
-        raise RunFailed("solver lbfgs needs the features of all images in memory")
-    features, labels = train.pixels[0], train.labels
+        raise RunFailed("solver lbfgs needs the features of all images, on disk or in memory")
+    features, labels = np.asarray(train.pixels[0]), train.labels
     classes = len(class_weights)
     targets = np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
     weights = class_weights[labels]

@@ -9,7 +9,7 @@ import numpy as np
 from tlkit.registry import register
 
 
-@register("keras", rank=3, least_cosine=0.0)
+@register("keras", rank=3, least_cosine=0.0, precisions="float32")
 def keras(model: Any) -> Any:
     """Keras itself, compiled by TensorFlow; what the others are compared with."""
     import tensorflow as tf

@@ -12,7 +12,7 @@ from tlkit.registry import register
 BATCH = 32
 
 
-@register("openvino", rank=0, needs="openvino", least_cosine=0.995)
+@register("openvino", rank=0, needs="openvino", least_cosine=0.995, precisions="bfloat16 float32")
 def openvino(model: Any) -> Any:
     """OpenVINO, in bfloat16 where the processor computes in it, else in float32."""
     import openvino as ov
@@ -21,7 +21,10 @@ def openvino(model: Any) -> Any:
     return _compiled(model, "bf16" if "BF16" in able else "f32")
 
 
-@register("openvino-float32", rank=1, needs="openvino", least_cosine=0.9999, instead="openvino")
+@register(
+    "openvino-float32", rank=1, needs="openvino", least_cosine=0.9999, instead="openvino",
+    precisions="float32",
+)  # fmt: skip
 def openvino_float32(model: Any) -> Any:
     """OpenVINO in float32, for networks that lose too much in bfloat16."""
     return _compiled(model, "f32")
@@ -48,4 +51,5 @@ def _compiled(model: Any, precision: str) -> Any:
             parts.append([np.array(found[port][: len(part)], np.float32) for port in ports])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
+    run.precision = {"bf16": "bfloat16", "f32": "float32"}[precision]  # type: ignore[attr-defined]
     return run
