@@ -281,7 +281,9 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
         note = {**described, "engine": f"{name}, {precision}"}
         return Entry(root / key, work.cut.shapes, settings.dtype, note)
 
-    for name in ranked(work.wanted):
+    # Keras's own are no answer to the wish for another engine, unless that one has failed
+    wished = [n for n in ranked(work.wanted) if n != "keras" or work.wanted in ("auto", "keras")]
+    for name in wished:
         for precision in registry.ENGINES[name].facts["precisions"].split():
             entry = entry_of(name, precision)
             entry.read()

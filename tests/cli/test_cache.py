@@ -1,0 +1,42 @@
+"""`tlkit cache`."""
+
+import pytest
+from click.testing import CliRunner
+
+import tlkit
+from tlkit.cli.main import cli
+from tlkit.errors import UserError
+
+
+def tell(*arguments):
+    found = CliRunner().invoke(cli, ["cache", *arguments], catch_exceptions=True)
+    return found.exit_code, found.output, found.exception
+
+
+def test_what_a_run_left_is_listed_and_removed(recipe, tmp_path):
+    tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    code, text, _ = tell("ls")
+    assert code == 0
+    line, total = text.splitlines()
+    assert "60 images" in line
+    assert "tiny 128, 32x32 crop, keras, float32" in line
+    assert total.endswith(f"in {tmp_path / 'cache' / 'features'}")
+    key = line.split()[0]
+    assert isinstance(tell("rm", "zzz")[2], UserError)
+    assert tell("rm")[0] == 2
+    assert tell("rm", key)[1].startswith("1 entries, ")
+    assert tell("ls")[1].startswith("0 entries, 0 B")
+
+
+@pytest.mark.parametrize(
+    ("size", "left"), [("1TB", 1), ("1kb", 0), ("0.5 M", 1), ("2000", 0), ("ten", None)]
+)
+def test_sizes(recipe, tmp_path, size, left):
+    tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    code, text, _ = tell("prune", "--max-size", size)
+    if left is None:
+        assert code == 2
+        assert "'ten' is no size; write it as 500MB or 20GB" in text
+        return
+    assert text.startswith(f"{1 - left} entries")
+    assert tell("ls")[1].startswith("0 entries") == (left == 0)
