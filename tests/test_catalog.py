@@ -43,7 +43,7 @@ def test_its_snippet_is_a_valid_part_of_a_recipe(technique, recipe, tmp_path):
     file = tmp_path / "snippet.yaml"
     file.write_text(technique.snippet)
     whole = merge(recipe, read_yaml(file))
-    if technique.name in ("original", "nearest-mean", "predict-only"):
+    if technique.name in ("original", "nearest-mean", "knn", "predict-only"):
         whole["finetune"]["stages"] = [{"policy": "predict-only"}]
         whole["model"]["head"] = "nearest-mean"
     load_recipe(whole)

@@ -284,12 +284,16 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(photos, tmp_path):
     assert "Traceback" not in errors
 
 
-def test_nearest_mean_makes_a_classifier_without_training(recipe, tmp_path):
-    recipe["model"] = {"backbone": "tiny", "head": "nearest-mean"}
+@pytest.mark.parametrize("head", ["nearest-mean", {"knn": {"k": 5}}], ids=str)
+def test_stored_features_make_a_classifier_without_training(recipe, tmp_path, head):
+    recipe["model"] = {"backbone": "tiny", "head": head}
+    recipe["export"] = ["saved_model"]
     recipe["finetune"]["stages"] = [{"policy": "predict-only"}]
     result = tlkit.finetune(recipe, run_dir=tmp_path / "run").result
     assert result["evaluation"]["accuracy"] > 0.9
     assert result["stages"][0]["epochs"] == 0
+    assert result["stages"][0]["features"]["images"] == 60
+    assert result["seconds"]["features"] > 0
 
 
 OFFLINE = ("head-only", "full", "staged", "partial", "far-domain", "noisy", "nearest-mean")

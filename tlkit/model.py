@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -78,6 +79,7 @@ def build_network(
     size: tuple[int, int],
     preprocessing: Sequence[tuple[Leaves, Any]] = (),
     sample: Callable[[int], Any] | None = None,
+    train_count: int = 1,
 ) -> Network:
     """Builds preprocessing, backbone and head into one functional Keras model.
 
@@ -91,6 +93,7 @@ def build_network(
         preprocessing: What each fitted step leaves (see `preprocess`), and its layer.
         sample: Gives some training images, RGB in [0, 255]; `norm` is calibrated on
             them. Without it, nothing is calibrated: the weights come from elsewhere.
+        train_count: Number of training images, for heads that keep them all.
 
     Raises:
         UserError: if the backbone cannot be built this way.
@@ -126,9 +129,8 @@ def build_network(
             raise UserError(f"the original top has {count} classes, {len(classes)} names are known")
     before = {id(layer) for layer in keras.Model(inputs, features).layers}
     try:
-        logits = registry.HEADS.build(
-            config.head.name, features, len(classes), **config.head.arguments
-        )
+        context = {"features": features, "classes": len(classes), "images": train_count}
+        logits = registry.HEADS.make(config.head.name, context, **config.head.arguments)
     except ValueError as error:
         raise UserError(str(error), where=f"model.head.{config.head.name}") from None
     outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(logits)
@@ -344,22 +346,22 @@ def _signature(images: Any) -> Any:
     return tf.TensorSpec((None, *images.shape[1:]), images.dtype)
 
 
-def fit_nearest_mean(network: Network, batches: Any) -> None:
-    """Sets a nearest-mean head from one pass over the training images."""
-    import keras
+def is_stored(head: str) -> bool:
+    """Whether a head is made of the training images' features, without training."""
+    return bool(registry.HEADS[head].facts.get("stored"))
 
-    from tlkit.heads.nearest_mean import fit_means
 
-    layer = next(layer for layer in network.head if layer.name == "head_means")
-    unit = network.model.get_layer("head_unit").output
-    extract = keras.Model(network.model.input, unit)
-    features, labels = [], []
-    for images, ids in batches:
-        features.append(extract(keras.ops.cast(images, "float32"), training=False))
-        labels.append(ids)
-    kernel = fit_means(
-        np.concatenate([np.asarray(part, np.float32) for part in features]),
-        np.concatenate(labels),
-        len(network.classes),
-    )
-    layer.kernel.assign(kernel)
+def store_features(network: Network, head: str, features: np.ndarray, labels: np.ndarray) -> None:
+    """Sets a head that is made of the training images' features.
+
+    Args:
+        network: With such a head.
+        head: Its registered name.
+        features: Pooled, `(images, channels)`.
+        labels: Class ids `(images,)`.
+    """
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    units = features / np.maximum(lengths, 1e-6)
+    module = importlib.import_module(registry.HEADS[head].module)
+    for name, kernel in module.stored_weights(units, labels, len(network.classes)).items():
+        network.model.get_layer(name).kernel.assign(kernel)

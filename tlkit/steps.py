@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ from tlkit import registry
 from tlkit import run as runs
 from tlkit.data.dataset import Dataset, Split, load_dataset
 from tlkit.data.record import SplitName
-from tlkit.errors import RunError, UserError
+from tlkit.errors import RunError, RunFailed, UserError
 from tlkit.recipe.schema import EffectiveNumber, Norm, Recipe
 
 EVALUATION_BATCH = 64
@@ -169,7 +170,9 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
     if isinstance(recipe.model.norm, Norm) and recipe.model.norm.swap:
         say.line("calibrating the new normalisation layers on training images ...")
     sample = functools.partial(some_images, dataset, recipe.seed)
-    network = build_network(recipe.model, dataset.classes, dataset.image_size, fitted, sample)
+    network = build_network(
+        recipe.model, dataset.classes, dataset.image_size, fitted, sample, len(dataset.train)
+    )
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
         f"{len(network.blocks)} blocks"
@@ -287,9 +290,8 @@ def train(
     resumed: bool,
 ) -> list[dict[str, Any]]:
     """Runs the stages one after another; continues a saved state if asked to."""
-    from tlkit.data.pipeline import batches
     from tlkit.freeze import describe
-    from tlkit.model import fit_nearest_mean
+    from tlkit.model import is_stored
     from tlkit.train.loop import Training
     from tlkit.train.plans import stage_plans
     from tlkit.train.progress import Progress
@@ -301,8 +303,9 @@ def train(
     state, arrays = (
         load_state(state_file) if resumed and state_file.exists() else (TrainState(), None)
     )
-    if recipe.model.head.name == "nearest-mean":
-        fit_nearest_mean(network, batches(dataset.train, dataset.prepare, EVALUATION_BATCH))
+    made = (
+        _store_features(recipe, dataset, network, say) if is_stored(recipe.model.head.name) else {}
+    )
     recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)))
     show = [Progress(say.console)] if say.console is not None else []
     training = Training(
@@ -332,13 +335,37 @@ def train(
             if stage.epochs:
                 run_at_own_size(training, recipe, stage, plan)
             else:
-                state.results.append(_idle(stage, plan))
+                state.results.append({**_idle(stage, plan), **made})
                 state.stage += 1
     finally:
         for callback in show:
             callback.close()
         recorder.close()
     return state.results
+
+
+def _store_features(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> dict[str, Any]:
+    """Sets a head that is made of features; says how those came about, for result.json."""
+    from tlkit.features.compute import frozen_features
+    from tlkit.features.cut import whole
+    from tlkit.model import store_features
+
+    cache = "auto" if recipe.cache == "off" else recipe.cache
+    found = frozen_features(
+        whole(network.extractor),
+        dataset,
+        cache,
+        say.progress,
+        recipe.engine,
+        lambda line: say.line(f"  {line}"),
+        about=network.spec.name,
+    )
+    if found is None:
+        raise RunFailed("the features of all training images fit neither on disk nor in memory")
+    features, made = found
+    train = features.train
+    store_features(network, recipe.model.head.name, np.asarray(train.pixels[0]), train.labels)
+    return {"features": dataclasses.asdict(made)}
 
 
 def feature_seconds(stages: list[dict[str, Any]]) -> float:

@@ -84,6 +84,12 @@ def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
     )
 
 
+def whole(model: Any) -> Cut:
+    """A cut behind all of a network, for what is only looked at."""
+    flat = flatten_model(model)
+    return Cut(flat, None, [tuple(tensor.shape[1:]) for tensor in flat.outputs])
+
+
 def _is_active(operation: Any, trainable: set[str], frozen: set[str]) -> bool:
     """Whether a layer trains, or is random while training."""
     if not isinstance(operation, keras.layers.Layer):

@@ -9,11 +9,11 @@ import numpy as np
 from tlkit.registry import Positive, register
 
 
-@register("nearest-mean")
+@register("nearest-mean", stored=True)
 def nearest_mean(features: Any, classes: int, *, temperature: Positive = 0.05) -> Any:
     """Cosine similarity to each class's mean feature, divided by a temperature.
 
-    The means are set from one pass over the training images (`fit_means`).
+    The means are set from one pass over the training images (`stored_weights`).
     (Mensink et al. 2013, "Distance-Based Image Classification"; Snell et al.
     2017, "Prototypical Networks", with cosine similarity.)
 
@@ -39,16 +39,14 @@ def nearest_mean(features: Any, classes: int, *, temperature: Positive = 0.05) -
     )
 
 
-def fit_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """The unit mean of each class's unit features.
+def stored_weights(features: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """The kernel of the head's dense layer: the unit mean of each class's unit features.
 
     Args:
         features: `(n, channels)`, of unit length.
         labels: `(n,)` class ids.
         classes: Number of classes; each must have an image.
-
-    Returns:
-        Kernel `(channels, classes)` of the head's dense layer.
     """
     means = np.stack([features[labels == k].mean(axis=0) for k in range(classes)], axis=1)
-    return means / np.maximum(np.linalg.norm(means, axis=0, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(means, axis=0, keepdims=True)
+    return {"head_means": means / np.maximum(lengths, 1e-12)}

@@ -583,7 +583,7 @@ class Recipe(Section):
                 )
             if self.finetune.adversarial is not None:
                 raise ValueError("solver lbfgs cannot be had with adversarial")
-        if head in ("original", "nearest-mean"):
+        if head == "original" or registry.HEADS[head].facts.get("stored"):
             for index, stage in enumerate(stages):
                 if stage.policy.name != "predict-only":
                     raise ValueError(
@@ -593,7 +593,7 @@ class Recipe(Section):
         elif all(stage.policy.name == "predict-only" for stage in stages):
             raise ValueError(
                 f"predict-only leaves a new {head!r} head untrained; use head: original (the "
-                "network's own classes) or head: nearest-mean, or a policy that trains"
+                "network's own classes), head: nearest-mean or knn, or a policy that trains"
             )
         if self.model.weights == "bundled" and self.model.backbone not in backbones.bundled():
             raise ValueError(
