@@ -34,7 +34,7 @@ ORDER = [
     {"evaluate", "report", "run"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow"},
+    {"use", "workflow", "rank"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone

@@ -67,15 +67,21 @@ class Speaker:
         self.line(f"use it   tlkit predict {folder} YOUR_PHOTOS")
 
 
-def start_tensorflow(recipe: Recipe) -> None:
-    """Imports TensorFlow, and sets seeds and the number format."""
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its chatter, and lets it take a GPU's memory as needed."""
     with _stderr_closed():
-        import keras
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
     for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
+
+
+def start_tensorflow(recipe: Recipe) -> None:
+    """Imports TensorFlow, and sets seeds and the number format."""
+    import_tensorflow()
+    import keras
+
     keras.utils.set_random_seed(recipe.seed)
     keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
 

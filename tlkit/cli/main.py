@@ -17,6 +17,7 @@ from tlkit.cli.finetune import finetune
 from tlkit.cli.init import init
 from tlkit.cli.plan import plan
 from tlkit.cli.predict import predict
+from tlkit.cli.rank import rank
 from tlkit.cli.recipes import cp, ls, recipes
 from tlkit.cli.schema import schema
 from tlkit.cli.techniques import techniques
@@ -71,6 +72,7 @@ for command in (
     init,
     recipes,
     backbones,
+    rank,
     techniques,
     evaluate,
     predict,
@@ -88,7 +90,7 @@ def main() -> None:
     from tlkit.errors import RecipeError, UserError
 
     debug = "--debug" in sys.argv[1:]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -130,6 +130,20 @@ class Entry:
             raise
         self.read()
 
+    def noted(self) -> dict[str, Any]:
+        """What was noted with the entry; empty if nothing was."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "entry.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Adds to what is noted with the entry."""
+        partial = self.folder / "entry.json.partial"
+        _write_bytes(partial, json.dumps({**self.noted(), **facts}, indent=2).encode())
+        os.replace(partial, self.folder / "entry.json")
+
     def used(self) -> None:
         """Notes the time, so that `prune` leaves what is in use to the last."""
         with contextlib.suppress(OSError):
@@ -153,8 +167,7 @@ class Entry:
                 wait()
                 fcntl.flock(file, fcntl.LOCK_EX)
             if not (self.folder / "entry.json").exists():
-                about = {**self.about, "created": time.time()}
-                _write_bytes(self.folder / "entry.json", json.dumps(about, indent=2).encode())
+                self.note({**self.about, "created": time.time()})
             self._clean()
             self.read()
             yield

@@ -64,7 +64,8 @@ class Made:
         folder: On disk.
         images: Rows in all, draws counted one by one.
         computed: Those that were not there before.
-        seconds: It took.
+        seconds: It took, the making of the engine included.
+        images_per_second: When they were last computed, the making of the engine left out.
     """
 
     engine: str
@@ -72,7 +73,8 @@ class Made:
     folder: str | None
     images: int
     computed: int
-    seconds: float
+    seconds: float = 0.0
+    images_per_second: float | None = None
 
 
 def image_count(dataset: Dataset, views: int = 1) -> int:
@@ -236,6 +238,8 @@ class _Work:
 
 def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
     features = []
+    work.engine()
+    began = time.perf_counter()
     for split, view, title in work.parts():
         show = work.progress(f"features of {title}, once") if work.progress else None
         arrays = [np.empty((len(split), *shape), np.float32) for shape in work.cut.shapes]
@@ -248,7 +252,8 @@ def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
                 show(done, len(split))
         features.append(arrays)
     count = image_count(work.dataset, work.views)
-    return features, Made(str(work.engine()), "memory", None, count, count, 0.0)
+    rate = round(count / (time.perf_counter() - began), 1)
+    return features, Made(str(work.engine()), "memory", None, count, count, 0.0, rate)
 
 
 def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]], Made]:
@@ -291,14 +296,13 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
             if not entry.missing(all_keys):
                 entry.used()
                 work.say(f"features by engine {name}, all {len(all_keys)} from {entry.folder}")
-                made = Made(
-                    f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0, 0.0
-                )
+                made = Made(f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0)
+                made.images_per_second = entry.noted().get("images_per_second")
                 return [list(entry.rows(keys)) for _, keys in parts], made
 
     chosen = work.engine()
     entry = entry_of(chosen.name, chosen.precision)
-    computed = 0
+    computed, began = 0, time.perf_counter()
     with entry.held(lambda: work.say("another run computes these features; waiting for it ...")):
         _tell_damaged(entry, work.say)
         for (split, view, title), keys in parts:
@@ -310,9 +314,12 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
             except OverflowError as error:
                 work.say(f"{error}; they are kept as float32")
                 return _on_disk(work, settings.model_copy(update={"dtype": "float32"}), about)
+        if computed >= CHECKED:
+            rate = round(computed / (time.perf_counter() - began), 1)
+            entry.note({"images_per_second": rate})
     entry.used()
-    count = len(all_keys)
-    made = Made(str(chosen), "disk", str(entry.folder), count, computed, 0.0)
+    made = Made(str(chosen), "disk", str(entry.folder), len(all_keys), computed)
+    made.images_per_second = entry.noted().get("images_per_second")
     return [list(entry.rows(keys)) for _, keys in parts], made
 
 

@@ -1,0 +1,104 @@
+"""`tlkit rank`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import TYPE_CHECKING
+
+import click
+
+from tlkit.cli.options import console
+
+if TYPE_CHECKING:
+    from tlkit.rank import Ranked
+
+COLUMNS = ("backbone", "size", "features", "Mparams", "MB", "accuracy", "LogME", "images/s", "s")
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=pathlib.Path))
+@click.option(
+    "--backbones",
+    help="Names from `tlkit backbones` with commas between, or NAME=WEIGHTS_FILE "
+    "[mobilenet_v2,efficientnet_v2_b0,resnet50_v2,convnext_tiny].",
+)
+@click.option("--image-size", type=click.IntRange(8), help="Pixels a side [each backbone's own].")
+@click.option(
+    "--images", type=click.IntRange(10), default=2000, show_default=True, help="Most to look at."
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["auto", "imagenet", "bundled", "none"]),
+    default="auto",
+    show_default=True,
+)
+@click.option("--engine", default="auto", show_default=True, help="What computes the features.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="As JSON; all else goes to standard error.")
+def rank(
+    data: pathlib.Path,
+    backbones: str | None,
+    image_size: int | None,
+    images: int,
+    weights: str,
+    engine: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Compare pretrained networks on DATA without training any.
+
+    One pass each over the training images of DATA, a folder of class folders or a manifest:
+    then the accuracy of a linear head by cross-validation, and LogME, how well the features
+    explain the labels. Features are kept, so that a run with the winner finds them.
+    """
+    from tlkit import registry
+    from tlkit.errors import UserError
+
+    if engine != "auto" and engine not in registry.ENGINES:
+        raise UserError(registry.ENGINES.suggest(engine), where="--engine")
+    from tlkit import rank as ranking
+
+    names = backbones.split(",") if backbones else ranking.COMMON
+    rows = ranking.rank(
+        data,
+        [name.strip() for name in names],
+        image_size=image_size,
+        images=images,
+        weights=weights,
+        engine=engine,
+        seed=seed,
+        console=console(stderr=as_json),
+    )
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        return
+    click.echo()
+    for line in table(rows):
+        click.echo(line)
+
+
+def table(rows: list[Ranked]) -> list[str]:
+    """The rows in columns, the best first; what could not be measured below."""
+    cells = [COLUMNS]
+    for row in rows:
+        if row.problem is None:
+            speed = row.images_per_second
+            cells.append(
+                (
+                    row.backbone, str(row.size), str(row.features), f"{row.parameters / 1e6:.1f}",
+                    f"{row.parameters * 4 / 1e6:.0f}", f"{row.accuracy:.3f} ± {row.error:.3f}",
+                    f"{row.log_me:.3f}", "-" if speed is None else f"{speed:.0f}",
+                    f"{row.seconds:.1f}",
+                )
+            )  # fmt: skip
+    widths = [max(len(line[k]) for line in cells) for k in range(len(COLUMNS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if k == 0 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    ]
+    return lines + [f"{row.backbone}: {row.problem}" for row in rows if row.problem is not None]
