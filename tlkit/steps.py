@@ -469,12 +469,17 @@ def evaluate(
     recipe: Recipe, dataset: Dataset, network: Any, folder: pathlib.Path, say: Speaker
 ) -> tuple[SplitName, np.ndarray, dict[str, Any]]:
     """Figures and predictions.csv for the test split, or val where there is no test."""
-    from tlkit.evaluate.forward import make_forward, predict_outputs
+    from tlkit.data.pipeline import batches
+    from tlkit.evaluate.forward import make_fast_forward, predict_outputs
 
     name: SplitName = "test" if "test" in dataset.splits else "val"
     split = dataset.splits[name]
     say.line(f"\nevaluating on {len(split)} images of {name} ...")
-    logits = predict_outputs(make_forward(network.logits), split, dataset.prepare, EVALUATION_BATCH)
+    first, _ = next(batches(split, dataset.prepare, EVALUATION_BATCH))
+    forward = make_fast_forward(
+        network.logits, np.asarray(first), len(split), say=lambda line: say.line(f"  {line}")
+    )
+    logits = predict_outputs(forward, split, dataset.prepare, EVALUATION_BATCH)
     figures = save_evaluation(logits, split, network.classes, folder)
     network.model.save(folder / "model.keras")
     return name, logits, figures

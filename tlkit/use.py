@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -87,6 +87,7 @@ def evaluate_run(
     output: pathlib.Path | None,
     console: Any,
     on_broken: str = "skip",
+    engine: str = "auto",
 ) -> dict[str, Any]:
     """Measures a run on labelled images, matched by class name.
 
@@ -97,6 +98,7 @@ def evaluate_run(
         output: Folder for predictions.csv, plots and evaluation.json.
         console: Where to report to.
         on_broken: `skip` or `fail`.
+        engine: What computes: `auto` is the fastest that only rounds otherwise than Keras.
 
     Returns:
         The figures of `tlkit.evaluate.metrics.evaluate`.
@@ -112,7 +114,7 @@ def evaluate_run(
     split = dataset.splits["test"]
     target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
     target.mkdir(parents=True, exist_ok=True)
-    logits = _logits(run, split, say.progress("evaluating"))
+    logits = _logits(run, split, say, engine)
     figures = steps.save_evaluation(logits, split, run.classes, target)
     runs.write_json(target / "evaluation.json", figures)
     say.line(f"accuracy {figures['accuracy']:.4f} on {figures['images']} images", style="bold")
@@ -140,12 +142,14 @@ def _matcher(run: Trained) -> Any:
     return match
 
 
-def _logits(run: Trained, split: Split, progress: Any = None) -> np.ndarray:
-    from tlkit.evaluate.forward import make_forward, predict_outputs
+def _logits(run: Trained, split: Split, say: steps.Speaker, engine: str = "auto") -> np.ndarray:
+    from tlkit.data.pipeline import batches
+    from tlkit.evaluate.forward import make_fast_forward, predict_outputs
 
-    return predict_outputs(
-        make_forward(run.logits), split, run.prepare(), steps.EVALUATION_BATCH, progress
-    )
+    prepare, size = run.prepare(), steps.EVALUATION_BATCH
+    first, _ = next(batches(split, prepare, size))
+    forward = make_fast_forward(run.logits, np.asarray(first), len(split), engine, say.line)
+    return predict_outputs(forward, split, prepare, size, say.progress("evaluating"))
 
 
 def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -168,7 +172,12 @@ def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
 
 
 def predict_files(
-    folder: str | pathlib.Path, paths: Sequence[pathlib.Path], top: int
+    folder: str | pathlib.Path,
+    paths: Sequence[pathlib.Path],
+    top: int,
+    engine: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+    progress: Any = None,
 ) -> Iterator[dict[str, Any]]:
     """Predicts images one after another, in bounded memory.
 
@@ -176,17 +185,20 @@ def predict_files(
         folder: Of the run.
         paths: Images and folders of images.
         top: Most probable classes wanted.
+        engine: What computes: `auto` is the fastest that only rounds otherwise than Keras.
+        say: Is told which engine was taken, and why not another.
+        progress: Called with the number of images done and their total.
 
     Yields:
         `image`, `label`, `probability` and `top`, a list of label and
         probability; or `image` and `error` where a file does not decode.
     """
     from tlkit.data.dataset import scan
-    from tlkit.evaluate.forward import make_forward
+    from tlkit.evaluate.forward import make_fast_forward
 
     files = find_images(paths)
     run = load_run(folder)
-    forward, prepare = make_forward(run.logits), run.prepare()
+    prepare, forward = run.prepare(), None
     for first in range(0, len(files), steps.EVALUATION_BATCH):
         chunk = [
             Record(str(file), "", None, file.read_bytes)
@@ -194,9 +206,11 @@ def predict_files(
         ]
         scanned = scan(chunk, prepare, keep=True)
         broken = dict(scanned.broken)
-        probabilities = iter(
-            softmax(forward(scanned.pixels).numpy()) if scanned.pixels is not None else []
-        )
+        probabilities: Iterator[Any] = iter(())
+        if scanned.pixels is not None:
+            if forward is None:
+                forward = make_fast_forward(run.logits, scanned.pixels, len(files), engine, say)
+            probabilities = iter(softmax(np.asarray(forward(scanned.pixels))))
         for record in chunk:
             if record.name in broken:
                 yield {"image": record.name, "error": broken[record.name]}
@@ -209,6 +223,8 @@ def predict_files(
                 "probability": round(float(row[best[0]]), 6),
                 "top": [[run.classes[k], round(float(row[k]), 6)] for k in best],
             }
+        if progress is not None:
+            progress(min(first + steps.EVALUATION_BATCH, len(files)), len(files))
 
 
 def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: int) -> int:
@@ -249,7 +265,7 @@ def export_run(
         form, run.model, run.classes, run.image_size, data.resize, data.antialias, target
     )
     split = _proof_images(run, say)
-    parity = check_saved_model(place, split, softmax(_logits(run, split)), run.classes)
+    parity = check_saved_model(place, split, softmax(_logits(run, split, say)), run.classes)
     say.line(
         f"{place}\nanswers as the run: {parity['images']} images, largest difference "
         f"{parity['largest_difference']:.1e}"

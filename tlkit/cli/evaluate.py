@@ -7,7 +7,7 @@ import pathlib
 
 import click
 
-from tlkit.cli.options import console
+from tlkit.cli.options import console, engine_option
 
 
 @click.command()
@@ -18,12 +18,14 @@ from tlkit.cli.options import console
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else.")
 @click.option("--on-broken", type=click.Choice(["skip", "fail"]), default="skip", show_default=True)
+@engine_option
 def evaluate(
     run: pathlib.Path,
     data: pathlib.Path,
     output: pathlib.Path | None,
     as_json: bool,
     on_broken: str,
+    engine: str,
 ) -> None:
     """Measure RUN on DATA, labelled images: class folders, a manifest or TFRecords.
 
@@ -31,6 +33,6 @@ def evaluate(
     """
     from tlkit import use
 
-    figures = use.evaluate_run(run, data, output, console(as_json), on_broken)
+    figures = use.evaluate_run(run, data, output, console(as_json), on_broken, engine)
     if as_json:
         click.echo(json.dumps(figures, indent=2))

@@ -17,6 +17,30 @@ set_option = click.option(
 set_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
+def _known_engine(ctx: Any, param: Any, value: str) -> str:
+    from tlkit import registry
+    from tlkit.errors import UserError
+    from tlkit.features.engine import missing
+
+    if value != "auto" and value not in registry.ENGINES:
+        raise UserError(registry.ENGINES.suggest(value), where="--engine")
+    if value != "auto" and (command := missing(value)):
+        raise UserError(
+            f"{value!r} is not installed", where="--engine", hint=f"Install it: {command}"
+        )
+    return value
+
+
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    callback=_known_engine,
+    help="What computes: keras, tensorflow, openvino, openvino-float32. auto: the fastest that "
+    "only rounds otherwise than Keras in float32.",
+)
+
+
 def merged(settings: tuple[str, ...], overrides: tuple[str, ...]) -> list[str]:
     """Both spellings of overrides as one list.
 

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from tlkit.cli.options import console, engine_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=pathlib.Path))
@@ -18,17 +20,24 @@ import click
 @click.option(
     "--top", type=click.IntRange(1), default=1, show_default=True, help="Classes an image."
 )
+@engine_option
 def predict(
     run: pathlib.Path,
     paths: tuple[pathlib.Path, ...],
     form: str,
     output: pathlib.Path | None,
     top: int,
+    engine: str,
 ) -> None:
     """Label images with RUN: PATHS are files and folders."""
     from tlkit import use
+    from tlkit.steps import Speaker
 
-    rows = use.predict_files(run, paths, top)
+    screen = console(stderr=True)
+    show = None
+    if output is not None or not sys.stdout.isatty():
+        show = Speaker(screen).progress("predicting")
+    rows = use.predict_files(run, paths, top, engine, Speaker(screen).line, show)
     if output is None:
         broken = use.write_rows(rows, sys.stdout, form, top)
     else:

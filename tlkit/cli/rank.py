@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import console
+from tlkit.cli.options import console, engine_option
 
 if TYPE_CHECKING:
     from tlkit.rank import Ranked
@@ -34,7 +34,7 @@ COLUMNS = ("backbone", "size", "features", "Mparams", "MB", "accuracy", "LogME",
     default="auto",
     show_default=True,
 )
-@click.option("--engine", default="auto", show_default=True, help="What computes the features.")
+@engine_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="As JSON; all else goes to standard error.")
 def rank(
@@ -53,11 +53,6 @@ def rank(
     then the accuracy of a linear head by cross-validation, and LogME, how well the features
     explain the labels. Features are kept, so that a run with the winner finds them.
     """
-    from tlkit import registry
-    from tlkit.errors import UserError
-
-    if engine != "auto" and engine not in registry.ENGINES:
-        raise UserError(registry.ENGINES.suggest(engine), where="--engine")
     from tlkit import rank as ranking
 
     names = backbones.split(",") if backbones else ranking.COMMON

@@ -21,15 +21,13 @@ from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
 from tlkit.features.cache import Entry, cache_key, cache_root
 from tlkit.features.cut import Cut
-from tlkit.features.engine import Engine, choose_engine, ranked
+from tlkit.features.engine import WORTH_AN_ENGINE, Engine, choose_engine, ranked
 from tlkit.features.fingerprint import fingerprint
 from tlkit.recipe.schema import Cache
 
 FEATURE_BATCH = 64
 # images on which an engine is compared with Keras
 CHECKED = 32
-# pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
-WORTH_AN_ENGINE = 256 * 224 * 224
 # of one shard: what a killed run loses at the most
 SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
 # of the free disk that features may take unasked

@@ -12,6 +12,11 @@ import numpy as np
 from tlkit import registry
 from tlkit.errors import first_line
 
+# of engines that only round as float32 does, and the most that they may differ then
+EXACT_COSINE, EXACT_DIFFERENCE = 0.9999, 1e-3
+# pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
+WORTH_AN_ENGINE = 256 * 224 * 224
+
 
 @dataclasses.dataclass
 class Engine:
@@ -61,7 +66,7 @@ def missing(name: str) -> str | None:
     return f"pip install 'tlkit[{package}]'"
 
 
-def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
+def choose_engine(model: Any, images: Any, wanted: str = "auto", exact: bool = False) -> Engine:
     """Builds the engine wanted, or the fastest there is, and compares it with Keras.
 
     One that cannot be built or does not agree is passed over with a note; Keras
@@ -71,6 +76,7 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
         model: A functional Keras model with one input, which does not train meanwhile.
         images: Some that it will see, uint8.
         wanted: `auto` or a registered name.
+        exact: Its answers are to be Keras's own but for rounding in float32.
     """
     keras = registry.ENGINES.build("keras", model)
     reference: Any = None
@@ -79,6 +85,8 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
         facts = registry.ENGINES[name].facts
         if name == "keras":
             break
+        if exact and wanted == "auto" and facts["least_cosine"] < EXACT_COSINE:
+            continue
         if command := missing(name):
             if wanted != "auto":
                 notes.append(f"engine {name} is not installed: {command}")
@@ -92,10 +100,14 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto") -> Engine:
         if reference is None:
             reference = keras(images)
         cosine, difference = compare(reference, outputs)
-        if cosine >= facts["least_cosine"]:
+        near = difference <= EXACT_DIFFERENCE or not exact or wanted != "auto"
+        if cosine >= facts["least_cosine"] and near:
             precision = getattr(run, "precision", "float32")
             return Engine(name, run, precision, cosine, difference, notes)
-        notes.append(f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}")
+        notes.append(
+            f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}, difference "
+            f"{difference:.1e}"
+        )
     return Engine("keras", keras, notes=notes)
 
 
