@@ -172,6 +172,8 @@ def test_predict_labels_files_and_folders_and_reports_broken_ones(run, photos, t
     done = command("predict", run.folder, photos / "red", tmp_path / "bad.png", "--top", "2")
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert len(rows) == 21
+    # nothing of TensorFlow's own beside it
+    assert done.stderr == "1 files could not be read; see the column error\n"
     assert sum(row["label_1"] == "red" for row in rows) >= 18
     assert rows[-1]["error"] == "is no picture"
     assert float(rows[0]["probability_1"]) >= float(rows[0]["probability_2"])
@@ -196,6 +198,7 @@ def test_plan_shows_what_trains_and_leaves_nothing(run, tmp_path):
     done = command("plan", run.folder / "resolved.yaml", cwd=tmp_path)
     assert "stage 2: full" in done.stdout
     assert "690,771 of 690,771 parameters train" in done.stdout
+    assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -244,6 +244,7 @@ def describe_stage(
 ) -> list[str]:
     """One stage as lines for a person: what trains, how long, how fast, what is kept."""
     from tlkit.features.compute import place_for
+    from tlkit.features.cut import find_cut
     from tlkit.freeze import describe
     from tlkit.train.plans import stage_cut, stage_views
 
@@ -276,7 +277,7 @@ def describe_stage(
             if kept
             else f"  what is frozen is computed at every epoch: {why}"
         )
-    elif plan.boundary != network.blocks[0].layers[0].name:
+    elif find_cut(network.logits, plan) is not None:
         if recipe.cache == "off":
             lines.append("  what is frozen is computed at every epoch, as cache is off")
         elif stage.augment:
@@ -298,7 +299,6 @@ def train(
     """Runs the stages one after another; continues a saved state if asked to."""
     from tlkit.freeze import describe
     from tlkit.model import is_stored
-    from tlkit.train.loop import Training
     from tlkit.train.plans import stage_plans
     from tlkit.train.progress import Progress
     from tlkit.train.record import Recorder
@@ -314,24 +314,8 @@ def train(
     )
     recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)))
     show = [Progress(say.console)] if say.console is not None else []
-    training = Training(
-        network=network,
-        dataset=dataset,
-        config=recipe.finetune,
-        class_weights=class_weights(recipe, dataset),
-        seed=recipe.seed,
-        state=state,
-        state_file=state_file,
-        callbacks=[*show, recorder],
-        progress=say.progress,
-        resumed=arrays,
-        regularize=recipe.regularize,
-        start=_pretrained(recipe, network),
-        augment_on=recipe.augment_on,
-        engine=recipe.engine,
-        cache=recipe.cache,
-        say=lambda line: say.line(f"  {line}"),
-    )
+    training = make_training(recipe, dataset, network, state, state_file, say)
+    training.callbacks, training.resumed = [*show, recorder], arrays
     _save_image_sheet(recipe, dataset, folder)
     try:
         for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
@@ -348,6 +332,51 @@ def train(
             callback.close()
         recorder.close()
     return state.results
+
+
+def make_training(
+    recipe: Recipe, dataset: Dataset, network: Any, state: Any, state_file: Any, say: Speaker
+) -> Any:
+    """What all stages of a run share, by its recipe."""
+    from tlkit.train.loop import Training
+
+    return Training(
+        network=network,
+        dataset=dataset,
+        config=recipe.finetune,
+        class_weights=class_weights(recipe, dataset),
+        seed=recipe.seed,
+        state=state,
+        state_file=state_file,
+        callbacks=[],
+        progress=say.progress,
+        regularize=recipe.regularize,
+        start=_pretrained(recipe, network),
+        augment_on=recipe.augment_on,
+        engine=recipe.engine,
+        cache=recipe.cache,
+        say=lambda line: say.line(f"  {line}"),
+    )
+
+
+def profile(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> None:
+    """Says where the time of each stage would go."""
+    from tlkit.train import profile as profiles
+    from tlkit.train.plans import stage_plans
+    from tlkit.train.resizing import at_own_size
+    from tlkit.train.state import TrainState
+
+    training = make_training(recipe, dataset, network, TrainState(), None, say)
+    files = profiles.profile_files(dataset)
+    for line in profiles.describe_files(files):
+        say.line(line)
+    for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
+        if stage.epochs:
+            say.line(f"stage {index + 1}: {stage.name}")
+            own, own_plan = at_own_size(training, recipe, stage, plan)
+            found = profiles.profile_stage(own, stage, own_plan, files)
+            for line in profiles.describe_time(found, stage.epochs):
+                say.line(line)
 
 
 def _store_features(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> dict[str, Any]:

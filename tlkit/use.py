@@ -193,11 +193,11 @@ def predict_files(
         `image`, `label`, `probability` and `top`, a list of label and
         probability; or `image` and `error` where a file does not decode.
     """
+    files = find_images(paths)
+    run = load_run(folder)
     from tlkit.data.dataset import scan
     from tlkit.evaluate.forward import make_fast_forward
 
-    files = find_images(paths)
-    run = load_run(folder)
     prepare, forward = run.prepare(), None
     for first in range(0, len(files), steps.EVALUATION_BATCH):
         chunk = [

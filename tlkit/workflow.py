@@ -129,13 +129,13 @@ def _write_status(folder: pathlib.Path, name: str, status: str, error: str | Non
 
 def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:
     from tlkit import steps
-    from tlkit.model import served_network
 
     clock = Clock()
     recipe = completed(recipe)
     say = steps.Speaker(console)
     with clock.part("import"):
         steps.start_tensorflow(recipe)
+        from tlkit.model import served_network
     with clock.part("data"):
         dataset = steps.read_data(recipe, folder, say, resumed)
     with clock.part("import"):
@@ -155,18 +155,19 @@ def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: b
     return Run(folder, result)
 
 
-def show_plan(recipe: Recipe, console: Any) -> None:
-    """Says what a recipe would do, without doing it.
+def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
+    """Says what a recipe would do, without doing it; measures how long if `profile`.
 
     Raises:
         UserError: if recipe or data are wrong.
     """
     from tlkit import steps
-    from tlkit.train.plans import stage_plans
 
     recipe = completed(recipe)
     say = steps.Speaker(console)
     steps.start_tensorflow(recipe)
+    from tlkit.train.plans import stage_plans
+
     dataset = steps.look_at_data(recipe, say)
     network = steps.make_network(recipe, dataset, say)
     for line in steps.describe_changes(recipe):
@@ -174,3 +175,5 @@ def show_plan(recipe: Recipe, console: Any) -> None:
     for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
         for line in steps.describe_stage(index, stage, plan, network, recipe, dataset):
             say.line(line)
+    if profile:
+        steps.profile(recipe, dataset, network, say)

@@ -11,8 +11,9 @@ from tlkit.cli.options import console, merged, set_argument, set_option
 @click.argument("recipe")
 @set_argument
 @set_option
-def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...]) -> None:
-    """Show what RECIPE would train: data, variables, modes, rates, steps."""
+@click.option("--profile", is_flag=True, help="Measure where the time would go, and how long.")
+def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...], profile: bool) -> None:
+    """Show what RECIPE would train: data, variables, modes, rates, steps, disk."""
     from tlkit.preflight import check_files
     from tlkit.recipe.load import load_recipe
 
@@ -20,4 +21,4 @@ def plan(recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...]) -> 
     check_files(loaded)
     from tlkit import workflow
 
-    workflow.show_plan(loaded, console())
+    workflow.show_plan(loaded, console(), profile)

@@ -80,6 +80,13 @@ def image_count(dataset: Dataset, views: int = 1) -> int:
     return len(dataset.train) * views + len(dataset.val)
 
 
+def worth_making(engine: str, dataset: Dataset, views: int = 1) -> str:
+    """`keras` in the place of `auto` where another engine takes longer to make than it saves."""
+    height, width = dataset.image_size
+    small = image_count(dataset, views) * height * width < WORTH_AN_ENGINE
+    return "keras" if engine == "auto" and small else engine
+
+
 def place_for(
     cut: Cut, dataset: Dataset, cache: str | Cache, views: int = 1
 ) -> tuple[str | None, str]:
@@ -187,10 +194,7 @@ class _Work:
     chosen: Engine | None = None
 
     def __post_init__(self) -> None:
-        height, width = self.dataset.image_size
-        small = image_count(self.dataset, self.views) * height * width < WORTH_AN_ENGINE
-        if self.wanted == "auto" and small:
-            self.wanted = "keras"
+        self.wanted = worth_making(self.wanted, self.dataset, self.views)
 
     @property
     def views(self) -> int:

@@ -187,7 +187,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
             ahead,
             made,
         )
-        objective = _objective(training, regularization, parts)
+        objective = make_objective(training, regularization, parts)
         # Keras's AugMix draws its chains by Python's generator when the step is compiled
         random.seed(f"{training.seed} {training.state.stage}")
         try:
@@ -239,9 +239,10 @@ def _views(training: Training, stage: Stage, augment: list[Any]) -> Views | None
     return Views(count, key, make_draw(augment, training.seed))
 
 
-def _objective(
+def make_objective(
     training: Training, regularization: Regularization, parts: tuple[Any, Any] | None
 ) -> Objective:
+    """What the steps of a stage minimise."""
     classes = len(training.network.classes)
     counts = np.bincount(training.dataset.train.labels, minlength=classes)
     return Objective(

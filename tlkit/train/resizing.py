@@ -43,6 +43,25 @@ def copy_weights(source: Network, target: Network, name: str) -> None:
         new.assign(old)
 
 
+def at_own_size(
+    training: Training, recipe: Recipe, stage: Stage, plan: FreezePlan
+) -> tuple[Training, FreezePlan]:
+    """Network, images and plan at a stage's own image size; as given where it has none."""
+    if stage.image_size is None:
+        return training, plan
+    size = stage.image_size
+    size = size if isinstance(size, tuple) else (size, size)
+    network = at_size(training.network, recipe, size)
+    dataset: Dataset = resized(training.dataset, recipe.data, size)
+    renamed = {
+        new.path: training.start[old.path]
+        for old, new in zip(training.network.model.variables, network.model.variables, strict=True)
+        if old.path in training.start
+    }
+    own = dataclasses.replace(training, network=network, dataset=dataset, start=renamed)
+    return own, plan_stage(stage, recipe, network)
+
+
 def run_at_own_size(
     training: Training, recipe: Recipe, stage: Stage, plan: FreezePlan
 ) -> dict[str, Any]:
@@ -55,19 +74,9 @@ def run_at_own_size(
     Returns:
         The stage's entry in result.json.
     """
-    if stage.image_size is None:
-        return run_stage(training, stage, plan)
-    size = stage.image_size
-    size = size if isinstance(size, tuple) else (size, size)
-    network = at_size(training.network, recipe, size)
-    dataset: Dataset = resized(training.dataset, recipe.data, size)
-    renamed = {
-        new.path: training.start[old.path]
-        for old, new in zip(training.network.model.variables, network.model.variables, strict=True)
-        if old.path in training.start
-    }
-    own = dataclasses.replace(training, network=network, dataset=dataset, start=renamed)
-    result = run_stage(own, stage, plan_stage(stage, recipe, network))
-    copy_weights(network, training.network, recipe.model.backbone)
-    training.resumed = None
+    own, own_plan = at_own_size(training, recipe, stage, plan)
+    result = run_stage(own, stage, own_plan)
+    if own is not training:
+        copy_weights(own.network, training.network, recipe.model.backbone)
+        training.resumed = None
     return result

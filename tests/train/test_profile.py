@@ -1,0 +1,91 @@
+"""Where the time of a stage goes."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tlkit import steps
+from tlkit.recipe.load import load_recipe
+from tlkit.train import profile
+from tlkit.train.defaults import completed
+from tlkit.train.plans import stage_plans
+from tlkit.train.profile import StageTime, describe_time, profile_files, profile_stage
+from tlkit.train.state import TrainState
+
+
+def prepared(recipe):
+    loaded = completed(load_recipe(recipe))
+    say = steps.Speaker(None)
+    data = steps.look_at_data(loaded, say)
+    network = steps.make_network(loaded, data, say)
+    training = steps.make_training(loaded, data, network, TrainState(), None, say)
+    return training, stage_plans(loaded, network)
+
+
+@pytest.fixture
+def staged(recipe):
+    recipe["augment"] = ["flip"]
+    recipe["finetune"]["stages"] = [
+        {"policy": "head-only", "epochs": 3, "augment": []},
+        {"policy": "full", "epochs": 2},
+    ]
+    return recipe
+
+
+def test_each_part_is_where_it_happens_and_the_weights_are_put_back(staged):
+    training, plans = prepared(staged)
+    before = [np.asarray(v) for v in training.network.model.variables]
+    files = {"read": 0.5, "decode": 1.0}
+    first, second = (profile_stage(training, *plan, files) for plan in plans)
+    assert list(first.once) == ["features by keras"]
+    assert list(first.every) == ["transfer", "step"]
+    assert first.seconds == pytest.approx(
+        (60 * sum(first.once.values()) + 3 * 49 * sum(first.every.values())) / 1000
+    )
+    assert second.once == {}
+    assert list(second.every) == ["augment", "transfer", "step"]  # decoded images are in memory
+    assert second.every["step"] > first.every["step"]
+    for old, variable in zip(before, training.network.model.variables, strict=True):
+        np.testing.assert_array_equal(old, variable)
+    assert all(layer.trainable for layer in training.network.head)
+
+
+def test_draws_of_kept_images_are_counted_once(staged):
+    staged["cache"] = {"views": 2}
+    staged["data"]["cache"] = "off"
+    staged["finetune"]["stages"] = [{"policy": "head-only", "epochs": 5}]
+    training, plans = prepared(staged)
+    found = profile_stage(training, *plans[0], {"read": 0.5, "decode": 1.0})
+    assert found.once["read"] == 0.5
+    assert "augment" in found.once
+    assert found.seconds == pytest.approx(
+        ((2 * 49 + 11) * sum(found.once.values()) + 5 * 49 * sum(found.every.values())) / 1000
+    )
+
+
+def test_files_are_timed_as_they_are(staged):
+    training, _ = prepared(staged)
+    data = training.dataset
+    slow = data.train.records[0].__class__
+
+    def wait(record):
+        time.sleep(0.02)
+        return record.read()
+
+    data.train.records = [
+        slow(r.name, r.label, r.split, lambda r=r: wait(r)) for r in data.train.records
+    ]
+    found = profile_files(data)
+    cores = profile.os.cpu_count()
+    assert 20 / cores <= found["read"] < 40
+    assert found["decode"] < found["read"]
+
+
+def test_the_widest_part_is_named_with_what_would_help():
+    found = StageTime({"features by keras": 5.0}, {"transfer": 0.1, "step": 1.0}, 100)
+    assert found.bottleneck(3) == "features by keras"
+    assert found.bottleneck(10) == "step"
+    lines = describe_time(found, 10)
+    assert "200 images/s  once" in lines[0]
+    assert lines[-1].startswith("  about 2 min; most of it goes into step: a smaller image_size")
