@@ -43,7 +43,14 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "calibrated + distilled, 1 group": {"to": "layer", "distill": 100},
 }
 GRADUAL = "gradual, 1 group"
-TUNED = ("before", "plain swap, 16 groups", "calibrated, 1 group", GRADUAL)
+TUNED = (
+    "before",
+    "plain swap, 16 groups",
+    "calibrated, 1 group",
+    "calibrated + distilled, 1 group",
+    "calibrated, 16 groups, deeper half",
+    GRADUAL,
+)
 BATCHES, SEEDS, EPOCHS = (2, 4, 8, 32), (0, 1, 2), 2
 MODES: dict[str, tuple[Any, str]] = {
     "BatchNorm, training": ("keep", "train"),

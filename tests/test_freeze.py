@@ -87,7 +87,7 @@ def test_frozen_norms_of_full_training_are_frozen_whole(network):
 
 
 def test_auto_freezes_norms_where_batches_are_tiny(network):
-    assert plan(network, "full", batch_size=4).batch_norm["frozen"] == 52
+    assert plan(network, "full", batch_size=15).batch_norm["frozen"] == 52
     assert plan(network, "full", batch_size=16).batch_norm["train"] == 52
 
 

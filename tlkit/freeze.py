@@ -19,7 +19,7 @@ from tlkit.surgery.fuse import can_fuse, fuse_in_place
 BatchNormMode = Literal["train", "frozen"]
 
 # what a batch needs so that its own mean and variance are worth using
-LEAST_BATCH_FOR_STATISTICS = 8
+LEAST_BATCH_FOR_STATISTICS = 16
 # keras.applications use 0.99 to 0.999, whose moving statistics lag behind the
 # weights for the whole of a short fine-tuning run
 FINETUNE_MOMENTUM = 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -65,6 +66,15 @@ def _sum_of_squares(x: Any, axes: list[int]) -> Any:
     return tf.reduce_sum(tf.square(x), axes)
 
 
+def _count(x: Any) -> Any:
+    """Numbers in each image; known beforehand where the shape is."""
+    import tensorflow as tf
+
+    if None not in x.shape[1:]:
+        return float(math.prod(x.shape[1:]))
+    return tf.cast(tf.reduce_prod(tf.shape(x)[1:]), tf.float32)
+
+
 def _normalizer(groups: int, epsilon: float) -> Any:
     """`(x, gamma, beta) -> y` with its own gradient."""
     import tensorflow as tf
@@ -80,14 +90,15 @@ def _normalizer(groups: int, epsilon: float) -> Any:
 
         def spread(value: Any) -> Any:
             """One value for each image and channel, to be broadcast over the places."""
-            value = tf.broadcast_to(value, (tf.shape(x)[0], groups, width // groups))
+            if value.shape[-1] != width // groups:
+                value = tf.repeat(value, width // groups, -1)
             return tf.reshape(value, (-1, *[1] * len(places), width))
 
         def mean_of(value: Any) -> Any:
             means = grouped(tf.reduce_mean(value, places))
             return tf.reduce_mean(means, -1, keepdims=True)
 
-        count = tf.cast(tf.reduce_prod(tf.shape(x)[1:]) // groups, tf.float32)
+        count = _count(x) / groups
         mean = mean_of(x)
         square = tf.reduce_sum(grouped(_sum_of_squares(x, places)), -1, keepdims=True) / count
         variance = square - tf.square(mean)

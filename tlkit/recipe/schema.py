@@ -331,7 +331,7 @@ class Stage(Section):
         "auto",
         description="BatchNorm in unfrozen layers: train (batch statistics, moving statistics "
         "updated) or frozen (moving statistics used and kept). auto: train, but frozen where "
-        "the convolutions are frozen or the batch is under 8.",
+        "the convolutions are frozen or the batch is under 16.",
     )
     augment: list[named(registry.AUGMENTATIONS)] | None = Field(  # type: ignore[valid-type]
         None,
