@@ -345,7 +345,8 @@ def by_network(
     print(f"\n{data}: {title}\n\n| | {' | '.join(NETWORKS)} |\n|---|{'---|' * 4}")
     for strategy in strategies:
         line = [cells.get((strategy, name), "") for name in NETWORKS]
-        print(f"| {strategy} | {' | '.join(line)} |")
+        if any(line):
+            print(f"| {strategy} | {' | '.join(line)} |")
 
 
 def batch_values(found: list[dict[str, Any]], mode: str, batch: int) -> list[float]:
