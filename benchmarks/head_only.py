@@ -78,7 +78,7 @@ def plain_keras(data: str, cached: bool) -> dict[str, Any]:
     model.compile(
         keras.optimizers.Adam(5e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        ["accuracy"],
+        metrics=["accuracy"],
     )
     found = model.fit(splits["train"], validation_data=splits["val"], epochs=EPOCHS, verbose=0)
     return {"accuracy": max(found.history["val_accuracy"])}

@@ -83,6 +83,10 @@ def start_tensorflow(recipe: Recipe) -> None:
     import keras
 
     keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
 
 
@@ -295,6 +299,7 @@ def train(
     folder: pathlib.Path,
     say: Speaker,
     resumed: bool,
+    stops: Any,
 ) -> list[dict[str, Any]]:
     """Runs the stages one after another; continues a saved state if asked to."""
     from tlkit.freeze import describe
@@ -307,7 +312,9 @@ def train(
 
     state_file = folder / "checkpoints" / "state.npz"
     state, arrays = (
-        load_state(state_file) if resumed and state_file.exists() else (TrainState(), None)
+        load_state(state_file, say.line)
+        if resumed and state_file.exists()
+        else (TrainState(), None)
     )
     made = (
         _store_features(recipe, dataset, network, say) if is_stored(recipe.model.head.name) else {}
@@ -315,7 +322,7 @@ def train(
     recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)))
     show = [Progress(say.console)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
-    training.callbacks, training.resumed = [*show, recorder], arrays
+    training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
     _save_image_sheet(recipe, dataset, folder)
     try:
         for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
@@ -355,6 +362,7 @@ def make_training(
         augment_on=recipe.augment_on,
         engine=recipe.engine,
         cache=recipe.cache,
+        checkpoint=recipe.checkpoint,
         say=lambda line: say.line(f"  {line}"),
     )
 

@@ -17,7 +17,7 @@ from tlkit.errors import RunError, RunFailed
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.train.defaults import completed
-from tlkit.train.interrupt import Interrupted
+from tlkit.train.interrupt import Interrupted, Stops
 
 
 @dataclasses.dataclass
@@ -107,9 +107,10 @@ def resume(folder: str | pathlib.Path, console: Any = None) -> Run:
 
 def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool = False) -> Run:
     """The straight way in a folder that no other process may use, stopped cleanly by Ctrl-C."""
-    with runs.locked(folder):
+    stops = Stops()
+    with runs.locked(folder), stops.listening():
         try:
-            return _straight_way(recipe, folder, console, resumed)
+            return _straight_way(recipe, folder, console, resumed, stops)
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
@@ -127,7 +128,9 @@ def _write_status(folder: pathlib.Path, name: str, status: str, error: str | Non
     runs.write_json(folder / "result.json", {"status": status, "name": name, "error": error})
 
 
-def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool) -> Run:
+def _straight_way(
+    recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool, stops: Stops
+) -> Run:
     from tlkit import steps
 
     clock = Clock()
@@ -141,7 +144,7 @@ def _straight_way(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: b
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
     with clock.part("train"):
-        stages = steps.train(recipe, dataset, network, folder, say, resumed)
+        stages = steps.train(recipe, dataset, network, folder, say, resumed, stops)
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
         network = served_network(network)

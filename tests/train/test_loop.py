@@ -209,7 +209,7 @@ def test_an_interrupted_run_continues_to_the_very_same_end(recipe, tmp_path, mon
         with pytest.raises(Interrupted):
             tlkit.finetune(new, run_dir=tmp_path / "cut")
     assert json.loads((tmp_path / "cut" / "result.json").read_text())["status"] == "interrupted"
-    state, _ = load_state(tmp_path / "cut" / "checkpoints" / "state.npz")
+    state, _ = load_state(tmp_path / "cut" / "checkpoints" / "state.npz", print)
     assert state.stage == (0 if step < 6 else 1)
     resumed = tlkit.resume(tmp_path / "cut")
     for a, b in zip(weights(whole), weights(resumed), strict=True):

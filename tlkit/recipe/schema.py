@@ -519,6 +519,24 @@ class Cache(Section):
     )
 
 
+def _often(value: Any) -> Any:
+    if value == "epoch" or re.fullmatch(r"[1-9]\d* (step|minute)s?", str(value)):
+        return value
+    raise ValueError(
+        f"expected epoch, or a number as in `500 steps` or `10 minutes`; found {value!r}"
+    )
+
+
+class Checkpoint(Section):
+    """How often the state of a run is saved, from which a killed run continues."""
+
+    every: Annotated[str, BeforeValidator(_often)] = Field(
+        "10 minutes",
+        description="Beside the end of every epoch: `500 steps`, `10 minutes`, or epoch for nothing "
+        "more.",
+    )
+
+
 class Recipe(Section):
     """The whole of a fine-tuning run."""
 
@@ -527,6 +545,14 @@ class Recipe(Section):
     )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         0, description="Of initial weights, order of images and augmentation."
+    )
+    deterministic: bool = Field(
+        False,
+        description="Operations that give the same bits in every run, some of them slower; on the "
+        "same machine and number of cores two runs are then equal.",
+    )
+    checkpoint: Checkpoint = Field(
+        default_factory=Checkpoint, description="How often the state is saved."
     )
     data: Data
     augment: list[named(registry.AUGMENTATIONS)] = Field(  # type: ignore[valid-type]

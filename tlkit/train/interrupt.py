@@ -1,12 +1,17 @@
-"""What is raised when the user stops a run."""
+"""Stopping a run from outside: Ctrl-C, and SIGTERM before a machine is taken away."""
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the user pressed Ctrl-C
-    """The run was stopped by the user and can be resumed.
+    """The run was stopped from outside and can be resumed.
 
     Args:
         folder: Of the run.
@@ -15,3 +20,45 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user pressed Ctr
     def __init__(self, folder: pathlib.Path):
         super().__init__(str(folder))
         self.folder = folder
+
+
+class Stops:
+    """Signals that stop a run, held back while something must be done whole."""
+
+    def __init__(self) -> None:
+        self._holding = False
+        self._pending = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Turns SIGINT and SIGTERM into KeyboardInterrupt inside; in the main thread alone."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        if before[signal.SIGINT] == signal.SIG_IGN:  # as in the background of a shell
+            del before[signal.SIGINT]
+        for number in before:
+            signal.signal(number, self._stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        if not self._holding:
+            raise KeyboardInterrupt
+        self._pending = True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """What is inside is done whole; a signal meanwhile stops the run after it."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._pending:
+            self._pending = False
+            raise KeyboardInterrupt

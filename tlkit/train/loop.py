@@ -23,8 +23,9 @@ from tlkit.features.fingerprint import layers_fingerprint
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
 from tlkit.optimizers import with_adaptive_clipping, with_multipliers
-from tlkit.recipe.schema import Cache, Finetune, Named, Stage
+from tlkit.recipe.schema import Cache, Checkpoint, Finetune, Named, Stage
 from tlkit.train.ema import WeightAverage
+from tlkit.train.interrupt import Stops
 from tlkit.train.pipeline_augment import augmented, make_draw
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import Regularization, regularize_stage
@@ -53,6 +54,8 @@ class Training:
         augment_on: `device` or `pipeline`.
         engine: What computes frozen parts.
         cache: Where what they give is kept.
+        checkpoint: How often the state is saved within an epoch.
+        stops: Holds signals back where something must be done whole.
         say: Is told what a person may want to know.
     """
 
@@ -71,6 +74,8 @@ class Training:
     augment_on: str = "device"
     engine: str = "auto"
     cache: str | Cache = "auto"
+    checkpoint: Checkpoint = dataclasses.field(default_factory=Checkpoint)
+    stops: Stops = dataclasses.field(default_factory=Stops)
     say: Callable[[str], None] = lambda line: None
 
 
@@ -321,6 +326,7 @@ class _Fit:
     ahead: list[Any]
     made: Made | None
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
+    saved: float = dataclasses.field(default_factory=time.monotonic)
 
     def run(self, step: Any, forward: Any) -> dict[str, Any]:
         training, state, model = self.training, self.training.state, self.model
@@ -342,11 +348,13 @@ class _Fit:
             images_seen, train_seconds = images_seen + seen, train_seconds + seconds
             logs |= self._validate(forward)
             logs["images_per_second"] = seen / seconds
-            self.callbacks.on_epoch_end(state.epoch, logs)
-            self._remember(logs)
-            state.history.append({"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)})
-            state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
-            self.save()
+            with training.stops.held():
+                self.callbacks.on_epoch_end(state.epoch, logs)
+                self._remember(logs)
+                row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
+                state.history.append(row)
+                state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+                self.save()
         self.callbacks.on_train_end()
         self._take_best()
         result = {
@@ -377,28 +385,44 @@ class _Fit:
             place = (training.seed, state.epochs_before + state.epoch, state.batch)
             given = augmented(given, self.ahead, len(training.network.classes), place)
         for images, labels in given:
-            self.callbacks.on_train_batch_begin(state.batch)
-            rate = float(self.optimizer.learning_rate)
-            loss, right = (float(value) for value in step(images, labels))
-            if not np.isfinite(loss):
-                raise RunFailed(
-                    f"the loss became {loss} in stage {self.stage.name!r}, epoch {state.epoch + 1}, "
-                    f"step {state.batch + 1}, at learning rate {rate:.3g}.",
-                    hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage.",
-                )
-            count = len(labels)
-            state.sums = [
-                state.sums[0] + loss * count,
-                state.sums[1] + right,
-                state.sums[2] + count,
-            ]
-            state.batch += 1
-            self.callbacks.on_train_batch_end(
-                state.batch - 1,
-                {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count},
-            )
+            # a step and its count belong together, or a resumed run would take it twice
+            with training.stops.held():
+                self._step(step, images, labels)
+                if self._due():
+                    self.save()
         total = state.sums[2]
         return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
+
+    def _step(self, step: Any, images: Any, labels: Any) -> None:
+        """One update, counted."""
+        state = self.training.state
+        self.callbacks.on_train_batch_begin(state.batch)
+        rate = float(self.optimizer.learning_rate)
+        loss, right = (float(value) for value in step(images, labels))
+        if not np.isfinite(loss):
+            raise RunFailed(
+                f"the loss became {loss} in stage {self.stage.name!r}, epoch {state.epoch + 1}, "
+                f"step {state.batch + 1}, at learning rate {rate:.3g}.",
+                hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage.",
+            )
+        count = len(labels)
+        state.sums = [
+            state.sums[0] + loss * count,
+            state.sums[1] + right,
+            state.sums[2] + count,
+        ]
+        state.batch += 1
+        self.callbacks.on_train_batch_end(
+            state.batch - 1,
+            {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count},
+        )
+
+    def _due(self) -> bool:
+        """Whether the state is to be saved within the epoch, now."""
+        number, _, unit = self.training.checkpoint.every.partition(" ")
+        if unit.startswith("step"):
+            return self.training.state.batch % int(number) == 0
+        return unit != "" and time.monotonic() - self.saved > 60 * int(number)
 
     def _solve(self) -> dict[str, float]:
         """In the place of an epoch: the optimum of the head, and no step towards it."""
@@ -475,8 +499,11 @@ class _Fit:
             variable.assign(value)
 
     def save(self) -> None:
-        """Writes the whole state."""
+        """Writes the whole state, and the rows of metrics.csv that belong to it."""
         state = self.training.state
+        for callback in self.callbacks.callbacks:
+            if hasattr(callback, "flush"):
+                callback.flush()
         state.callbacks = {
             type(callback).__name__: callback_numbers(callback)
             for callback in self.callbacks.callbacks
@@ -489,6 +516,7 @@ class _Fit:
             "seeds": [np.asarray(v) for v in self.seeds],
         }
         save_state(self.training.state_file, state, arrays)
+        self.saved = time.monotonic()
 
     def _continue(self, arrays: Arrays) -> None:
         """Takes up a saved state, callbacks' memory included."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import pathlib
 from typing import Any
 
@@ -35,7 +37,7 @@ class Recorder(keras.callbacks.Callback):
 
         self.step = step
         self._path = folder / "metrics.csv"
-        fresh = not self._path.exists()
+        fresh = not self._path.exists() or not self._path.stat().st_size
         if not fresh:
             _cut(self._path, step)
         self._file = open(self._path, "a", newline="")  # noqa: SIM115 - closed by `close`
@@ -69,6 +71,11 @@ class Recorder(keras.callbacks.Callback):
             for key, value in values.items():
                 tf.summary.scalar(f"{kind}/{key}", value, step=self.step)
 
+    def flush(self) -> None:
+        """Makes sure that all rows are on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Writes what is left and closes the files."""
         self._file.close()
@@ -77,14 +84,17 @@ class Recorder(keras.callbacks.Callback):
 
 def _cut(path: pathlib.Path, step: int) -> None:
     """Drops the rows of steps that will be run again."""
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    text = path.read_text("utf-8")
+    whole = text[: text.rfind("\n") + 1]  # of a killed process, the last row may lack its end
+    rows = list(csv.DictReader(io.StringIO(whole)))
     kept = [
         row
         for row in rows
         if int(row["step"]) < step or (int(row["step"]) == step and row["val_loss"])
     ]
-    with open(path, "w", newline="") as file:
+    partial = path.with_suffix(".partial")
+    with open(partial, "w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(kept)
+    os.replace(partial, path)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
+import zipfile
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tlkit.errors import RunError
+from tlkit.errors import RunError, RunFailed, first_line
+
+# what reading a damaged file may raise
+DAMAGED = (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass
@@ -45,7 +52,11 @@ Arrays = dict[str, list[np.ndarray]]
 
 
 def save_state(path: pathlib.Path, state: TrainState, arrays: Arrays) -> None:
-    """Writes state and arrays to one file, whole or not at all."""
+    """Writes state and arrays to one file, whole or not at all; the one before is kept too.
+
+    Raises:
+        RunFailed: if the disk is full; the states that were there are as they were.
+    """
     flat: dict[str, Any] = {
         f"{group}/{index:05d}": value
         for group, values in arrays.items()
@@ -53,30 +64,59 @@ def save_state(path: pathlib.Path, state: TrainState, arrays: Arrays) -> None:
     }
     text = json.dumps(dataclasses.asdict(state))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with open(partial, "wb") as file:
-        np.savez(file, state=np.frombuffer(text.encode(), np.uint8), **flat)
-        file.flush()
-        os.fsync(file.fileno())
+    partial, before = path.with_suffix(".partial"), earlier(path)
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, state=np.frombuffer(text.encode(), np.uint8), **flat)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RunFailed(
+            "the disk is full: the state could not be saved; the one before is whole.",
+            where=str(path),
+            hint=f"Make room, then: tlkit finetune --resume {path.parent.parent}",
+        ) from None
+    if path.exists():
+        # a second name for the old file, so that there is a whole one at every moment
+        before.unlink(missing_ok=True)
+        os.link(path, before)
     os.replace(partial, path)
 
 
-def load_state(path: pathlib.Path) -> tuple[TrainState, Arrays]:
-    """Reads what `save_state` wrote.
+def earlier(path: pathlib.Path) -> pathlib.Path:
+    """Where the state before the last one is."""
+    return path.with_name(f"{path.stem}-before{path.suffix}")
+
+
+def load_state(path: pathlib.Path, say: Callable[[str], None]) -> tuple[TrainState, Arrays]:
+    """Reads what `save_state` wrote; the state before the last where the last is damaged.
 
     Raises:
-        RunError: if there is no such file or it is damaged.
+        RunError: if there is no such file or both are damaged.
     """
     if not path.is_file():
         raise RunError("has no saved state to resume from", where=str(path.parent.parent))
     try:
-        with np.load(path) as file:
-            state = TrainState(**json.loads(file["state"].tobytes().decode()))
-            arrays: Arrays = {}
-            for key in sorted(name for name in file.files if name != "state"):
-                arrays.setdefault(key.split("/")[0], []).append(file[key])
-    except (ValueError, KeyError, OSError, TypeError) as error:
-        raise RunError(f"its saved state is damaged: {error}", where=str(path)) from None
+        return _read(path)
+    except DAMAGED as error:
+        reason = first_line(error)
+    try:
+        found = _read(earlier(path))
+    except (*DAMAGED, FileNotFoundError):
+        raise RunError(f"its saved state is damaged: {reason}", where=str(path)) from None
+    say(f"{path} is damaged ({reason}); going on from the state before it")
+    return found
+
+
+def _read(path: pathlib.Path) -> tuple[TrainState, Arrays]:
+    with np.load(path) as file:
+        state = TrainState(**json.loads(file["state"].tobytes().decode()))
+        arrays: Arrays = {}
+        for key in sorted(name for name in file.files if name != "state"):
+            arrays.setdefault(key.split("/")[0], []).append(file[key])
     return state, arrays
 
 

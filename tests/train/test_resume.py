@@ -1,0 +1,191 @@
+"""A run that was killed ends as one that was not."""
+
+import csv
+import errno
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import tlkit
+from tlkit.errors import RecipeError, RunError, RunFailed
+from tlkit.recipe.load import load_recipe
+from tlkit.train import state as states
+from tlkit.train.interrupt import Interrupted, Stops
+from tlkit.train.loop import _Fit
+from tlkit.train.record import Recorder
+from tlkit.train.state import TrainState, earlier, load_state, save_state
+
+
+def staged(recipe):
+    """Features computed once, then everything with accumulation, averages and augmentation."""
+    recipe["deterministic"] = True
+    recipe["checkpoint"] = {"every": "3 steps"}
+    recipe["model"]["head"] = {"linear": {"dropout": 0.3}}
+    recipe["finetune"]["ema"] = {"momentum": 0.9}
+    recipe["finetune"]["stages"] = [
+        {"policy": "head-only", "epochs": 3},
+        {"policy": "full", "epochs": 2, "augment": ["flip"], "gradient_accumulation_steps": 2},
+    ]
+    return recipe
+
+
+def metrics(folder):
+    with open(folder / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in rows]
+
+
+def weights(folder):
+    with np.load(folder / "checkpoints" / "state.npz") as file:
+        return {name: file[name] for name in file.files if name.startswith(("model", "best"))}
+
+
+def assert_same(one, other):
+    assert metrics(one) == metrics(other)
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        np.testing.assert_array_equal(value, b[name], err_msg=name)
+
+
+def _start(recipe, folder, cache):
+    os.environ["TLKIT_CACHE"] = str(cache)
+    os.chdir(cache)
+    if (folder / "resolved.yaml").exists():
+        tlkit.resume(folder)
+    else:
+        tlkit.finetune(recipe, run_dir=folder)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_ends_in_the_same_bits(recipe, tmp_path):
+    process = multiprocessing.get_context("forkserver")
+    process.set_forkserver_preload(["tensorflow", "keras", "tlkit.train.loop", "tlkit.model"])
+    given = staged(recipe)
+
+    def run(name, seconds=None):
+        (tmp_path / f"{name}-cache").mkdir(exist_ok=True)
+        child = process.Process(
+            target=_start, args=(given, tmp_path / name, tmp_path / f"{name}-cache")
+        )
+        child.start()
+        child.join(seconds)
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        return child.exitcode
+
+    assert run("whole") == 0
+    rng, kills = np.random.default_rng(0), 0
+    for _ in range(20):
+        kills += run("cut", float(rng.uniform(0.5, 5))) == -signal.SIGKILL
+        if (tmp_path / "cut" / "result.json").exists():
+            status = json.loads((tmp_path / "cut" / "result.json").read_text())["status"]
+            if status == "done":
+                break
+    assert kills > 5
+    if run("cut") not in (0, 1):  # 1: it was at its end
+        pytest.fail("the last resume did not end")
+    assert json.loads((tmp_path / "cut" / "result.json").read_text())["status"] == "done"
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_step_and_its_count(recipe, tmp_path, monkeypatch, number):
+    given = staged(recipe)
+    given["deterministic"] = False
+    whole = tlkit.finetune(given, run_dir=tmp_path / "whole")
+    after = Recorder.on_train_batch_end
+    sent = []
+
+    def hit(self, batch, logs=None):
+        if self.step == 25 and not sent:
+            sent.append(number)
+            signal.raise_signal(number)  # after the update, before its row is written
+        after(self, batch, logs)
+
+    monkeypatch.setattr(Recorder, "on_train_batch_end", hit)
+    with pytest.raises(Interrupted):
+        tlkit.finetune(given, run_dir=tmp_path / "cut")
+    tlkit.resume(tmp_path / "cut")
+    assert_same(whole.folder, tmp_path / "cut")
+    assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
+
+
+def test_a_signal_outside_of_a_step_stops_at_once():
+    stops = Stops()
+    with stops.listening(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    done = []
+    with stops.listening(), pytest.raises(KeyboardInterrupt), stops.held():
+        signal.raise_signal(signal.SIGTERM)
+        done.append(1)
+    assert done == [1]
+
+
+def saved(path, epoch):
+    save_state(path, TrainState(epoch=epoch), {"model": [np.arange(1000.0) + epoch]})
+
+
+@pytest.mark.parametrize("harm", ["cut short", "flipped"])
+def test_of_a_damaged_state_the_one_before_is_used_and_it_is_said(tmp_path, harm):
+    path = tmp_path / "checkpoints" / "state.npz"
+    for epoch in range(3):
+        saved(path, epoch)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["state-before.npz", "state.npz"]
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[:-200] if harm == "cut short" else whole[:600] + b"\xff\xff" + whole[602:]
+    )
+    said = []
+    state, arrays = load_state(path, said.append)
+    assert state.epoch == 1
+    assert arrays["model"][0][0] == 1
+    assert "is damaged" in said[0]
+    assert said[0].endswith("going on from the state before it")
+    earlier(path).write_bytes(b"")
+    with pytest.raises(RunError, match="its saved state is damaged"):
+        load_state(path, said.append)
+
+
+def test_a_full_disk_leaves_the_state_before_whole(tmp_path, monkeypatch):
+    path = tmp_path / "run" / "checkpoints" / "state.npz"
+    saved(path, 4)
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(states.np, "savez", full)
+    with pytest.raises(
+        RunFailed, match=r"the disk is full.*Make room, then: tlkit finetune --resu"
+    ):
+        saved(path, 5)
+    assert load_state(path, print)[0].epoch == 4
+    assert [p.name for p in path.parent.iterdir()] == ["state.npz"]
+
+
+def test_a_row_without_its_end_is_dropped(tmp_path):
+    rows = "stage,epoch,step,learning_rate,loss,accuracy,val_loss,val_accuracy,images_per_second\n"
+    (tmp_path / "metrics.csv").write_text(rows + "a,1,11,0.1,1,1,,,\na,1,12,0.1,1,1,,,\na,1,1")
+    Recorder(tmp_path, 12).close()
+    assert [row["step"] for row in metrics(tmp_path)] == ["11"]
+
+
+def test_how_often_is_checked_and_kept(recipe, tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr(_Fit, "save", lambda self: times.append(self.training.state.batch))
+    recipe["checkpoint"] = {"every": "2 steps"}
+    tlkit.finetune(recipe, run_dir=tmp_path / "a")
+    assert times == [2, 4, 6, 0]  # 7 steps, then the epoch's end
+    times.clear()
+    recipe["checkpoint"] = {"every": "epoch"}
+    tlkit.finetune(recipe, run_dir=tmp_path / "b")
+    assert times == [0]
+    recipe["checkpoint"] = {"every": "2 hours"}
+    with pytest.raises(RecipeError, match="`500 steps` or `10 minutes`"):
+        load_recipe(recipe)
