@@ -21,7 +21,7 @@ from tlkit.data.record import SplitName
 from tlkit.errors import RunError, RunFailed, UserError
 from tlkit.recipe.schema import EffectiveNumber, Norm, Recipe
 
-EVALUATION_BATCH = 64
+EVALUATION_BATCH = 32
 
 
 class Speaker:
@@ -300,8 +300,12 @@ def train(
     say: Speaker,
     resumed: bool,
     stops: Any,
-) -> list[dict[str, Any]]:
-    """Runs the stages one after another; continues a saved state if asked to."""
+) -> tuple[list[dict[str, Any]], np.ndarray | None]:
+    """Runs the stages one after another; continues a saved state if asked to.
+
+    Returns:
+        What each stage reports, and the validation images' logits where they are known.
+    """
     from tlkit.freeze import describe
     from tlkit.model import is_stored
     from tlkit.train.plans import stage_plans
@@ -338,7 +342,7 @@ def train(
         for callback in show:
             callback.close()
         recorder.close()
-    return state.results
+    return state.results, training.val_logits
 
 
 def make_training(
@@ -503,20 +507,35 @@ def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) ->
 
 
 def evaluate(
-    recipe: Recipe, dataset: Dataset, network: Any, folder: pathlib.Path, say: Speaker
+    dataset: Dataset,
+    network: Any,
+    val_logits: np.ndarray | None,
+    folder: pathlib.Path,
+    say: Speaker,
 ) -> tuple[SplitName, np.ndarray, dict[str, Any]]:
-    """Figures and predictions.csv for the test split, or val where there is no test."""
+    """Figures and predictions.csv for the test split, or val where there is no test.
+
+    Args:
+        dataset: Images.
+        network: As it is served.
+        val_logits: Of the validation images, where they are known.
+        folder: Of the run.
+        say: Tells a person.
+    """
     from tlkit.data.pipeline import batches
     from tlkit.evaluate.forward import make_fast_forward, predict_outputs
 
     name: SplitName = "test" if "test" in dataset.splits else "val"
     split = dataset.splits[name]
     say.line(f"\nevaluating on {len(split)} images of {name} ...")
-    first, _ = next(batches(split, dataset.prepare, EVALUATION_BATCH))
-    forward = make_fast_forward(
-        network.logits, np.asarray(first), len(split), say=lambda line: say.line(f"  {line}")
-    )
-    logits = predict_outputs(forward, split, dataset.prepare, EVALUATION_BATCH)
+    if name == "val" and val_logits is not None:
+        logits = val_logits
+    else:
+        first, _ = next(batches(split, dataset.prepare, EVALUATION_BATCH))
+        forward = make_fast_forward(
+            network.logits, np.asarray(first), len(split), say=lambda line: say.line(f"  {line}")
+        )
+        logits = predict_outputs(forward, split, dataset.prepare, EVALUATION_BATCH)
     figures = save_evaluation(logits, split, network.classes, folder)
     network.model.save(folder / "model.keras")
     return name, logits, figures

@@ -144,11 +144,13 @@ def _straight_way(
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
     with clock.part("train"):
-        stages = steps.train(recipe, dataset, network, folder, say, resumed, stops)
+        stages, val_logits = steps.train(recipe, dataset, network, folder, say, resumed, stops)
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
-        network = served_network(network)
-        split, logits, evaluation = steps.evaluate(recipe, dataset, network, folder, say)
+        trained, network = network, served_network(network)
+        if network is not trained:
+            val_logits = None  # those are of another network
+        split, logits, evaluation = steps.evaluate(dataset, network, val_logits, folder, say)
     with clock.part("export"):
         exports = steps.export(recipe, dataset, network, split, logits, folder, say)
     result = steps.write_result(

@@ -27,7 +27,7 @@ def test_classes_counts_and_pixels(photos):
     assert data.train.pixels.shape == (len(data.train), 32, 32, 3)
     # the main colour of a picture is its class
     channel = {"red": 0, "green": 1, "blue": 2}
-    means = data.train.pixels.mean(axis=(1, 2))
+    means = np.asarray(data.train.pixels).mean(axis=(1, 2))
     for mean, label in zip(means, data.train.labels, strict=True):
         assert mean.argmax() == channel[data.classes[label]]
 

@@ -95,7 +95,9 @@ def test_one_that_is_not_installed_is_said_before_tensorflow_is_loaded(recipe, m
     assert "'openvino' is not installed" in str(error.value.problems[0])
     assert "pip install 'tlkit[openvino]'" in error.value.problems[0].hint
     chosen = choose_engine(
-        keras.Sequential([keras.Input((4, 4, 3))]), IMAGES[:1, :4, :4], "openvino"
+        keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()]),
+        IMAGES[:1, :4, :4],
+        "openvino",
     )
     assert chosen.name == "keras"
     assert chosen.notes[0] == ("engine openvino is not installed: pip install 'tlkit[openvino]'")

@@ -179,7 +179,7 @@ def test_preprocessing_is_fitted_on_training_images_and_served(recipe, tmp_path)
     from tlkit.data.dataset import load_dataset
 
     data = load_dataset(load_recipe(recipe).data, (32, 32))
-    pixels = 255 * (data.train.pixels / 255.0) ** 0.8
+    pixels = 255 * (np.asarray(data.train.pixels) / 255.0) ** 0.8
     model = keras.models.load_model(run.folder / "model.keras", compile=False)
     step = next(x for x in model.layers if isinstance(x, keras.layers.Normalization))
     np.testing.assert_allclose(np.ravel(step.mean), pixels.mean((0, 1, 2)), rtol=1e-3)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from tlkit import registry
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import natural
 from tlkit.data.split import split_by_hash
 from tlkit.errors import DataError
@@ -161,7 +160,7 @@ def load_dataset(
                 [records[i] for i in chosen],
                 labels[chosen],
                 [hashes[i] for i in chosen],
-                None if scanned.pixels is None else scanned.pixels[chosen],
+                None if scanned.pixels is None else Rows.of(scanned.pixels, np.array(chosen)),
             )
     decoding = _decoding(config, image_size)
     dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, decoding, notes)
@@ -262,38 +261,62 @@ def scan(
     """Reads, hashes and decodes every image once, on all cores."""
     import tensorflow as tf
 
-    def look(record: Record) -> tuple[str, np.ndarray | None, str | None]:
-        try:
-            data = record.read()
-        except OSError as error:
-            return "", None, f"cannot be read: {error.strerror or error}"
-        if not data:
-            return "", None, "is empty"
-        try:
-            pixels = prepare(data).numpy()
-        except tf.errors.OpError as error:
-            return "", None, _reason(str(error.message), data)
-        return hashlib.sha256(data).hexdigest(), pixels if keep else None, None
+    shape = prepare.get_concrete_function().output_shapes
+    pixels = np.empty((len(records), *shape), np.uint8) if keep else None
+    hashes: dict[int, str] = {}
 
-    good: list[Record] = []
-    hashes: list[str] = []
-    images: list[np.ndarray] = []
-    broken: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        for done, (record, result) in enumerate(
-            zip(records, pool.map(look, records, chunksize=16), strict=True), 1
-        ):
-            digest, pixels, reason = result
-            if reason is not None:
-                broken.append((record.name, reason))
-            else:
-                good.append(record)
-                hashes.append(digest)
-                if pixels is not None:
-                    images.append(pixels)
-            if progress and (done % 64 == 0 or done == len(records)):
-                progress(done, len(records))
-    return Scan(good, hashes, np.stack(images) if keep and images else None, broken)
+    def read(index: Any) -> tuple[bytes, bytes]:
+        data = records[int(index)].read()
+        return data, hashlib.sha256(data).hexdigest().encode()
+
+    def look(index: Any) -> tuple[Any, Any, Any]:
+        data, digest = tf.numpy_function(read, [index], (tf.string, tf.string), stateful=False)
+        data.set_shape(())
+        image = prepare(data)
+        # the largest pixel stands for all: the image must be decoded, but need not be moved
+        return index, digest, image if keep else tf.reduce_max(image)
+
+    looked = (
+        tf.data.Dataset.range(len(records))
+        .map(look, tf.data.AUTOTUNE, deterministic=True)
+        .ignore_errors()
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    for index, digest, image in looked.as_numpy_iterator():
+        hashes[int(index)] = digest.decode()
+        if pixels is not None:
+            pixels[index] = image
+        if progress and (index % 64 == 63 or index + 1 == len(records)):
+            progress(int(index) + 1, len(records))
+    broken = [
+        (record.name, _why_broken(record, prepare))
+        for index, record in enumerate(records)
+        if index not in hashes
+    ]
+    if progress and broken:
+        progress(len(records), len(records))
+    good = list(hashes)
+    if pixels is not None and broken:
+        pixels = pixels[good]
+    kept = [records[index] for index in good]
+    return Scan(kept, list(hashes.values()), pixels if good else None, broken)
+
+
+def _why_broken(record: Record, prepare: Any) -> str:
+    """The reason for which an image could not be read or decoded."""
+    import tensorflow as tf
+
+    try:
+        data = record.read()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if not data:
+        return "is empty"
+    try:
+        prepare(data)
+    except tf.errors.OpError as error:
+        return _reason(str(error.message), data)
+    return "could not be read at first"
 
 
 def _reason(message: str, data: bytes) -> str:

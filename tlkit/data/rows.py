@@ -1,4 +1,4 @@
-"""Arrays that lie on disk, read a few rows at a time."""
+"""Rows of arrays that are on disk, or shared, taken a few at a time."""
 
 from __future__ import annotations
 
@@ -9,30 +9,44 @@ import numpy as np
 
 
 class Rows:
-    """Rows of several arrays as one array of float32, read when they are asked for.
+    """Rows of several arrays as one array, read when they are asked for.
 
     Args:
         parts: Arrays `(rows, ...)`, alike but for their number of rows; memory-mapped ones stay
             on disk.
         part: For each row of the whole, the index of the array it is in.
         row: For each row of the whole, its place there.
+        dtype: Of what is given out.
     """
 
-    def __init__(self, parts: Sequence[np.ndarray], part: np.ndarray, row: np.ndarray):
-        self.parts, self.part, self.row = parts, part, row
+    def __init__(
+        self,
+        parts: Sequence[np.ndarray],
+        part: np.ndarray,
+        row: np.ndarray,
+        dtype: Any = np.float32,
+    ):
+        self.parts, self.part, self.row, self.dtype = parts, part, row, np.dtype(dtype)
         self.shape = (len(part), *parts[0].shape[1:])
         self.ndim = len(self.shape)
+
+    @classmethod
+    def of(cls, array: np.ndarray, chosen: np.ndarray) -> Rows:
+        """Some rows of one array, which is not copied."""
+        return cls([array], np.zeros(len(chosen), np.int32), chosen, array.dtype)
 
     def __len__(self) -> int:
         return len(self.part)
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
         part, row = self.part[chosen], self.row[chosen]
-        found = np.empty((len(part), *self.shape[1:]), np.float32)
+        if len(self.parts) == 1:
+            return np.asarray(self.parts[0][row], self.dtype)
+        found = np.empty((len(part), *self.shape[1:]), self.dtype)
         for index in np.unique(part):
             here = part == index
             found[here] = self.parts[index][row[here]]
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[np.arange(len(self))].astype(dtype or np.float32, copy=False)
+        return self[np.arange(len(self))].astype(dtype or self.dtype, copy=False)

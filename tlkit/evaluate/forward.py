@@ -45,7 +45,7 @@ def make_fast_forward(
     height, width = model.input_shape[1:3]
     if engine == "keras" or (engine == "auto" and count * height * width < WORTH_AN_ENGINE):
         return make_forward(model)
-    chosen = choose_engine(flatten_model(model), images, engine, exact=True)
+    chosen = choose_engine(flatten_model(model), images, engine, exact=engine == "auto")
     for note in chosen.notes:
         say(note)
     say(f"computed by engine {chosen}")

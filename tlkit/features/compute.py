@@ -21,18 +21,17 @@ from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
 from tlkit.features.cache import Entry, cache_key, cache_root
 from tlkit.features.cut import Cut
-from tlkit.features.engine import WORTH_AN_ENGINE, Engine, choose_engine, ranked
+from tlkit.features.engine import WORTH_AN_ENGINE, Engine, choose_engine, keras_outputs, ranked
 from tlkit.features.fingerprint import fingerprint
 from tlkit.recipe.schema import Cache
 
-FEATURE_BATCH = 64
+FEATURE_BATCH = 32
 # images on which an engine is compared with Keras
-CHECKED = 32
+CHECKED = 8
 # of one shard: what a killed run loses at the most
 SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
 # of the free disk that features may take unasked
 DISK_SHARE = 0.5
-USED: tuple[SplitName, ...] = ("train", "val")
 
 Say = Callable[[str], None]
 
@@ -57,13 +56,14 @@ class Made:
     """How features came about.
 
     Attributes:
-        engine: That computed them.
+        engine: That computed those of the training images.
         kept: `disk` or `memory`.
         folder: On disk.
         images: Rows in all, draws counted one by one.
         computed: Those that were not there before.
         seconds: It took, the making of the engine included.
-        images_per_second: When they were last computed, the making of the engine left out.
+        validation: The engine that computed those of the validation images.
+        images_per_second: When those of the training images were last computed, the making of the engine left out.
     """
 
     engine: str
@@ -73,6 +73,7 @@ class Made:
     computed: int
     seconds: float = 0.0
     images_per_second: float | None = None
+    validation: str = ""
 
 
 def image_count(dataset: Dataset, views: int = 1) -> int:
@@ -153,24 +154,37 @@ def frozen_features(
         about: The network's name, for `tlkit cache ls`.
     """
     began = time.perf_counter()
-    work = _Work(cut, dataset, progress, engine, say, views)
-    fits = image_count(dataset, work.views) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
-    found: tuple[list[list[Any]], Made] | None = None
-    if place_for(cut, dataset, cache, work.views)[0] == "disk":
-        try:
-            found = _on_disk(work, Cache() if isinstance(cache, str) else cache, about)
-        except (OSError, NotImplementedError) as error:
-            say(f"features are not kept on disk: {_reason(error)}")
-    if found is None and not fits:
-        return None
-    features, made = found or _in_memory(work)
+    train = _Work(cut, dataset, "train", progress, engine, say, views)
+    val = _Work(cut, dataset, "val", progress, engine, say, None, train)
+    fits = image_count(dataset, train.views) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
+    settings = Cache() if isinstance(cache, str) else cache
+    on_disk = place_for(cut, dataset, cache, train.views)[0] == "disk"
+    found: list[tuple[list[list[Any]], Made]] = []
+    for work in (train, val):
+        one: tuple[list[list[Any]], Made] | None = None
+        if on_disk:
+            try:
+                one = _on_disk(work, settings, about)
+            except (OSError, NotImplementedError) as error:
+                say(f"features are not kept on disk: {_reason(error)}")
+                on_disk = False
+        if one is None and not fits:
+            return None
+        found.append(one or _in_memory(work))
+    (drawn, made), ((held_out,), checked) = found
     if fits:
-        features = [[np.asarray(array) for array in part] for part in features]
-    made = dataclasses.replace(made, seconds=round(time.perf_counter() - began, 3))
-    *drawn, validation = features
+        drawn = [[np.asarray(array) for array in part] for part in drawn]
+        held_out = [np.asarray(array) for array in held_out]
+    made = dataclasses.replace(
+        made,
+        validation=checked.engine,
+        images=made.images + checked.images,
+        computed=made.computed + checked.computed,
+        seconds=round(time.perf_counter() - began, 3),
+    )
     splits: dict[SplitName, Split] = {
         "train": dataclasses.replace(dataset.train, pixels=drawn[0], views=drawn),
-        "val": dataclasses.replace(dataset.val, pixels=validation),
+        "val": dataclasses.replace(dataset.val, pixels=held_out),
     }
     return dataclasses.replace(dataset, splits={**dataset.splits, **splits}), made
 
@@ -183,15 +197,32 @@ def _reason(error: Exception) -> str:
 
 @dataclasses.dataclass
 class _Work:
-    """What is to be computed, and the engine once it was chosen."""
+    """The images of one split that are to be computed, and the engine once it was chosen.
+
+    Attributes:
+        cut: Of the network.
+        dataset: Images.
+        role: The split. A head learns to live with the rounding of training images; validation
+            images are computed as they are when the model is served.
+        progress: Makes functions that show how far a pass is.
+        wanted: Name of the engine, or `auto`.
+        say: Is told what happens.
+        drawn: Draws of each image.
+        first: The work done before, whose engine is taken where it is exact.
+        chosen: The engine.
+        reference: What Keras gives for some images.
+    """
 
     cut: Cut
     dataset: Dataset
+    role: SplitName
     progress: Any
     wanted: str
     say: Say
-    drawn: Views | None
+    drawn: Views | None = None
+    first: _Work | None = None
     chosen: Engine | None = None
+    reference: Any = None
 
     def __post_init__(self) -> None:
         self.wanted = worth_making(self.wanted, self.dataset, self.views)
@@ -200,24 +231,39 @@ class _Work:
     def views(self) -> int:
         return self.drawn.count if self.drawn else 1
 
+    @property
+    def exact(self) -> bool:
+        return self.role == "val"
+
     def engine(self) -> Engine:
         """The engine, chosen when it is first needed."""
-        if self.chosen is None:
-            first, _ = next(batches(self.dataset.train, self.dataset.prepare, CHECKED))
-            self.chosen = choose_engine(self.cut.frozen, np.asarray(first), self.wanted)
-            for note in self.chosen.notes:
-                self.say(note)
-            self.say(f"features by engine {self.chosen}")
+        if self.chosen is not None:
+            return self.chosen
+        before = self.first
+        if before is not None and before.chosen is not None and before.chosen.is_exact():
+            self.chosen = before.chosen
+            return self.chosen
+        if before is not None:
+            self.reference, before.chosen = before.reference, None  # its memory is given back
+        images, _ = next(batches(self.dataset.train, self.dataset.prepare, CHECKED))
+        images = np.asarray(images)
+        if self.reference is None:
+            self.reference = keras_outputs(self.cut.frozen, images)
+        self.chosen = choose_engine(
+            self.cut.frozen, images, self.wanted, self.exact, self.reference
+        )
+        for note in self.chosen.notes:
+            self.say(note)
+        self.say(f"features of {self.role} by engine {self.chosen}")
         return self.chosen
 
     def parts(self) -> list[tuple[Split, int | None, str]]:
-        """Each draw of the training images, then the validation images; with their titles."""
-        train, val = self.dataset.train, self.dataset.val
+        """Each draw of the images, or the images as they are; with their titles."""
+        split = self.dataset.splits[self.role]
         if self.drawn is None:
-            first: list[tuple[Split, int | None, str]] = [(train, None, "train")]
-        else:
-            first = [(train, k, f"train, view {k + 1} of {self.views}") for k in range(self.views)]
-        return [*first, (val, None, "val")]
+            return [(split, None, self.role)]
+        titles = [f"{self.role}, view {k + 1} of {self.views}" for k in range(self.views)]
+        return [(split, k, title) for k, title in enumerate(titles)]
 
     def keys(self, split: Split, view: int | None) -> list[str]:
         """What the rows of a part are found by."""
@@ -253,7 +299,7 @@ def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
             if show is not None:
                 show(done, len(split))
         features.append(arrays)
-    count = image_count(work.dataset, work.views)
+    count = sum(len(split) for split, _, _ in work.parts())
     rate = round(count / (time.perf_counter() - began), 1)
     return features, Made(str(work.engine()), "memory", None, count, count, 0.0, rate)
 
@@ -289,15 +335,17 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
         return Entry(root / key, work.cut.shapes, settings.dtype, note)
 
     # Keras's own are no answer to the wish for another engine, unless that one has failed
-    wished = [n for n in ranked(work.wanted) if n != "keras" or work.wanted in ("auto", "keras")]
-    for name in wished:
+    names = ranked(work.wanted, work.exact)
+    for name in [n for n in names if n != "keras" or work.wanted in ("auto", "keras")]:
         for precision in registry.ENGINES[name].facts["precisions"].split():
             entry = entry_of(name, precision)
             entry.read()
             _tell_damaged(entry, work.say)
             if not entry.missing(all_keys):
                 entry.used()
-                work.say(f"features by engine {name}, all {len(all_keys)} from {entry.folder}")
+                work.say(
+                    f"features of {work.role} by engine {name}, all {len(all_keys)} from {entry.folder}"
+                )
                 made = Made(f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0)
                 made.images_per_second = entry.noted().get("images_per_second")
                 return [list(entry.rows(keys)) for _, keys in parts], made
@@ -316,7 +364,7 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
             except OverflowError as error:
                 work.say(f"{error}; they are kept as float32")
                 return _on_disk(work, settings.model_copy(update={"dtype": "float32"}), about)
-        if computed >= CHECKED:
+        if computed >= FEATURE_BATCH:
             rate = round(computed / (time.perf_counter() - began), 1)
             entry.note({"images_per_second": rate})
     entry.used()

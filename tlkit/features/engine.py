@@ -38,6 +38,10 @@ class Engine:
     difference: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
 
+    def is_exact(self) -> bool:
+        """Whether it differs from Keras by rounding in float32 alone."""
+        return self.cosine >= EXACT_COSINE and self.difference <= EXACT_DIFFERENCE
+
     def __str__(self) -> str:
         if self.name == "keras":
             return "keras"
@@ -47,14 +51,18 @@ class Engine:
         )
 
 
-def ranked(wanted: str = "auto") -> list[str]:
+def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:
     """Names of the engines that may do what was wanted, fastest first, Keras last."""
     facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
     names = sorted(facts, key=lambda name: facts[name]["rank"])
     return [
         name
         for name in names
-        if wanted in ("auto", name, facts[name].get("instead")) or name == "keras"
+        if name == "keras"
+        or (
+            wanted in ("auto", name, facts[name].get("instead"))
+            and (not exact or facts[name]["least_cosine"] >= EXACT_COSINE)
+        )
     ]
 
 
@@ -66,7 +74,9 @@ def missing(name: str) -> str | None:
     return f"pip install 'tlkit[{package}]'"
 
 
-def choose_engine(model: Any, images: Any, wanted: str = "auto", exact: bool = False) -> Engine:
+def choose_engine(
+    model: Any, images: Any, wanted: str = "auto", exact: bool = False, reference: Any = None
+) -> Engine:
     """Builds the engine wanted, or the fastest there is, and compares it with Keras.
 
     One that cannot be built or does not agree is passed over with a note; Keras
@@ -77,16 +87,13 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto", exact: bool = F
         images: Some that it will see, uint8.
         wanted: `auto` or a registered name.
         exact: Its answers are to be Keras's own but for rounding in float32.
+        reference: What Keras gives for the images, where that is known.
     """
-    keras = registry.ENGINES.build("keras", model)
-    reference: Any = None
     notes: list[str] = []
-    for name in ranked(wanted):
+    for name in ranked(wanted, exact):
         facts = registry.ENGINES[name].facts
         if name == "keras":
             break
-        if exact and wanted == "auto" and facts["least_cosine"] < EXACT_COSINE:
-            continue
         if command := missing(name):
             if wanted != "auto":
                 notes.append(f"engine {name} is not installed: {command}")
@@ -98,17 +105,23 @@ def choose_engine(model: Any, images: Any, wanted: str = "auto", exact: bool = F
             notes.append(f"engine {name} cannot run this network: {first_line(error)}")
             continue
         if reference is None:
-            reference = keras(images)
+            reference = keras_outputs(model, images)
         cosine, difference = compare(reference, outputs)
-        near = difference <= EXACT_DIFFERENCE or not exact or wanted != "auto"
-        if cosine >= facts["least_cosine"] and near:
-            precision = getattr(run, "precision", "float32")
-            return Engine(name, run, precision, cosine, difference, notes)
+        precision = getattr(run, "precision", "float32")
+        engine = Engine(name, run, precision, cosine, difference, notes)
+        if cosine >= facts["least_cosine"] and (engine.is_exact() or not exact):
+            return engine
         notes.append(
             f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}, difference "
             f"{difference:.1e}"
         )
-    return Engine("keras", keras, notes=notes)
+    return Engine("keras", registry.ENGINES.build("keras", model), notes=notes)
+
+
+def keras_outputs(model: Any, images: Any) -> list[np.ndarray]:
+    """What Keras gives, in float32."""
+    found: list[np.ndarray] = registry.ENGINES.build("keras", model)(images)
+    return found
 
 
 def compare(expected: list[np.ndarray], found: list[np.ndarray]) -> tuple[float, float]:

@@ -33,6 +33,8 @@ from tlkit.train.solve import solve
 from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
 from tlkit.train.step import Objective, make_loss, make_step
 
+VALIDATION_BATCH = 32
+
 
 @dataclasses.dataclass
 class Training:
@@ -56,6 +58,7 @@ class Training:
         cache: Where what they give is kept.
         checkpoint: How often the state is saved within an epoch.
         stops: Holds signals back where something must be done whole.
+        val_logits: Of the validation images at the end of the last stage, where they are known.
         say: Is told what a person may want to know.
     """
 
@@ -77,6 +80,7 @@ class Training:
     checkpoint: Checkpoint = dataclasses.field(default_factory=Checkpoint)
     stops: Stops = dataclasses.field(default_factory=Stops)
     say: Callable[[str], None] = lambda line: None
+    val_logits: np.ndarray | None = None
 
 
 def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
@@ -357,6 +361,12 @@ class _Fit:
                 self.save()
         self.callbacks.on_train_end()
         self._take_best()
+        # computed as they are when the model is served, so that no other pass is needed
+        training.val_logits = None
+        if self.made is not None:
+            training.val_logits = predict_outputs(
+                forward, self.dataset.val, self.dataset.prepare, VALIDATION_BATCH
+            )
         result = {
             "name": self.stage.name,
             "policy": self.plan.policy,
@@ -442,9 +452,7 @@ class _Fit:
         if self.average is not None:
             self.average.lend()
         try:
-            logits = predict_outputs(
-                forward, dataset.val, dataset.prepare, max(64, self.stage.batch_size or 0)
-            )
+            logits = predict_outputs(forward, dataset.val, dataset.prepare, VALIDATION_BATCH)
         finally:
             if self.average is not None:
                 self.average.take_back()

@@ -78,5 +78,5 @@ def run_at_own_size(
     result = run_stage(own, stage, own_plan)
     if own is not training:
         copy_weights(own.network, training.network, recipe.model.backbone)
-        training.resumed = None
+        training.resumed = training.val_logits = None
     return result

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 
-from tlkit.features.engines.tensorflow import constant_graph
+from tlkit.features.engines.keras import traced
 from tlkit.registry import register
 
 BATCH = 32
+# what both precisions are compiled from
+_CONVERTED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 @register("openvino", rank=0, needs="openvino", least_cosine=0.98, precisions="bfloat16 float32")
@@ -36,14 +39,19 @@ def openvino_float32(model: Any) -> Any:
 
 def _compiled(model: Any, precision: str) -> Any:
     import openvino as ov
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    graph = constant_graph(model, BATCH)
-    converted = ov.convert_model(graph.graph)
-    converted.reshape([BATCH, *model.inputs[0].shape[1:]])
+    if model not in _CONVERTED:
+        # OpenVINO folds BatchNorm itself
+        graph = convert_variables_to_constants_v2(traced(model))
+        converted = ov.convert_model(graph.graph)
+        converted.reshape([BATCH, *model.inputs[0].shape[1:]])
+        _CONVERTED[model] = converted, [name.name for name in graph.outputs]
+    converted, names = _CONVERTED[model]
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     compiled = ov.Core().compile_model(converted, "CPU", settings)
     # OpenVINO may put a graph's outputs in another order than it had
-    ports = [compiled.output(name.name) for name in graph.outputs]
+    ports = [compiled.output(name) for name in names]
 
     def run(images: Any) -> list[np.ndarray]:
         images = np.asarray(images)
