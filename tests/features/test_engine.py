@@ -50,6 +50,18 @@ def test_auto_takes_the_fastest_that_is_installed(model, monkeypatch):
     assert choose_engine(model, IMAGES[:4]).name == "tensorflow"
 
 
+@pytest.mark.parametrize(
+    ("device", "first"), [("CPU", ["openvino", "openvino-float32"]), ("GPU", ["xla"])]
+)
+def test_auto_takes_what_the_device_can_do(monkeypatch, device, first):
+    monkeypatch.setattr(engines, "_device", lambda: device)
+    assert engines.ranked() == [*first, "tensorflow", "keras"]
+    exact = [name for name in first if name == "openvino-float32"]
+    assert engines.ranked(exact=True) == [*exact, "tensorflow", "keras"]
+    assert engines.ranked("xla") == ["xla", "keras"]
+    assert engines.ranked("openvino", exact=True) == ["openvino-float32", "keras"]
+
+
 def test_one_that_disagrees_or_fails_is_passed_over_and_keras_is_left(model, monkeypatch):
     def wrong(model):
         right = registry.ENGINES.build("keras", model)

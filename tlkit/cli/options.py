@@ -36,7 +36,7 @@ engine_option = click.option(
     default="auto",
     show_default=True,
     callback=_known_engine,
-    help="What computes: keras, tensorflow, openvino, openvino-float32. auto: the fastest that "
+    help="What computes: keras, tensorflow, xla, openvino, openvino-float32. auto: the fastest that "
     "only rounds otherwise than Keras in float32.",
 )
 

@@ -55,15 +55,26 @@ def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:
     """Names of the engines that may do what was wanted, fastest first, Keras last."""
     facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
     names = sorted(facts, key=lambda name: facts[name]["rank"])
+    here = _device() if wanted == "auto" else ""
+
+    def fits(name: str) -> bool:
+        if wanted == "auto":
+            return bool(facts[name].get("device", here) == here)
+        return wanted in (name, facts[name].get("instead"))
+
     return [
         name
         for name in names
         if name == "keras"
-        or (
-            wanted in ("auto", name, facts[name].get("instead"))
-            and (not exact or facts[name]["least_cosine"] >= EXACT_COSINE)
-        )
+        or (fits(name) and (not exact or facts[name]["least_cosine"] >= EXACT_COSINE))
     ]
+
+
+def _device() -> str:
+    """What TensorFlow computes on."""
+    import tensorflow as tf
+
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def missing(name: str) -> str | None:

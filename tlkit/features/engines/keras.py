@@ -12,7 +12,7 @@ from tlkit.registry import register
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-@register("keras", rank=3, least_cosine=0.0, precisions="float32")
+@register("keras", rank=4, least_cosine=0.0, precisions="float32")
 def keras(model: Any) -> Any:
     """Keras itself, compiled by TensorFlow; what the others are compared with."""
     import tensorflow as tf

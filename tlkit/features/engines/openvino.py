@@ -15,7 +15,14 @@ BATCH = 32
 _CONVERTED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-@register("openvino", rank=0, needs="openvino", least_cosine=0.98, precisions="bfloat16 float32")
+@register(
+    "openvino",
+    rank=1,
+    device="CPU",
+    needs="openvino",
+    least_cosine=0.98,
+    precisions="bfloat16 float32",
+)
 def openvino(model: Any) -> Any:
     """OpenVINO, in bfloat16 where the processor computes in it, else in float32.
 
@@ -29,7 +36,7 @@ def openvino(model: Any) -> Any:
 
 
 @register(
-    "openvino-float32", rank=1, needs="openvino", least_cosine=0.9999, instead="openvino",
+    "openvino-float32", rank=2, device="CPU", needs="openvino", least_cosine=0.9999, instead="openvino",
     precisions="float32",
 )  # fmt: skip
 def openvino_float32(model: Any) -> Any:

@@ -11,7 +11,7 @@ from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 
 
-@register("tensorflow", rank=2, least_cosine=0.9999, precisions="float32")
+@register("tensorflow", rank=3, least_cosine=0.9999, precisions="float32")
 def tensorflow(model: Any) -> Any:
     """TensorFlow with BatchNorm folded and variables made constants.
 
