@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
+import warnings
 from typing import Any
 
 import h5py
@@ -55,6 +56,20 @@ def load_weights(model: Any, path: str | pathlib.Path) -> int:
 
 def _load_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...]]) -> int:
     """A `.weights.h5` of Keras 3, whose keys count layers of each class."""
+    try:
+        with warnings.catch_warnings():
+            # Keras warns of layers for which the file has nothing, and leaves them as they are
+            warnings.simplefilter("error")
+            model.load_weights(path)
+        return len(model.weights)
+    except (ValueError, KeyError, UserWarning):
+        _refuse_native(model, path, found)
+    model.load_weights(path)
+    return len(model.weights)
+
+
+def _refuse_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...]]) -> None:
+    """Names each weight of a Keras 3 file that does not fit."""
     with tempfile.TemporaryDirectory() as folder:
         own = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own)
@@ -66,8 +81,6 @@ def _load_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...
         if found.get(key) != shape
     ]
     _refuse(rows, len(expected), model, path)
-    model.load_weights(path)
-    return len(expected)
 
 
 def _arrays(group: h5py.Group) -> dict[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#888888"
+FONT = "{}/fonts/ttf/DejaVuSans.ttf"  # comes with matplotlib
 MOST_NAMES = 40  # classes up to which the confusion matrix has names and numbers
 
 
@@ -93,19 +94,29 @@ def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
 
 
 def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -> None:
-    """Up to 16 images as the network gets them, with captions."""
+    """Up to 16 images as the network gets them, each with its caption above."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
+
     count = min(16, len(images))
     columns = min(8, count)
     rows = -(-count // columns)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axis in grid.flat:
-        axis.axis("off")
-    for axis, image, caption in zip(grid.flat, images, captions, strict=False):
-        axis.imshow(np.clip(image, 0, 255).astype(np.uint8))
-        axis.set_title(caption, fontsize=8)
-    figure.savefig(target)
+    side, gap, line = 150, 8, 18
+    sheet = Image.new(
+        "RGB", (columns * (side + gap) + gap, rows * (side + gap + line) + gap), "white"
+    )
+    draw, font = (
+        ImageDraw.Draw(sheet),
+        ImageFont.truetype(FONT.format(matplotlib.get_data_path()), 12),
+    )
+    for index, (image, caption) in enumerate(zip(images[:count], captions, strict=False)):
+        picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
+        scale = side / max(picture.size)
+        picture = picture.resize([max(1, round(length * scale)) for length in picture.size])
+        x = gap + (side + gap) * (index % columns)
+        y = gap + (side + gap + line) * (index // columns)
+        while caption and font.getlength(caption) > side:
+            caption = caption.removesuffix("...")[:-1] + "..." if len(caption) > 4 else ""
+        draw.text((x + (side - font.getlength(caption)) / 2, y), caption, "black", font)
+        sheet.paste(picture, (x + (side - picture.width) // 2, y + line))
+    sheet.save(target)
