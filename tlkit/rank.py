@@ -126,7 +126,7 @@ def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
     must = [index for index in order if ranks[index] < 2]
     rest = [index for index in order if ranks[index] >= 2]
     chosen = np.sort([*must, *rest][: max(count, len(must))])
-    pixels = None if train.pixels is None else train.pixels[chosen]
+    pixels = None if train.pixels is None else train.pixels.take(chosen)
     part = Split(
         [train.records[i] for i in chosen],
         train.labels[chosen],

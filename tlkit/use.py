@@ -204,13 +204,14 @@ def predict_files(
             Record(str(file), "", None, file.read_bytes)
             for file in files[first : first + steps.EVALUATION_BATCH]
         ]
-        scanned = scan(chunk, prepare, keep=True)
+        scanned = scan(chunk, prepare, "memory")
         broken = dict(scanned.broken)
         probabilities: Iterator[Any] = iter(())
         if scanned.pixels is not None:
+            pixels = np.asarray(scanned.pixels)
             if forward is None:
-                forward = make_fast_forward(run.logits, scanned.pixels, len(files), engine, say)
-            probabilities = iter(softmax(np.asarray(forward(scanned.pixels))))
+                forward = make_fast_forward(run.logits, pixels, len(files), engine, say)
+            probabilities = iter(softmax(np.asarray(forward(pixels))))
         for record in chunk:
             if record.name in broken:
                 yield {"image": record.name, "error": broken[record.name]}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import draw
-from tlkit.data.dataset import load_dataset, load_for_evaluation
+from tlkit.data import dataset
+from tlkit.data.dataset import keep_pixels, load_dataset, load_for_evaluation
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Data
@@ -30,6 +31,31 @@ def test_classes_counts_and_pixels(photos):
     means = np.asarray(data.train.pixels).mean(axis=(1, 2))
     for mean, label in zip(means, data.train.labels, strict=True):
         assert mean.argmax() == channel[data.classes[label]]
+
+
+def test_on_disk_they_are_the_same_and_leave_nothing(photos, tmp_path, monkeypatch):
+    (tmp_path / "more").mkdir()
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "more"))
+    kept = load_dataset(config(photos, cache="memory"), (32, 32))
+    spooled = load_dataset(config(photos, cache="disk"), (32, 32))
+    assert isinstance(spooled.train.pixels.parts[0], np.memmap)
+    np.testing.assert_array_equal(kept.train.pixels, spooled.train.pixels)
+    assert not list((tmp_path / "more").iterdir())  # the file has no name
+
+
+def test_where_decoded_images_are_kept(monkeypatch):
+    monkeypatch.setattr(dataset, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(dataset, "free_disk", lambda folder: 10**10)
+    size = (100, 100)  # 30 kB
+    assert keep_pixels("auto", 10_000, size) == "memory"
+    assert keep_pixels("auto", 100_000, size) == "disk"
+    assert keep_pixels("auto", 1_000_000, size) == "off"
+    assert keep_pixels("disk", 10_000, size) == "disk"
+    assert keep_pixels("off", 10, size) == "off"
+    with pytest.raises(DataError, match=r"memory needs 3\.0 GB, 1\.0 GB are free"):
+        keep_pixels("memory", 100_000, size)
+    with pytest.raises(DataError, match=r"disk needs 30\.0 GB, 10\.0 GB are free"):
+        keep_pixels("disk", 1_000_000, size)
 
 
 def test_memory_and_stream_give_the_same_batches(photos):

@@ -17,3 +17,8 @@ def test_rows_are_those_of_the_whole_array_in_any_order(tmp_path):
     np.testing.assert_array_equal(rows[chosen], whole[chosen].astype("float32"))
     assert rows[chosen].dtype == np.float32
     np.testing.assert_array_equal(np.asarray(rows), whole.astype("float32"))
+    part = rows.take([5, 1])
+    np.testing.assert_array_equal(part[np.array([1])], whole[[1]].astype("float32"))
+    pixels = Rows.of(np.arange(6, dtype=np.uint8).reshape(3, 2)).take([2, 0])
+    assert pixels[np.array([0])].dtype == np.uint8
+    np.testing.assert_array_equal(pixels, [[4, 5], [0, 1]])

@@ -19,7 +19,7 @@ def recipe(assets, data, cache, seed=0, dropout=0.0):
     return {
         "name": "same",
         "seed": seed,
-        "data": {"source": {"folder": str(assets / "data" / data)}, "image_size": 96},
+        "data": {"source": {"folder": str(assets / "data" / data)}, "image_size": 64},
         "model": {
             "backbone": "mobilenet_v2",
             "weights": str(assets / "weights" / "mobilenet_v2_1.0_224_no_top.weights.h5"),
@@ -49,10 +49,10 @@ def test_the_numbers_are_the_same(assets, tmp_path, data):
 def test_with_dropout_the_difference_is_that_of_seeds(assets, tmp_path):
     found = {"auto": [], "off": []}
     for cache, accuracies in found.items():
-        for seed in range(3):
+        for seed in range(2):
             given = recipe(assets, "hymenoptera", cache, seed, dropout=0.5)
             run = tlkit.finetune(given, run_dir=tmp_path / f"{cache}{seed}")
             accuracies.append(run.result["best"]["val_accuracy"])
     low, high = min(found["off"]), max(found["off"])
     spread = max(high - low, 2 / 153)
-    assert low - spread <= sum(found["auto"]) / 3 <= high + spread
+    assert low - spread <= sum(found["auto"]) / 2 <= high + spread

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,11 +16,15 @@ from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import natural
 from tlkit.data.split import split_by_hash
+from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Data
 
 MOST_BROKEN = 0.05  # share of files that may be broken
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
+DISK_SHARE = 0.5  # of the free disk
+
+Kept = Literal["memory", "disk", "off"]
 
 Progress = Callable[[int, int], None]
 
@@ -144,7 +148,10 @@ def load_dataset(
     source = read_source(config)
     prepare = make_preparer(image_size, config.resize, config.antialias)
     scanned = scan(
-        source.records, prepare, keep_pixels(config.cache, source.records, image_size), progress
+        source.records,
+        prepare,
+        keep_pixels(config.cache, len(source.records), image_size),
+        progress,
     )
     _refuse_broken(scanned.broken, len(source.records), config.on_broken)
     records, hashes = scanned.records, scanned.hashes
@@ -160,7 +167,7 @@ def load_dataset(
                 [records[i] for i in chosen],
                 labels[chosen],
                 [hashes[i] for i in chosen],
-                None if scanned.pixels is None else Rows.of(scanned.pixels, np.array(chosen)),
+                None if scanned.pixels is None else scanned.pixels.take(chosen),
             )
     decoding = _decoding(config, image_size)
     dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, decoding, notes)
@@ -179,8 +186,8 @@ def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Data
     prepare = make_preparer(image_size, config.resize, config.antialias)
     splits: dict[SplitName, Split] = {}
     for name, split in dataset.splits.items():
-        kept = keep_pixels(config.cache, split.records, image_size)
-        pixels = scan(split.records, prepare, True).pixels if kept else None
+        kept = keep_pixels(config.cache, len(split), image_size)
+        pixels = scan(split.records, prepare, kept).pixels
         splits[name] = dataclasses.replace(split, pixels=pixels)
     return dataclasses.replace(
         dataset,
@@ -226,7 +233,7 @@ def load_for_evaluation(
             f"{', '.join(list(classes)[:20])}",
             where=f"data.source.{config.source.name}",
         )
-    keep = keep_pixels(config.cache, source.records, image_size)
+    keep = keep_pixels(config.cache, len(source.records), image_size)
     scanned = scan(source.records, prepare, keep, progress)
     _refuse_broken(scanned.broken, len(source.records), config.on_broken)
     ids = {name: index for index, name in enumerate(classes)}
@@ -251,18 +258,22 @@ class Scan:
 
     records: list[Record]
     hashes: list[str]
-    pixels: np.ndarray | None
+    pixels: Rows | None
     broken: list[tuple[str, str]]
 
 
 def scan(
-    records: Sequence[Record], prepare: Any, keep: bool, progress: Progress | None = None
+    records: Sequence[Record], prepare: Any, keep: Kept, progress: Progress | None = None
 ) -> Scan:
     """Reads, hashes and decodes every image once, on all cores."""
     import tensorflow as tf
 
     shape = prepare.get_concrete_function().output_shapes
-    pixels = np.empty((len(records), *shape), np.uint8) if keep else None
+    pixels: np.ndarray | None = None
+    if keep == "memory":
+        pixels = np.empty((len(records), *shape), np.uint8)
+    elif keep == "disk":
+        pixels = spooled((len(records), *shape))
     hashes: dict[int, str] = {}
 
     def read(index: Any) -> tuple[bytes, bytes]:
@@ -274,7 +285,7 @@ def scan(
         data.set_shape(())
         image = prepare(data)
         # the largest pixel stands for all: the image must be decoded, but need not be moved
-        return index, digest, image if keep else tf.reduce_max(image)
+        return index, digest, tf.reduce_max(image) if keep == "off" else image
 
     looked = (
         tf.data.Dataset.range(len(records))
@@ -296,10 +307,8 @@ def scan(
     if progress and broken:
         progress(len(records), len(records))
     good = list(hashes)
-    if pixels is not None and broken:
-        pixels = pixels[good]
-    kept = [records[index] for index in good]
-    return Scan(kept, list(hashes.values()), pixels if good else None, broken)
+    rows = Rows.of(pixels).take(good) if pixels is not None and good else None
+    return Scan([records[index] for index in good], list(hashes.values()), rows, broken)
 
 
 def _why_broken(record: Record, prepare: Any) -> str:
@@ -329,18 +338,27 @@ def _reason(message: str, data: bytes) -> str:
     return f"does not decode: {words[:120]}" if data.startswith(known) else "is no picture"
 
 
-def keep_pixels(cache: str, records: Sequence[Record], image_size: tuple[int, int]) -> bool:
-    """Whether the decoded images are kept in memory."""
+def keep_pixels(cache: Kept | Literal["auto"], count: int, image_size: tuple[int, int]) -> Kept:
+    """Where the decoded images are kept.
+
+    Raises:
+        DataError: if they are to be kept where there is no room.
+    """
     if cache == "off":
-        return False
-    needed = len(records) * image_size[0] * image_size[1] * 3
-    free = free_memory()
-    if cache == "memory" and needed > free * 0.9:
-        raise DataError(
-            f"data.cache: memory needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
-            hint="Use: cache: off",
-        )
-    return cache == "memory" or needed < MEMORY_SHARE * free
+        return "off"
+    needed = count * image_size[0] * image_size[1] * 3
+    memory, disk = free_memory(), free_disk(cache_folder()) or 0
+    for place, free, most in (("memory", memory, 0.9), ("disk", disk, 1.0)):
+        if cache == place and needed > most * free:
+            raise DataError(
+                f"data.cache: {place} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+                hint="Use: cache: off",
+            )
+    if cache != "auto":
+        return cache
+    if needed < MEMORY_SHARE * memory:
+        return "memory"
+    return "disk" if needed < DISK_SHARE * disk else "off"
 
 
 def free_memory() -> int:

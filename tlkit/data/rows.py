@@ -31,9 +31,13 @@ class Rows:
         self.ndim = len(self.shape)
 
     @classmethod
-    def of(cls, array: np.ndarray, chosen: np.ndarray) -> Rows:
-        """Some rows of one array, which is not copied."""
-        return cls([array], np.zeros(len(chosen), np.int32), chosen, array.dtype)
+    def of(cls, array: np.ndarray) -> Rows:
+        """All rows of one array."""
+        return cls([array], np.zeros(len(array), np.int32), np.arange(len(array)), array.dtype)
+
+    def take(self, chosen: Any) -> Rows:
+        """Some of the rows; nothing is copied."""
+        return Rows(self.parts, self.part[chosen], self.row[chosen], self.dtype)
 
     def __len__(self) -> int:
         return len(self.part)

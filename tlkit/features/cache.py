@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.rows import Rows
+from tlkit.data.spool import cache_folder
 
 FORMAT = 1
 PARTIAL = ".partial-"
@@ -35,13 +36,8 @@ LARGEST_FLOAT16 = 65504.0
 
 
 def cache_root(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """The folder of all entries: the one given, TLKIT_CACHE, or ~/.cache/tlkit."""
-    if folder is None:
-        folder = os.environ.get("TLKIT_CACHE")
-    if folder is None:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = os.path.join(base, "tlkit")
-    return pathlib.Path(folder).expanduser() / "features"
+    """The folder of all entries, in the one given or the user's."""
+    return cache_folder(folder) / "features"
 
 
 def cache_key(*parts: Any) -> str:

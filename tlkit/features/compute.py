@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import math
-import os
-import pathlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +16,7 @@ from tlkit import registry
 from tlkit.data.dataset import MEMORY_SHARE, Dataset, Split, free_memory
 from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
+from tlkit.data.spool import free_disk
 from tlkit.features.cache import Entry, cache_key, cache_root
 from tlkit.features.cut import Cut
 from tlkit.features.engine import WORTH_AN_ENGINE, Engine, choose_engine, keras_outputs, ranked
@@ -117,16 +115,6 @@ def place_for(
     if fits:
         return "memory", reason
     return None, f"{reason}, and {needed / 1e6:.0f} MB do not fit in memory"
-
-
-def free_disk(root: pathlib.Path) -> int | None:
-    """Bytes free where a folder is or will be; None where it cannot be written."""
-    place = root
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return None
-    return shutil.disk_usage(place).free
 
 
 def frozen_features(

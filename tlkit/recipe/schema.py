@@ -222,8 +222,11 @@ class Data(Section):
     on_broken: Literal["skip", "fail"] = Field(
         "skip", description="A file that does not decode. More than 5 % broken always fails."
     )
-    cache: Literal["auto", "memory", "off"] = Field(
-        "auto", description="Keep decoded, resized uint8 images in memory (auto: if they fit)."
+    cache: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto",
+        description="Where decoded, resized uint8 images are kept while a run lasts. auto: in memory "
+        "if they fit, else on disk while that takes less than half of what is free; off: "
+        "decoded at every epoch.",
     )
 
 
