@@ -156,7 +156,7 @@ def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
     """A compiled function from the bytes of one file to a uint8 image of `size`."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
     def prepare(contents: Any) -> Any:
         return resize(decode(contents), size, how, antialias)
 

@@ -17,7 +17,7 @@ def make_forward(model: Any) -> Any:
     """A compiled pass of a model: uint8 or float images, or features -> float32 outputs."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def forward(images: Any) -> Any:
         given = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
         return tf.cast(model(given, training=False), tf.float32)

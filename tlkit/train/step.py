@@ -152,7 +152,7 @@ def make_step(
     trained = variables + objective.regularization.variables
     scaled = hasattr(optimizer, "scale_loss") and hasattr(optimizer, "inner_optimizer")
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(images: Any, labels: Any) -> Any:
         targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
         images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)

@@ -8,21 +8,19 @@ import numpy as np
 
 from tlkit.features.engines.keras import traced
 from tlkit.registry import register
-from tlkit.surgery import fold_batch_norm
 
 
 @register("tensorflow", rank=3, least_cosine=0.9999, precisions="float32")
 def tensorflow(model: Any) -> Any:
-    """TensorFlow with BatchNorm folded and variables made constants.
+    """TensorFlow with variables made constants.
 
-    With kernels that are known, the runtime joins convolution, bias and activation
-    into one operation.
+    With kernels that are known, the runtime folds BatchNorm into them and joins convolution,
+    bias and activation into one operation.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    folded, _ = fold_batch_norm(model)
-    frozen = convert_variables_to_constants_v2(traced(folded))
+    frozen = convert_variables_to_constants_v2(traced(model))
 
     def run(images: Any) -> list[np.ndarray]:
         outputs = frozen(tf.convert_to_tensor(images, tf.uint8))
