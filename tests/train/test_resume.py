@@ -5,6 +5,7 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -60,6 +61,7 @@ def _start(recipe, folder, cache):
     if (folder / "resolved.yaml").exists():
         tlkit.resume(folder)
     else:
+        shutil.rmtree(folder, ignore_errors=True)  # killed before there was anything
         tlkit.finetune(recipe, run_dir=folder)
 
 
