@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -195,37 +196,34 @@ def predict_files(
     """
     files = find_images(paths)
     run = load_run(folder)
-    from tlkit.data.dataset import scan
+    from tlkit.data.dataset import look_through
     from tlkit.evaluate.forward import make_fast_forward
 
-    prepare, forward = run.prepare(), None
-    for first in range(0, len(files), steps.EVALUATION_BATCH):
-        chunk = [
-            Record(str(file), "", None, file.read_bytes)
-            for file in files[first : first + steps.EVALUATION_BATCH]
-        ]
-        scanned = scan(chunk, prepare, "memory")
-        broken = dict(scanned.broken)
+    records = [Record(str(file), "", None, file.read_bytes) for file in files]
+    prepare, forward, done = run.prepare(), None, 0
+    looked = look_through(records, prepare)
+    while chunk := list(itertools.islice(looked, steps.EVALUATION_BATCH)):
         probabilities: Iterator[Any] = iter(())
-        if scanned.pixels is not None:
-            pixels = np.asarray(scanned.pixels)
+        if images := [item.image for item in chunk if item.problem is None]:
+            pixels = np.stack(images)
             if forward is None:
                 forward = make_fast_forward(run.logits, pixels, len(files), engine, say)
             probabilities = iter(softmax(np.asarray(forward(pixels))))
-        for record in chunk:
-            if record.name in broken:
-                yield {"image": record.name, "error": broken[record.name]}
+        for item in chunk:
+            if item.problem is not None:
+                yield {"image": item.record.name, "error": item.problem}
                 continue
             row = next(probabilities)
             best = np.argsort(-row, kind="stable")[:top]
             yield {
-                "image": record.name,
+                "image": item.record.name,
                 "label": run.classes[best[0]],
                 "probability": round(float(row[best[0]]), 6),
                 "top": [[run.classes[k], round(float(row[k]), 6)] for k in best],
             }
+        done += len(chunk)
         if progress is not None:
-            progress(min(first + steps.EVALUATION_BATCH, len(files)), len(files))
+            progress(done, len(files))
 
 
 def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -262,19 +262,59 @@ class Scan:
     broken: list[tuple[str, str]]
 
 
+@dataclasses.dataclass
+class Looked:
+    """One image that was read.
+
+    Attributes:
+        record: Where it is from.
+        digest: SHA-256 of its bytes.
+        image: uint8 `(height, width, 3)`; its largest pixel where only that was wanted.
+        problem: Why it does not decode, if so; the rest is empty then.
+    """
+
+    record: Record
+    digest: str = ""
+    image: Any = None
+    problem: str | None = None
+
+
 def scan(
     records: Sequence[Record], prepare: Any, keep: Kept, progress: Progress | None = None
 ) -> Scan:
     """Reads, hashes and decodes every image once, on all cores."""
-    import tensorflow as tf
-
     shape = prepare.get_concrete_function().output_shapes
     pixels: np.ndarray | None = None
     if keep == "memory":
         pixels = np.empty((len(records), *shape), np.uint8)
     elif keep == "disk":
         pixels = spooled((len(records), *shape))
-    hashes: dict[int, str] = {}
+    good: list[int] = []
+    hashes: list[str] = []
+    broken: list[tuple[str, str]] = []
+    for index, looked in enumerate(look_through(records, prepare, pixels is not None)):
+        if looked.problem is not None:
+            broken.append((looked.record.name, looked.problem))
+        else:
+            good.append(index)
+            hashes.append(looked.digest)
+            if pixels is not None:
+                pixels[index] = looked.image
+        if progress and (index % 64 == 63 or index + 1 == len(records)):
+            progress(index + 1, len(records))
+    rows = Rows.of(pixels).take(good) if pixels is not None and good else None
+    return Scan([records[index] for index in good], hashes, rows, broken)
+
+
+def look_through(records: Sequence[Record], prepare: Any, whole: bool = True) -> Iterator[Looked]:
+    """Reads, hashes and decodes images in their order, ahead of who takes them, on all cores.
+
+    Args:
+        records: Of the images.
+        prepare: The decoder.
+        whole: Hand over the images; else they are only decoded.
+    """
+    import tensorflow as tf
 
     def read(index: Any) -> tuple[bytes, bytes]:
         data = records[int(index)].read()
@@ -285,30 +325,22 @@ def scan(
         data.set_shape(())
         image = prepare(data)
         # the largest pixel stands for all: the image must be decoded, but need not be moved
-        return index, digest, tf.reduce_max(image) if keep == "off" else image
+        return index, digest, image if whole else tf.reduce_max(image)
 
-    looked = (
+    found = (
         tf.data.Dataset.range(len(records))
         .map(look, tf.data.AUTOTUNE, deterministic=True)
         .ignore_errors()
         .prefetch(tf.data.AUTOTUNE)
     )
-    for index, digest, image in looked.as_numpy_iterator():
-        hashes[int(index)] = digest.decode()
-        if pixels is not None:
-            pixels[index] = image
-        if progress and (index % 64 == 63 or index + 1 == len(records)):
-            progress(int(index) + 1, len(records))
-    broken = [
-        (record.name, _why_broken(record, prepare))
-        for index, record in enumerate(records)
-        if index not in hashes
-    ]
-    if progress and broken:
-        progress(len(records), len(records))
-    good = list(hashes)
-    rows = Rows.of(pixels).take(good) if pixels is not None and good else None
-    return Scan([records[index] for index in good], list(hashes.values()), rows, broken)
+    following = 0
+    for index, digest, image in found.as_numpy_iterator():
+        for missed in records[following:index]:
+            yield Looked(missed, problem=_why_broken(missed, prepare))
+        yield Looked(records[index], digest.decode(), image)
+        following = int(index) + 1
+    for missed in records[following:]:
+        yield Looked(missed, problem=_why_broken(missed, prepare))
 
 
 def _why_broken(record: Record, prepare: Any) -> str:
