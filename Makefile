@@ -10,7 +10,7 @@ finetune: $(VENV)/ready
 	$(BIN)/tlkit finetune recipes/quickstart.yaml
 
 test: $(VENV)/ready-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
