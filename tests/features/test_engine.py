@@ -1,5 +1,8 @@
 """Engines against Keras."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -120,3 +123,40 @@ def test_an_unknown_engine_is_named_with_its_line(recipe):
     with pytest.raises(RecipeError) as error:
         load_recipe(recipe)
     assert "Did you mean 'openvino'?" in str(error.value.problems[0])
+
+
+SIGNAL_AFTERWARDS = """
+import gc, signal, threading
+import keras, numpy as np
+from tlkit.features.engines.openvino import openvino_float32
+
+inputs = keras.Input((8, 8, 3))
+model = keras.Model(inputs, keras.layers.ReLU()(inputs))
+kept = [openvino_float32(model)]
+kept[0](np.zeros((1, 8, 8, 3), "uint8"))
+from tlkit.features.engines import openvino
+openvino._CONVERTED.clear()
+
+
+def drop():
+    kept.clear()
+    gc.collect()
+
+
+thread = threading.Thread(target=drop)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *given: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_openvino_was_used_does_not_end_the_process():
+    """With Python's traces on, its plugin's own signal stack was gone, and the process with it."""
+    pytest.importorskip("openvino")
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", SIGNAL_AFTERWARDS],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any
 
@@ -29,9 +30,7 @@ def openvino(model: Any) -> Any:
     Heads trained on bfloat16 features of MobileNetV2, whose cosine with float32's was
     0.987 to 0.996, did as well on float32's as those trained there (docs/performance.md).
     """
-    import openvino as ov
-
-    able = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return _compiled(model, "bf16" if "BF16" in able else "f32")
 
 
@@ -42,6 +41,19 @@ def openvino(model: Any) -> Any:
 def openvino_float32(model: Any) -> Any:
     """OpenVINO in float32, for networks that lose too much in bfloat16."""
     return _compiled(model, "f32")
+
+
+@functools.cache
+def core() -> Any:
+    """OpenVINO's runtime, which is never let go.
+
+    Its processor plugin gives the main thread another stack for signals, and frees that when
+    the last use of it ends, on whatever thread: the next Ctrl-C would end the process without
+    a word.
+    """
+    import openvino as ov
+
+    return ov.Core()
 
 
 def _compiled(model: Any, precision: str) -> Any:
@@ -56,7 +68,7 @@ def _compiled(model: Any, precision: str) -> Any:
         _CONVERTED[model] = converted, [name.name for name in graph.outputs]
     converted, names = _CONVERTED[model]
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-    compiled = ov.Core().compile_model(converted, "CPU", settings)
+    compiled = core().compile_model(converted, "CPU", settings)
     # OpenVINO may put a graph's outputs in another order than it had
     ports = [compiled.output(name) for name in names]
 
