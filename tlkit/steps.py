@@ -300,14 +300,26 @@ def train(
     say: Speaker,
     resumed: bool,
     stops: Any,
+    began: float,
 ) -> tuple[list[dict[str, Any]], np.ndarray | None]:
     """Runs the stages one after another; continues a saved state if asked to.
+
+    Args:
+        recipe: Completed.
+        dataset: Images.
+        network: As it was loaded.
+        folder: Of the run.
+        say: Tells a person.
+        resumed: Whether to continue a saved state.
+        stops: Of the process.
+        began: When the process began, by `time.perf_counter`.
 
     Returns:
         What each stage reports, and the validation images' logits where they are known.
     """
     from tlkit.freeze import describe
     from tlkit.model import is_stored
+    from tlkit.train.monitor import monitored_columns
     from tlkit.train.plans import stage_plans
     from tlkit.train.progress import Progress
     from tlkit.train.record import Recorder
@@ -323,14 +335,20 @@ def train(
     made = (
         _store_features(recipe, dataset, network, say) if is_stored(recipe.model.head.name) else {}
     )
-    recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)))
+    plans = stage_plans(recipe, network)
+    more = monitored_columns([plan for _, plan in plans]) if recipe.finetune.monitor else []
+    recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)), more)
     show = [Progress(say.console)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
+    training.began = began
     _save_image_sheet(recipe, dataset, folder)
     try:
-        for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
+        for index, (stage, plan) in enumerate(plans):
             if index < state.stage:
+                continue
+            if state.out_of_time and state.results:
+                say.line(f"stage {stage.name!r} is left out: time_budget is used up")
                 continue
             say.line(f"\nstage {index + 1}: {describe(plan).splitlines()[0]}", style="bold")
             if stage.epochs:
@@ -349,8 +367,10 @@ def make_training(
     recipe: Recipe, dataset: Dataset, network: Any, state: Any, state_file: Any, say: Speaker
 ) -> Any:
     """What all stages of a run share, by its recipe."""
-    from tlkit.train.loop import Training
+    from tlkit.recipe.schema import seconds
+    from tlkit.train.training import Training
 
+    budget = recipe.time_budget
     return Training(
         network=network,
         dataset=dataset,
@@ -368,6 +388,9 @@ def make_training(
         cache=recipe.cache,
         checkpoint=recipe.checkpoint,
         say=lambda line: say.line(f"  {line}"),
+        time_budget=budget or "",
+        seconds_allowed=seconds(budget) if budget else None,
+        seconds_before=state.seconds,
     )
 
 
@@ -563,6 +586,37 @@ def save_evaluation(
     return figures
 
 
+def missed_requirements(
+    recipe: Recipe, evaluated: str, evaluation: dict[str, Any], validation: dict[str, Any]
+) -> list[str]:
+    """What of the recipe's `require` was not reached, a line each.
+
+    Args:
+        recipe: Of the run.
+        evaluated: Name of the split that was evaluated.
+        evaluation: Its figures.
+        validation: `val_accuracy` and `val_loss` of the last stage.
+    """
+    if recipe.require is None:
+        return []
+    recalls = [
+        row["recall"] for row in evaluation.get("per_class", ()) if row["recall"] is not None
+    ]
+    found = {**validation, **evaluation, "worst_recall": min(recalls, default=None)}
+    if evaluated == "val" and "accuracy" in evaluation:
+        found |= {f"val_{key}": evaluation[key] for key in ("accuracy", "loss")}
+    missed = []
+    for key, wanted in recipe.require.model_dump(exclude_none=True).items():
+        value = found.get(key)
+        most = key.endswith("loss")
+        if value is None or (value > wanted if most else value < wanted):
+            shown = "not known" if value is None else f"{value:.4f}"
+            missed.append(
+                f"{key} is {shown}; require: {'at most' if most else 'at least'} {wanted:g}"
+            )
+    return missed
+
+
 def export(
     recipe: Recipe,
     dataset: Dataset,
@@ -609,6 +663,7 @@ def write_result(
     evaluation: dict[str, Any],
     exports: dict[str, Any],
     seconds: dict[str, float],
+    missed: list[str],
     folder: pathlib.Path,
 ) -> dict[str, Any]:
     """Writes result.json and the report."""
@@ -619,7 +674,8 @@ def write_result(
     if evaluated == "val" and "accuracy" in evaluation:
         best = {**best, "val_accuracy": evaluation["accuracy"], "val_loss": evaluation["loss"]}
     result = {
-        "status": "done",
+        "status": "below requirement" if missed else "done",
+        "missed": missed,
         "name": recipe.name,
         "seed": recipe.seed,
         "backbone": network.spec.name,

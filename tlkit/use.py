@@ -19,7 +19,7 @@ from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record
 from tlkit.data.sources.folder import EXTENSIONS
 from tlkit.draft import source_of
-from tlkit.errors import DataError, RunError, UserError
+from tlkit.errors import DataError, RunError, RunFailed, UserError
 from tlkit.evaluate.metrics import softmax
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
@@ -256,6 +256,12 @@ def export_run(
 
     if form not in registry.EXPORTS:
         raise UserError(registry.EXPORTS.suggest(form))
+    missed = json.loads((runs.open_run(folder) / "result.json").read_text("utf-8")).get("missed")
+    if missed:
+        raise RunFailed(
+            f"below what its recipe requires: {'; '.join(missed)}; it is not exported.",
+            where=str(folder),
+        )
     run = load_run(folder)
     say = steps.Speaker(console)
     data = run.recipe.data

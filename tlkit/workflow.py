@@ -100,7 +100,7 @@ def resume(folder: str | pathlib.Path, console: Any = None) -> Run:
     path = runs.open_run(folder, "resolved.yaml")
     if (path / "result.json").exists():
         status = json.loads((path / "result.json").read_text("utf-8")).get("status")
-        if status == "done":
+        if status in ("done", "below requirement"):
             raise RunError("is finished; there is nothing to continue", where=str(path))
     return _guarded(load_recipe(path / "resolved.yaml"), path, console, resumed=True)
 
@@ -110,7 +110,7 @@ def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool =
     stops = Stops()
     with runs.locked(folder), stops.listening():
         try:
-            return _straight_way(recipe, folder, console, resumed, stops)
+            run = _straight_way(recipe, folder, console, resumed, stops)
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
@@ -122,6 +122,12 @@ def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool =
             _write_status(folder, recipe.name, "failed", str(error))
             error.add_note(f"run folder: {folder}")
             raise
+    if run.result["missed"]:
+        raise RunFailed(
+            f"below what the recipe requires: {'; '.join(run.result['missed'])}. Nothing was exported.",
+            where=str(folder),
+        )
+    return run
 
 
 def _write_status(folder: pathlib.Path, name: str, status: str, error: str | None = None) -> None:
@@ -144,17 +150,24 @@ def _straight_way(
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
     with clock.part("train"):
-        stages, val_logits = steps.train(recipe, dataset, network, folder, say, resumed, stops)
+        stages, val_logits = steps.train(
+            recipe, dataset, network, folder, say, resumed, stops, clock.began
+        )
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
         trained, network = network, served_network(network)
         if network is not trained:
             val_logits = None  # those are of another network
         split, logits, evaluation = steps.evaluate(dataset, network, val_logits, folder, say)
+    missed = steps.missed_requirements(
+        recipe, split, evaluation, stages[-1]["metrics"] if stages else {}
+    )
     with clock.part("export"):
-        exports = steps.export(recipe, dataset, network, split, logits, folder, say)
+        exports = (
+            {} if missed else steps.export(recipe, dataset, network, split, logits, folder, say)
+        )
     result = steps.write_result(
-        recipe, dataset, network, stages, split, evaluation, exports, clock.result(), folder
+        recipe, dataset, network, stages, split, evaluation, exports, clock.result(), missed, folder
     )
     say.end(folder, result)
     return Run(folder, result)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ import tlkit
 from tlkit.errors import RecipeError, RunError, RunFailed
 from tlkit.recipe.load import load_recipe
 from tlkit.train import state as states
+from tlkit.train.fit import Fit
 from tlkit.train.interrupt import Interrupted, Stops
-from tlkit.train.loop import _Fit
 from tlkit.train.record import Recorder
 from tlkit.train.state import TrainState, earlier, load_state, save_state
 
@@ -41,7 +42,10 @@ def staged(recipe):
 def metrics(folder):
     with open(folder / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in rows]
+    return [
+        {k: v for k, v in row.items() if k not in ("images_per_second", "data_wait")}
+        for row in rows
+    ]
 
 
 def weights(folder):
@@ -137,6 +141,7 @@ def test_a_signal_waits_for_the_step_and_its_count(recipe, tmp_path, number):
 
 
 def test_a_signal_outside_of_a_step_stops_at_once():
+    assert threading.current_thread() is threading.main_thread()  # or nothing listens
     stops = Stops()
     with stops.listening(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
@@ -198,7 +203,7 @@ def test_a_row_without_its_end_is_dropped(tmp_path):
 
 def test_how_often_is_checked_and_kept(recipe, tmp_path, monkeypatch):
     times = []
-    monkeypatch.setattr(_Fit, "save", lambda self: times.append(self.training.state.batch))
+    monkeypatch.setattr(Fit, "save", lambda self: times.append(self.training.state.batch))
     recipe["checkpoint"] = {"every": "2 steps"}
     tlkit.finetune(recipe, run_dir=tmp_path / "a")
     assert times == [2, 4, 6, 0]  # 7 steps, then the epoch's end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -44,6 +45,13 @@ def flatten_model(model: Any) -> Any:
             model, clone_function=lambda layer: layer, call_function=call
         )
     return model
+
+
+def outputs_of(model: Any, wanted: Callable[[Any], bool]) -> list[Any]:
+    """What chosen layers give inside a flat model, input first."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    nodes = [node for depth in depths for node in model._nodes_by_depth[depth]]
+    return [tensor for node in nodes if wanted(node.operation) for tensor in node.outputs]
 
 
 def find_cut(model: Any, plan: FreezePlan) -> Cut | None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tlkit.registry import Count
 
 
+START = 1e-3  # of He's deviation
+
+
 @register("residual_shrinkage")
 @keras.saving.register_keras_serializable(package="tlkit")
 class ResidualShrinkageBlock(keras.layers.Layer):
@@ -25,8 +28,9 @@ class ResidualShrinkageBlock(keras.layers.Layer):
     (Zhao et al. 2020, "Deep Residual Shrinkage Networks for Fault Diagnosis",
     sections III-B and III-C.)
 
-    The last convolution starts at zero, so that a block put into a pretrained
-    network starts as the identity.
+    The last convolution starts at a thousandth of He's scale, so that a block put into a
+    pretrained network starts as the identity but for a thousandth. (At zero it would stay
+    there: soft thresholding has no gradient where everything is below the threshold.)
 
     Args:
         thresholds: `channel` or `shared`.
@@ -71,11 +75,11 @@ class ResidualShrinkageBlock(keras.layers.Layer):
                 self.kernel_size,
                 padding="same",
                 use_bias=False,
-                kernel_initializer="he_normal" if i == 1 else "zeros",
+                kernel_initializer=keras.initializers.VarianceScaling(2 * scale**2),
                 name=f"conv_{i}",
                 **of,
             )
-            for i in (1, 2)
+            for i, scale in ((1, 1.0), (2, START))
         ]
         self.reduce = keras.layers.Dense(hidden, name="reduce", **of)
         self.reduce_norm = keras.layers.BatchNormalization(momentum=0.9, name="reduce_norm", **of)

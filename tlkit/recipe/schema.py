@@ -493,6 +493,26 @@ class Finetune(Section):
         "best, or what early_stopping monitors.",
     )
     ema: Ema | None = Field(None, description="Default: off.")
+    on_nan: Literal["stop", "rollback"] = Field(
+        "stop",
+        description="Where the loss is no longer a number: stop, or rollback to the last good state "
+        "with half the learning rate, at most 3 times a stage. The batch's images are named.",
+    )
+    out_of_memory: Literal["rescue", "fail"] = Field(
+        "rescue",
+        description="rescue: a batch that does not fit into memory is computed in parts whose "
+        "gradients are summed; fail: the run ends.",
+    )
+    guard: bool = Field(
+        True,
+        description="At the end of each stage, check by checksum that what is frozen did not change "
+        "and what trains did.",
+    )
+    monitor: bool = Field(
+        True,
+        description="Write gradient norm, update-to-weight ratios, dead ReLUs, BatchNorm's drift and "
+        "the share of time that is spent waiting for images.",
+    )
 
     @pydantic.field_validator("class_weight", mode="before")
     @classmethod
@@ -522,6 +542,22 @@ class Cache(Section):
     )
 
 
+UNITS = {"second": 1, "minute": 60, "min": 60, "hour": 3600, "h": 3600, "s": 1}
+
+
+def _duration(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and seconds(value) is not None):
+        return value
+    raise ValueError(f"expected a time as in `30 minutes` or `2 hours`; found {value!r}")
+
+
+def seconds(text: str) -> float | None:
+    """`30 min` -> 1800; None for what is no time above zero."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(second|minute|min|hour|h|s)s?", text.strip())
+    value = float(match[1]) * UNITS[match[2]] if match else 0.0
+    return value or None
+
+
 def _often(value: Any) -> Any:
     if value == "epoch" or re.fullmatch(r"[1-9]\d* (step|minute)s?", str(value)):
         return value
@@ -538,6 +574,21 @@ class Checkpoint(Section):
         description="Beside the end of every epoch: `500 steps`, `10 minutes`, or epoch for nothing "
         "more.",
     )
+
+
+Figure = Annotated[float, Field(ge=0, le=1)]
+
+
+class Require(Section):
+    """What the finished model must reach; below it the run fails and nothing is exported."""
+
+    accuracy: Figure | None = Field(None, description="On the test split, or val without one.")
+    balanced_accuracy: Figure | None = Field(None, description="Mean recall of the classes.")
+    macro_f1: Figure | None = Field(None, description="Mean F1 of the classes.")
+    worst_recall: Figure | None = Field(None, description="Recall of the weakest class.")
+    loss: Positive | None = Field(None, description="Cross-entropy in nats, at most.")
+    val_accuracy: Figure | None = Field(None, description="On the validation split.")
+    val_loss: Positive | None = Field(None, description="On the validation split, at most.")
 
 
 class Recipe(Section):
@@ -591,6 +642,15 @@ class Recipe(Section):
     )
     model: Model
     finetune: Finetune
+    require: Require | None = Field(
+        None,
+        description="Least figures, as {val_accuracy: 0.9}; a run below them ends with exit code 1.",
+    )
+    time_budget: Annotated[str | None, BeforeValidator(_duration)] = Field(
+        None,
+        description="Longest time for the whole run, as `30 minutes`. Training ends early enough to "
+        "evaluate and export.",
+    )
     export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]
         default_factory=lambda: [Named("saved_model", {})],
         description="Formats to write.",

@@ -1,10 +1,8 @@
-"""The training loop: one compiled step, ordinary Keras callbacks, a position that can be saved."""
+"""What a stage needs to train: optimizer, augmentation, loss, callbacks, and what they run on."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import pathlib
 import random
 import time
 from collections.abc import Callable
@@ -14,73 +12,22 @@ import numpy as np
 
 from tlkit import registry
 from tlkit.data.dataset import Dataset
-from tlkit.data.pipeline import batches, epoch_order, training_images
-from tlkit.errors import RunFailed
-from tlkit.evaluate.forward import make_forward, predict_outputs
-from tlkit.evaluate.metrics import loss_and_accuracy
+from tlkit.data.pipeline import training_images
+from tlkit.evaluate.forward import make_forward
 from tlkit.features.compute import Made, Views, frozen_features
 from tlkit.features.fingerprint import layers_fingerprint
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
 from tlkit.optimizers import with_adaptive_clipping, with_multipliers
-from tlkit.recipe.schema import Cache, Checkpoint, Finetune, Named, Stage
+from tlkit.recipe.schema import Named, Stage
 from tlkit.train.ema import WeightAverage
-from tlkit.train.interrupt import Stops
-from tlkit.train.pipeline_augment import augmented, make_draw
+from tlkit.train.fit import Fit
+from tlkit.train.monitor import Monitor
+from tlkit.train.pipeline_augment import make_draw
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import Regularization, regularize_stage
-from tlkit.train.solve import solve
-from tlkit.train.state import Arrays, TrainState, callback_numbers, save_state
-from tlkit.train.step import Objective, make_loss, make_step
-
-VALIDATION_BATCH = 32
-
-
-@dataclasses.dataclass
-class Training:
-    """What all stages of a run share.
-
-    Attributes:
-        network: What is trained.
-        dataset: What it is trained on.
-        config: The recipe's `finetune`.
-        class_weights: Weight of each class in the loss, `(classes,)`.
-        seed: Of the run.
-        state: Where the run stands.
-        state_file: Where that is saved.
-        callbacks: Keras callbacks, called in every stage.
-        progress: Makes a function `(done, total)` that shows how far a pass is.
-        resumed: Arrays to continue from, until the stage has taken them.
-        regularize: The recipe's regularizers.
-        start: Pretrained values of the variables that were not new, by path.
-        augment_on: `device` or `pipeline`.
-        engine: What computes frozen parts.
-        cache: Where what they give is kept.
-        checkpoint: How often the state is saved within an epoch.
-        stops: Holds signals back where something must be done whole.
-        val_logits: Of the validation images at the end of the last stage, where they are known.
-        say: Is told what a person may want to know.
-    """
-
-    network: Network
-    dataset: Dataset
-    config: Finetune
-    class_weights: np.ndarray
-    seed: int
-    state: TrainState
-    state_file: pathlib.Path
-    callbacks: list[Any]
-    progress: Any = None
-    resumed: Arrays | None = None
-    regularize: list[Named] = dataclasses.field(default_factory=list)
-    start: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    augment_on: str = "device"
-    engine: str = "auto"
-    cache: str | Cache = "auto"
-    checkpoint: Checkpoint = dataclasses.field(default_factory=Checkpoint)
-    stops: Stops = dataclasses.field(default_factory=Stops)
-    say: Callable[[str], None] = lambda line: None
-    val_logits: np.ndarray | None = None
+from tlkit.train.step import Objective, Step, make_loss
+from tlkit.train.training import Training
 
 
 def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
@@ -133,11 +80,6 @@ def augment_layers(
     return layers
 
 
-def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
-    """Whether a monitored value improved by more than `least`."""
-    return new > old + least if monitor.endswith("accuracy") else new < old - least
-
-
 def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, Any]:
     """Trains one stage and leaves the model with its best weights.
 
@@ -169,7 +111,8 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         undo.callback(regularization.take_off)
         optimizer = make_optimizer(stage, plan, network)
         optimizer.build(variables + regularization.variables)
-        changing = variables + _statistics(network, plan)
+        statistics = _statistics(network, plan)
+        changing = variables + statistics
         ema = training.config.ema
         average = WeightAverage(changing, ema.momentum) if ema else None
         augment = augment_layers(
@@ -181,7 +124,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
         undo.callback(setattr, model, "optimizer", None)
         model.optimizer, model.stop_training = optimizer, False
-        fit = _Fit(
+        fit = Fit(
             training,
             stage,
             plan,
@@ -195,12 +138,13 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
             began,
             ahead,
             made,
+            Monitor(network, model, plan, statistics) if training.config.monitor else None,
         )
         objective = make_objective(training, regularization, parts)
         # Keras's AugMix draws its chains by Python's generator when the step is compiled
         random.seed(f"{training.seed} {training.state.stage}")
         try:
-            step = make_step(model, objective, here, optimizer, variables, average)
+            step = Step(model, objective, here, optimizer, variables, average)
             return fit.run(step, make_forward(model))
         except KeyboardInterrupt:
             fit.save()
@@ -310,244 +254,3 @@ def _schedule_callback(stage: Stage) -> Any:
         )
         return callback
     return ScheduledRate(registry.SCHEDULES[stage.schedule.name].load(), **stage.schedule.arguments)
-
-
-@dataclasses.dataclass
-class _Fit:
-    """One stage under way."""
-
-    training: Training
-    stage: Stage
-    plan: FreezePlan
-    model: Any
-    dataset: Dataset
-    changing: list[Any]
-    optimizer: Any
-    average: WeightAverage | None
-    seeds: list[Any]
-    callbacks: Any
-    began: float
-    ahead: list[Any]
-    made: Made | None
-    best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
-    saved: float = dataclasses.field(default_factory=time.monotonic)
-
-    def run(self, step: Any, forward: Any) -> dict[str, Any]:
-        training, state, model = self.training, self.training.state, self.model
-        # the pass over a frozen backbone is part of the training it saves
-        images_seen, train_seconds = 0, time.perf_counter() - self.began
-        if training.resumed is None:
-            self._begin(forward)
-        self.callbacks.on_train_begin()
-        if training.resumed is not None:
-            self._continue(training.resumed)
-            training.resumed = None
-        while state.epoch < (self.stage.epochs or 0) and not model.stop_training:
-            self.callbacks.on_epoch_begin(state.epoch)
-            start, first = time.perf_counter(), state.batch
-            logs = self._solve() if self.stage.solver == "lbfgs" else self._epoch(step)
-            seconds = time.perf_counter() - start
-            # stopped while validating, the resumed epoch has no batch left
-            seen = max(0, len(self.dataset.train) - first * (self.stage.batch_size or 0))
-            images_seen, train_seconds = images_seen + seen, train_seconds + seconds
-            logs |= self._validate(forward)
-            logs["images_per_second"] = seen / seconds
-            with training.stops.held():
-                self.callbacks.on_epoch_end(state.epoch, logs)
-                self._remember(logs)
-                row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
-                state.history.append(row)
-                state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
-                self.save()
-        self.callbacks.on_train_end()
-        self._take_best()
-        # computed as they are when the model is served, so that no other pass is needed
-        training.val_logits = None
-        if self.made is not None:
-            training.val_logits = predict_outputs(
-                forward, self.dataset.val, self.dataset.prepare, VALIDATION_BATCH
-            )
-        result = {
-            "name": self.stage.name,
-            "policy": self.plan.policy,
-            "epochs": state.epoch,
-            "seconds": round(time.perf_counter() - self.began, 3),
-            "images_per_second": round(images_seen / train_seconds, 2),
-            "best_epoch": state.best["epoch"] + 1,
-            "metrics": state.best["logs"],
-        }
-        if self.made is not None:
-            result["features"] = dataclasses.asdict(self.made)
-        state.results.append(result)
-        state.epochs_before += state.epoch
-        state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
-        self.best_arrays = []
-        return result
-
-    def _epoch(self, step: Any) -> dict[str, float]:
-        """One pass over the training images, or what is left of it."""
-        training, state = self.training, self.training.state
-        train = self.dataset.train.in_epoch(state.epochs_before + state.epoch)
-        order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
-        size = self.stage.batch_size or 1
-        given = batches(train, self.dataset.prepare, size, order, state.batch)
-        if self.ahead:
-            place = (training.seed, state.epochs_before + state.epoch, state.batch)
-            given = augmented(given, self.ahead, len(training.network.classes), place)
-        for images, labels in given:
-            # a step and its count belong together, or a resumed run would take it twice
-            with training.stops.held():
-                self._step(step, images, labels)
-                if self._due():
-                    self.save()
-        total = state.sums[2]
-        return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
-
-    def _step(self, step: Any, images: Any, labels: Any) -> None:
-        """One update, counted."""
-        state = self.training.state
-        self.callbacks.on_train_batch_begin(state.batch)
-        rate = float(self.optimizer.learning_rate)
-        loss, right = (float(value) for value in step(images, labels))
-        if not np.isfinite(loss):
-            raise RunFailed(
-                f"the loss became {loss} in stage {self.stage.name!r}, epoch {state.epoch + 1}, "
-                f"step {state.batch + 1}, at learning rate {rate:.3g}.",
-                hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage.",
-            )
-        count = len(labels)
-        state.sums = [
-            state.sums[0] + loss * count,
-            state.sums[1] + right,
-            state.sums[2] + count,
-        ]
-        state.batch += 1
-        self.callbacks.on_train_batch_end(
-            state.batch - 1,
-            {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count},
-        )
-
-    def _due(self) -> bool:
-        """Whether the state is to be saved within the epoch, now."""
-        number, _, unit = self.training.checkpoint.every.partition(" ")
-        if unit.startswith("step"):
-            return self.training.state.batch % int(number) == 0
-        return unit != "" and time.monotonic() - self.saved > 60 * int(number)
-
-    def _solve(self) -> dict[str, float]:
-        """In the place of an epoch: the optimum of the head, and no step towards it."""
-        training = self.training
-        smoothing = training.config.loss.arguments.get("label_smoothing", 0.0)
-        (layer,) = training.network.head
-        train, weights = self.dataset.train, training.class_weights
-        logs, found = solve(layer, train, self.stage, smoothing, weights, training.seed)
-        training.say(
-            f"head solved with l2 {found.l2:.2g} in {found.iterations} iterations, gradient "
-            f"{found.gradient:.0e} of its start"
-        )
-        return logs
-
-    def _validate(self, forward: Any) -> dict[str, float]:
-        dataset = self.dataset
-        if self.average is not None:
-            self.average.lend()
-        try:
-            logits = predict_outputs(forward, dataset.val, dataset.prepare, VALIDATION_BATCH)
-        finally:
-            if self.average is not None:
-                self.average.take_back()
-        loss, accuracy = loss_and_accuracy(logits, dataset.val.labels)
-        return {"val_loss": loss, "val_accuracy": accuracy}
-
-    def _improves(self, logs: dict[str, Any]) -> bool:
-        """Whether an epoch is the best so far; equal accuracies are told apart by the loss."""
-        early, best = self.training.config.early_stopping, self.training.state.best
-        if not best:
-            return True
-        if early is not None:
-            key = early.monitor
-            return is_better(key, logs[key], best["logs"][key], early.min_delta)
-        new, old = ((item["val_accuracy"], -item["val_loss"]) for item in (logs, best["logs"]))
-        return new > old
-
-    def _begin(self, forward: Any) -> None:
-        """A later stage must beat what it began with."""
-        state = self.training.state
-        if state.results:
-            state.best = {"epoch": -1, "logs": _plain(self._validate(forward)), "waited": 0}
-            self.best_arrays = self._present()
-
-    def _present(self) -> list[np.ndarray]:
-        """The weights that count: the averages where there are any."""
-        if self.average is not None:
-            return [np.asarray(a) for a in self.average.averages]
-        return [np.asarray(v) for v in self.changing]
-
-    def _remember(self, logs: dict[str, Any]) -> None:
-        """Keeps the best weights; stops where nothing has improved for long."""
-        state, early = self.training.state, self.training.config.early_stopping
-        if self._improves(logs):
-            state.best = {"epoch": state.epoch, "logs": _plain(logs), "waited": 0}
-            self.best_arrays = self._present()
-            return
-        state.best["waited"] += 1
-        if early is not None and state.best["waited"] >= early.patience:
-            self.model.stop_training = True
-
-    def _take_best(self) -> None:
-        """Ends the stage with its best weights, or its last where that is wanted."""
-        state = self.training.state
-        if self.training.config.best_weights or not state.history:
-            values = self.best_arrays
-        else:
-            values = self._present()
-            last = {k: v for k, v in state.history[-1].items() if k not in ("stage", "epoch")}
-            state.best = {"epoch": state.epoch - 1, "logs": last, "waited": 0}
-        for variable, value in zip(self.changing, values, strict=True):
-            variable.assign(value)
-
-    def save(self) -> None:
-        """Writes the whole state, and the rows of metrics.csv that belong to it."""
-        state = self.training.state
-        for callback in self.callbacks.callbacks:
-            if hasattr(callback, "flush"):
-                callback.flush()
-        state.callbacks = {
-            type(callback).__name__: callback_numbers(callback)
-            for callback in self.callbacks.callbacks
-        }
-        arrays: Arrays = {
-            "model": [np.asarray(v) for v in self.training.network.model.variables],
-            "optimizer": [np.asarray(v) for v in self.optimizer.variables],
-            "best": self.best_arrays,
-            "average": self.average.arrays() if self.average else [],
-            "seeds": [np.asarray(v) for v in self.seeds],
-        }
-        save_state(self.training.state_file, state, arrays)
-        self.saved = time.monotonic()
-
-    def _continue(self, arrays: Arrays) -> None:
-        """Takes up a saved state, callbacks' memory included."""
-        pairs = [
-            (self.training.network.model.variables, arrays["model"]),
-            (self.optimizer.variables, arrays["optimizer"]),
-            (self.seeds, arrays.get("seeds", [])),
-        ]
-        for variables, values in pairs:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
-        self.best_arrays = arrays.get("best", [])
-        if self.average is not None:
-            self.average.set_arrays(arrays["average"])
-        remembered = self.training.state.callbacks
-        for callback in self.callbacks.callbacks:
-            for key, value in remembered.get(type(callback).__name__, {}).items():
-                setattr(callback, key, value)
-        early = self.training.config.early_stopping
-        best = self.training.state.best
-        if early is not None and best and best["waited"] >= early.patience:
-            self.model.stop_training = True
-
-
-def _plain(logs: dict[str, Any]) -> dict[str, float]:
-    return {key: float(value) for key, value in logs.items()}

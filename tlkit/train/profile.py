@@ -18,10 +18,11 @@ from tlkit.features.compute import image_count, place_for, worth_making
 from tlkit.features.engine import choose_engine
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.recipe.schema import Stage
-from tlkit.train.loop import Training, augment_layers, make_objective, make_optimizer
+from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import regularize_stage
-from tlkit.train.step import apply_augmentations, make_step
+from tlkit.train.step import Step, apply_augmentations
+from tlkit.train.training import Training
 
 LOOKED_AT = 128  # images
 CHECK = 32  # images on which an engine is compared, and the least that is measured
@@ -168,7 +169,7 @@ def _stepper(
     if adversarial is not None and adversarial.on == "features":
         parts = (network.extractor, network.head_logits)
     objective = make_objective(training, regularization, parts)
-    step = make_step(model, objective, [], optimizer, variables, None)
+    step = Step(model, objective, [], optimizer, variables, None)
 
     def run(given: Any) -> Any:
         count = len(given[0]) if isinstance(given, list) else len(given)

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -29,34 +30,42 @@ class Recorder(keras.callbacks.Callback):
     Args:
         folder: The run's folder.
         step: Steps of the whole run that are done.
+        more: Columns beside the usual ones.
     """
 
-    def __init__(self, folder: pathlib.Path, step: int = 0):
+    def __init__(self, folder: pathlib.Path, step: int = 0, more: Sequence[str] = ()):
         super().__init__()
         import tensorflow as tf
 
         self.step = step
         self._path = folder / "metrics.csv"
-        fresh = not self._path.exists() or not self._path.stat().st_size
-        if not fresh:
-            _cut(self._path, step)
-        self._file = open(self._path, "a", newline="")  # noqa: SIM115 - closed by `close`
-        self._writer = csv.DictWriter(self._file, COLUMNS)
-        if fresh:
-            self._writer.writeheader()
+        self._file: Any = None
+        self._columns = [*COLUMNS, *more]
+        if not self._path.exists() or not self._path.stat().st_size:
+            self._path.write_text(",".join(self._columns) + "\r\n")
+        self.rewind()
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
         self._epoch = 0
+
+    def rewind(self) -> None:
+        """Drops what was written of steps that will be run again."""
+        if self._file is not None:
+            self._file.close()
+        _cut(self._path, self.step, self._columns)
+        self._file = open(self._path, "a", newline="")  # noqa: SIM115 - closed by `close`
+        self._writer = csv.DictWriter(self._file, self._columns)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        self._write({key: logs[key] for key in ("learning_rate", "loss", "accuracy")}, "step")
+        shown = ("learning_rate", "loss", "accuracy", "gradient_norm")
+        self._write({key: logs[key] for key in shown if key in logs}, "step")
         self.step += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._write({key: logs[key] for key in COLUMNS[3:] if logs and key in logs}, "epoch")
+        self._write({key: logs[key] for key in self._columns[3:] if logs and key in logs}, "epoch")
         self._file.flush()
         self._board.flush()
 
@@ -82,7 +91,7 @@ class Recorder(keras.callbacks.Callback):
         self._board.close()
 
 
-def _cut(path: pathlib.Path, step: int) -> None:
+def _cut(path: pathlib.Path, step: int, columns: list[str]) -> None:
     """Drops the rows of steps that will be run again."""
     text = path.read_text("utf-8")
     whole = text[: text.rfind("\n") + 1]  # of a killed process, the last row may lack its end
@@ -94,7 +103,7 @@ def _cut(path: pathlib.Path, step: int) -> None:
     ]
     partial = path.with_suffix(".partial")
     with open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)
     os.replace(partial, path)

@@ -10,8 +10,9 @@ from tlkit.errors import UserError
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network, build_network
 from tlkit.recipe.schema import Recipe, Stage
-from tlkit.train.loop import Training, run_stage
+from tlkit.train.loop import run_stage
 from tlkit.train.plans import plan_stage
+from tlkit.train.training import Training
 
 
 def at_size(network: Network, recipe: Recipe, size: tuple[int, int]) -> Network:

@@ -35,6 +35,11 @@ class TrainState:
         results: What finished stages report.
         history: Logs of every finished epoch.
         callbacks: By class name, the numbers that each callback keeps.
+        guard: Of the stage: checksums of the variables at its beginning, by path.
+        rollbacks: Of the stage: when its loss was no number, and in which images.
+        micro_batch: Of the stage: images at once, where memory was too small for a batch.
+        seconds: That the run has taken.
+        out_of_time: Whether its time budget is used up.
     """
 
     stage: int = 0
@@ -46,6 +51,11 @@ class TrainState:
     results: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     callbacks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    guard: dict[str, int] = dataclasses.field(default_factory=dict)
+    rollbacks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    micro_batch: int | None = None
+    seconds: float = 0.0
+    out_of_time: bool = False
 
 
 Arrays = dict[str, list[np.ndarray]]
@@ -105,10 +115,25 @@ def load_state(path: pathlib.Path, say: Callable[[str], None]) -> tuple[TrainSta
         reason = first_line(error)
     try:
         found = _read(earlier(path))
-    except (*DAMAGED, FileNotFoundError):
+    except DAMAGED:
         raise RunError(f"its saved state is damaged: {reason}", where=str(path)) from None
     say(f"{path} is damaged ({reason}); going on from the state before it")
     return found
+
+
+def good_state(path: pathlib.Path) -> tuple[TrainState, Arrays]:
+    """The last saved state whose numbers are all finite.
+
+    Raises:
+        RunFailed: if neither of the two that are kept is.
+    """
+    for place in (path, earlier(path)):
+        if place.is_file():
+            state, arrays = _read(place)
+            weights = [a for group in ("model", "optimizer") for a in arrays.get(group, [])]
+            if all(np.isfinite(a).all() for a in weights):
+                return state, arrays
+    raise RunFailed("there is no state without infinite numbers to go back to", where=str(path))
 
 
 def _read(path: pathlib.Path) -> tuple[TrainState, Arrays]:

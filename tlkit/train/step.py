@@ -133,41 +133,118 @@ def mixed_weights(regularization: Regularization, model: Any) -> Iterator[None]:
             v.assign(value)
 
 
-def make_step(
-    model: Any,
-    objective: Objective,
-    augment: Sequence[Any],
-    optimizer: Any,
-    variables: list[Any],
-    average: WeightAverage | None,
-) -> Any:
-    """The compiled training step: `(images, labels) -> (loss, right answers)`.
+class Step:
+    """The compiled training step: `(images, labels) -> (loss, right answers, gradient norm)`.
 
-    Labels are class ids, or soft labels where the pipeline mixed them already.
-    The right answer of a mixed image is the class with the larger share.
+    Labels are class ids, or soft labels where the pipeline mixed them already. The right
+    answer of a mixed image is the class with the larger share. The norm is that of all
+    gradients together, before clipping.
+
+    Args:
+        model: To logits.
+        objective: What is minimised.
+        augment: Keras layers, run inside the step.
+        optimizer: Built.
+        variables: What trains.
+        average: Moving average of the weights, if wanted.
+
+    Attributes:
+        micro_batch: Images whose activations are in memory at once; None for the whole batch.
     """
-    import tensorflow as tf
 
-    classes = len(objective.class_weights)
-    trained = variables + objective.regularization.variables
-    scaled = hasattr(optimizer, "scale_loss") and hasattr(optimizer, "inner_optimizer")
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective,
+        augment: Sequence[Any],
+        optimizer: Any,
+        variables: list[Any],
+        average: WeightAverage | None,
+    ):
+        import tensorflow as tf
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def step(images: Any, labels: Any) -> Any:
+        self.micro_batch: int | None = None
+        self._model, self._objective, self._augment = model, objective, augment
+        self._optimizer, self._average = optimizer, average
+        self._trained = variables + objective.regularization.variables
+        self._sums: list[Any] = []
+
+        def compiled(function: Any) -> Any:
+            return tf.function(function, reduce_retracing=True, autograph=False)
+
+        self._whole = compiled(lambda images, labels: self._update_once(images, labels))
+        self._part = compiled(lambda images, labels, share: self._add_part(images, labels, share))
+        self._update = compiled(lambda: self._update_by_sums())
+
+    def __call__(self, images: Any, labels: Any) -> Any:
+        size, count = self.micro_batch, len(labels)
+        if size is None or size >= count:
+            return self._whole(images, labels)
+        return self._in_parts(images, labels, size, count)
+
+    def _in_parts(self, images: Any, labels: Any, size: int, count: int) -> Any:
+        """The same update from gradients that are summed over parts of the batch."""
+        import tensorflow as tf
+
+        if not self._sums:
+            self._sums = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._trained]
+        for total in self._sums:
+            total.assign(tf.zeros(total.shape))
+        loss = right = 0.0
+        for first in range(0, count, size):
+            part = tf.nest.map_structure(lambda x: x[first : first + size], images)  # noqa: B023
+            share = tf.constant(min(size, count - first) / count, tf.float32)
+            one, hits = self._part(part, labels[first : first + size], share)
+            loss, right = loss + one, right + hits
+        return loss, right, self._update()
+
+    def _update_once(self, images: Any, labels: Any) -> Any:
+        gradients, loss, right = self._gradients(images, labels, 1.0)
+        return loss, right, self._apply(gradients)
+
+    def _add_part(self, images: Any, labels: Any, share: Any) -> Any:
+        gradients, loss, right = self._gradients(images, labels, share)
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            if gradient is not None:
+                total.assign_add(gradient)
+        return loss, right
+
+    def _update_by_sums(self) -> Any:
+        return self._apply([total.value() for total in self._sums])
+
+    def _gradients(self, images: Any, labels: Any, share: Any) -> Any:
+        """Gradients of a share of the loss, that share, and the right answers."""
+        import tensorflow as tf
+
+        classes = len(self._objective.class_weights)
         targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
         images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
-        images, targets = apply_augmentations(augment, images, targets)
+        images, targets = apply_augmentations(self._augment, images, targets)
+        values = [v.value for v in self._trained]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in trained])
-            with mixed_weights(objective.regularization, model):
-                logits, loss = objective.of(model, images, targets)
-            loss += tf.add_n(model.losses) if model.losses else 0.0
-            target = optimizer.scale_loss(loss) if scaled else loss
-        gradients = tape.gradient(target, [v.value for v in trained])
-        optimizer.apply(gradients, trained)
-        if average is not None:
-            average.update()
+            tape.watch(values)
+            with mixed_weights(self._objective.regularization, self._model):
+                logits, loss = self._objective.of(self._model, images, targets)
+            loss += tf.add_n(self._model.losses) if self._model.losses else 0.0
+            loss *= share
+            target = self._optimizer.scale_loss(loss) if self._is_scaled else loss
         hits = tf.argmax(logits, -1) == tf.argmax(targets, -1)
-        return loss, tf.reduce_sum(tf.cast(hits, tf.float32))
+        return tape.gradient(target, values), loss, tf.reduce_sum(tf.cast(hits, tf.float32))
 
-    return step
+    def _apply(self, gradients: list[Any]) -> Any:
+        """Updates the weights; returns the length of the gradient."""
+        import tensorflow as tf
+
+        norm = tf.linalg.global_norm(gradients)
+        if self._is_scaled:
+            norm /= self._optimizer.dynamic_scale
+        self._optimizer.apply(gradients, self._trained)
+        if self._average is not None:
+            self._average.update()
+        return norm
+
+    @property
+    def _is_scaled(self) -> bool:
+        return hasattr(self._optimizer, "scale_loss") and hasattr(
+            self._optimizer, "inner_optimizer"
+        )

@@ -1,0 +1,441 @@
+"""One stage under way: its epochs and steps, and a position that can be saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+
+from tlkit.data.dataset import Dataset
+from tlkit.data.pipeline import batches, epoch_order
+from tlkit.errors import RunFailed
+from tlkit.evaluate.forward import predict_outputs
+from tlkit.evaluate.metrics import loss_and_accuracy
+from tlkit.features.compute import Made
+from tlkit.freeze import FreezePlan
+from tlkit.recipe.schema import Stage
+from tlkit.train.ema import WeightAverage
+from tlkit.train.guard import check_moves, checksums
+from tlkit.train.monitor import SAMPLE, Monitor
+from tlkit.train.pipeline_augment import augmented
+from tlkit.train.solve import solve
+from tlkit.train.state import Arrays, callback_numbers, good_state, save_state
+from tlkit.train.step import Step
+from tlkit.train.training import Training
+
+VALIDATION_BATCH = 32
+MOST_ROLLBACKS = 3
+# seconds that evaluating, exporting and writing the report take beside passes over the images
+CLOSING_SECONDS = 20.0
+
+
+class Exploded(Exception):  # noqa: N818 - a state of training, handled here
+    """The loss is no longer a number."""
+
+
+def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
+    """Whether a monitored value improved by more than `least`."""
+    return new > old + least if monitor.endswith("accuracy") else new < old - least
+
+
+@dataclasses.dataclass
+class Fit:
+    """One stage under way."""
+
+    training: Training
+    stage: Stage
+    plan: FreezePlan
+    model: Any
+    dataset: Dataset
+    changing: list[Any]
+    optimizer: Any
+    average: WeightAverage | None
+    seeds: list[Any]
+    callbacks: Any
+    began: float
+    ahead: list[Any]
+    made: Made | None
+    monitor: Monitor | None
+    best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
+    saved: float = dataclasses.field(default_factory=time.monotonic)
+    waited: float = 0.0  # seconds for the data of this epoch
+    passing: float = 0.0  # seconds that the last validation took
+
+    def run(self, step: Step, forward: Any) -> dict[str, Any]:
+        training, state, model = self.training, self.training.state, self.model
+        # the pass over a frozen backbone is part of the training it saves
+        images_seen, train_seconds = 0, time.perf_counter() - self.began
+        base = float(self.optimizer.learning_rate)
+        self.optimizer.learning_rate = base * 0.5 ** len(state.rollbacks)
+        if training.resumed is None:
+            self._begin(forward)
+        self.callbacks.on_train_begin()
+        if training.resumed is not None:
+            self._continue(training.resumed)
+            training.resumed = None
+        elif training.config.on_nan == "rollback":
+            self.save()  # there must be a state to go back to
+        step.micro_batch = state.micro_batch
+        while state.epoch < (self.stage.epochs or 0) and not model.stop_training:
+            if self._out_of_time(0.0):
+                break
+            self.callbacks.on_epoch_begin(state.epoch)
+            start, first = time.perf_counter(), state.batch
+            self.waited = 0.0
+            try:
+                logs = self._solve() if self.stage.solver == "lbfgs" else self._epoch(step)
+                seconds = time.perf_counter() - start
+                logs |= self._validate(forward)
+                self._check_finite(logs["val_loss"], "validation loss", [])
+            except Exploded as error:
+                self._roll_back(error, base)
+                continue
+            # stopped while validating, the resumed epoch has no batch left
+            seen = max(0, int(state.sums[2]) - first * (self.stage.batch_size or 0))
+            seen = seen if self.stage.solver == "gradient" else len(self.dataset.train)
+            images_seen, train_seconds = images_seen + seen, train_seconds + seconds
+            logs["images_per_second"] = seen / seconds
+            if self.monitor is not None and self.stage.solver == "gradient":
+                logs["data_wait"] = self.waited / seconds
+                sample = self._some_validation()
+                logs |= self.monitor.of_epoch(sample)
+            with training.stops.held():
+                self.callbacks.on_epoch_end(state.epoch, logs)
+                self._remember(logs)
+                row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
+                state.history.append(row)
+                state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+                self.save()
+        return self._end(forward, images_seen, train_seconds)
+
+    def _end(self, forward: Any, images_seen: int, train_seconds: float) -> dict[str, Any]:
+        """Takes the best weights, checks what moved, and reports."""
+        training, state = self.training, self.training.state
+        if not self.best_arrays:
+            raise RunFailed(
+                f"time_budget {training.time_budget} was over before stage {self.stage.name!r} had "
+                "trained anything."
+            )
+        self.callbacks.on_train_end()
+        solved = self.stage.solver == "lbfgs"
+        if training.config.guard and (solved or int(self.optimizer.iterations) > 1):
+            note = check_moves(
+                state.guard,
+                training.network,
+                self.plan,
+                str(self.stage.name),
+                None if solved else self.optimizer,
+            )
+            if note:
+                training.say(note)
+        self._take_best()
+        # computed as they are when the model is served, so that no other pass is needed
+        training.val_logits = None
+        if self.made is not None:
+            training.val_logits = predict_outputs(
+                forward, self.dataset.val, self.dataset.prepare, VALIDATION_BATCH
+            )
+        result = {
+            "name": self.stage.name,
+            "policy": self.plan.policy,
+            "epochs": state.epoch,
+            "seconds": round(time.perf_counter() - self.began, 3),
+            "images_per_second": round(images_seen / train_seconds, 2),
+            "best_epoch": state.best["epoch"] + 1,
+            "metrics": state.best["logs"],
+        }
+        if self.made is not None:
+            result["features"] = dataclasses.asdict(self.made)
+        if state.rollbacks:
+            result["rollbacks"] = state.rollbacks
+        if state.micro_batch is not None:
+            result["micro_batch"] = state.micro_batch
+        state.results.append(result)
+        state.epochs_before += state.epoch
+        state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
+        state.rollbacks, state.micro_batch, state.guard = [], None, {}
+        self.best_arrays = []
+        return result
+
+    def _some_validation(self) -> list[Any]:
+        given, _ = next(batches(self.dataset.val, self.dataset.prepare, SAMPLE))
+        return given if isinstance(given, list) else [given]
+
+    def _epoch(self, step: Step) -> dict[str, float]:
+        """One pass over the training images, or what is left of it."""
+        training, state = self.training, self.training.state
+        train = self.dataset.train.in_epoch(state.epochs_before + state.epoch)
+        order = epoch_order(len(train), training.seed, state.epochs_before + state.epoch)
+        size = self.stage.batch_size or 1
+        given = batches(train, self.dataset.prepare, size, order, state.batch)
+        if self.ahead:
+            place = (training.seed, state.epochs_before + state.epoch, state.batch)
+            given = augmented(given, self.ahead, len(training.network.classes), place)
+        last = -(-len(order) // size) - 1
+        asked = time.perf_counter()
+        for images, labels in given:
+            began = time.perf_counter()
+            self.waited += began - asked
+            chosen = order[state.batch * size : (state.batch + 1) * size]
+            # a step and its count belong together, or a resumed run would take it twice
+            with training.stops.held():
+                self._step(step, images, labels, [train.records[i].name for i in chosen], last)
+                if self._due():
+                    self.save()
+            asked = time.perf_counter()
+            if self._out_of_time(asked - began):
+                break
+        total = state.sums[2]
+        return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
+
+    def _step(self, step: Step, images: Any, labels: Any, names: list[str], last: int) -> None:
+        """One update, counted.
+
+        Args:
+            step: Compiled.
+            images: Of the batch.
+            labels: Of the batch.
+            names: Of the images' files.
+            last: Number of the epoch's last batch, whose update is measured.
+        """
+        state = self.training.state
+        self.callbacks.on_train_batch_begin(state.batch)
+        rate = float(self.optimizer.learning_rate)
+        measured = self.monitor if state.batch == last else None
+        if measured is not None:
+            measured.before_update()
+        loss, right, norm = (float(value) for value in self._rescued(step, images, labels))
+        self._check_finite(loss, "loss", names)
+        if measured is not None:
+            measured.after_update()
+        count = len(labels)
+        state.sums = [
+            state.sums[0] + loss * count,
+            state.sums[1] + right,
+            state.sums[2] + count,
+        ]
+        state.batch += 1
+        logs = {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count}
+        if self.monitor is not None:
+            logs["gradient_norm"] = norm
+        self.callbacks.on_train_batch_end(state.batch - 1, logs)
+
+    def _rescued(self, step: Step, images: Any, labels: Any) -> Any:
+        """A step; where memory runs out, the same step in smaller parts, from now on."""
+        import tensorflow as tf
+
+        while True:
+            try:
+                return step(images, labels)
+            except tf.errors.ResourceExhaustedError:
+                size = (step.micro_batch or len(labels)) // 2
+                if self.training.config.out_of_memory == "fail" or size < 1:
+                    raise RunFailed(
+                        f"out of memory in stage {self.stage.name!r} with a batch of "
+                        f"{step.micro_batch or len(labels)} images.",
+                        hint="Take a smaller batch_size, image_size or backbone.",
+                    ) from None
+            step.micro_batch = self.training.state.micro_batch = size
+            note = (
+                f"; BatchNorm in {self.plan.batch_norm['train']} layers now sees {size} images at once"
+                if self.plan.batch_norm["train"]
+                else ""
+            )
+            self.training.say(
+                f"out of memory: each batch of {self.stage.batch_size} is computed {size} images at "
+                f"a time, and its gradient is the same{note}"
+            )
+
+    def _check_finite(self, value: float, what: str, names: list[str]) -> None:
+        """Raises `Exploded` where a loss is no number, with what a person must know."""
+        if np.isfinite(value):
+            return
+        state = self.training.state
+        step = f"step {state.batch + 1}, " if names else ""
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        files = f" Its images: {shown}." if names else ""
+        raise Exploded(
+            f"the {what} became {value} in stage {self.stage.name!r}, epoch {state.epoch + 1}, {step}"
+            f"at learning rate {float(self.optimizer.learning_rate):.3g}.{files}",
+            names,
+        )
+
+    def _roll_back(self, error: Exploded, base: float) -> None:
+        """Goes back to the last good state with half the rate, or ends the run."""
+        training, state = self.training, self.training.state
+        text, names = error.args
+        if training.config.on_nan == "stop" or len(state.rollbacks) == MOST_ROLLBACKS:
+            tried = f" It was rolled back {len(state.rollbacks)} times." if state.rollbacks else ""
+            raise RunFailed(
+                text + tried,
+                hint="Lower the learning rate, or set global_clipnorm: 1.0 in that stage."
+                + (
+                    " Or try finetune.on_nan: rollback." if training.config.on_nan == "stop" else ""
+                ),
+            ) from None
+        happened = {"epoch": state.epoch + 1, "step": state.batch + 1, "images": names}
+        rollbacks = [*state.rollbacks, {**happened, "reason": text}]
+        saved, arrays = good_state(training.state_file)
+        for field in dataclasses.fields(saved):
+            setattr(state, field.name, getattr(saved, field.name))
+        factor = 0.5 ** (len(rollbacks) - len(saved.rollbacks))
+        state.rollbacks = rollbacks
+        self.optimizer.learning_rate = base * 0.5 ** len(rollbacks)
+        self.callbacks.on_train_begin()  # schedules begin at half the rate
+        self._continue(arrays)
+        # where no schedule sets the rate of each step, it is what was saved
+        self.optimizer.learning_rate = float(self.optimizer.learning_rate) * factor
+        for callback in self.callbacks.callbacks:
+            if hasattr(callback, "rewind"):
+                callback.rewind()
+        self.save()
+        training.say(
+            f"{text} Back to epoch {state.epoch + 1}, step {state.batch + 1}, at half the rate "
+            f"({len(rollbacks)} of {MOST_ROLLBACKS})."
+        )
+
+    def _out_of_time(self, step_seconds: float) -> bool:
+        """Whether another step would leave too little of the recipe's time for what follows."""
+        training = self.training
+        if training.seconds_allowed is None:
+            return False
+        ahead = 2 * self.passing + CLOSING_SECONDS + step_seconds
+        over: bool = training.seconds_used() + ahead > training.seconds_allowed
+        if over and not training.state.out_of_time:
+            training.state.out_of_time = True
+            training.say(f"time_budget {training.time_budget} is used up: training ends here")
+        return over
+
+    def _due(self) -> bool:
+        """Whether the state is to be saved within the epoch, now."""
+        number, _, unit = self.training.checkpoint.every.partition(" ")
+        if unit.startswith("step"):
+            return self.training.state.batch % int(number) == 0
+        return unit != "" and time.monotonic() - self.saved > 60 * int(number)
+
+    def _solve(self) -> dict[str, float]:
+        """In the place of an epoch: the optimum of the head, and no step towards it."""
+        training = self.training
+        smoothing = training.config.loss.arguments.get("label_smoothing", 0.0)
+        (layer,) = training.network.head
+        train, weights = self.dataset.train, training.class_weights
+        logs, found = solve(layer, train, self.stage, smoothing, weights, training.seed)
+        training.say(
+            f"head solved with l2 {found.l2:.2g} in {found.iterations} iterations, gradient "
+            f"{found.gradient:.0e} of its start"
+        )
+        return logs
+
+    def _validate(self, forward: Any) -> dict[str, float]:
+        dataset, began = self.dataset, time.perf_counter()
+        if self.average is not None:
+            self.average.lend()
+        try:
+            logits = predict_outputs(forward, dataset.val, dataset.prepare, VALIDATION_BATCH)
+        finally:
+            if self.average is not None:
+                self.average.take_back()
+        self.passing = time.perf_counter() - began
+        loss, accuracy = loss_and_accuracy(logits, dataset.val.labels)
+        return {"val_loss": loss, "val_accuracy": accuracy}
+
+    def _improves(self, logs: dict[str, Any]) -> bool:
+        """Whether an epoch is the best so far; equal accuracies are told apart by the loss."""
+        early, best = self.training.config.early_stopping, self.training.state.best
+        if not best:
+            return True
+        if early is not None:
+            key = early.monitor
+            return is_better(key, logs[key], best["logs"][key], early.min_delta)
+        new, old = ((item["val_accuracy"], -item["val_loss"]) for item in (logs, best["logs"]))
+        return new > old
+
+    def _begin(self, forward: Any) -> None:
+        """A later stage must beat what it began with."""
+        state = self.training.state
+        if self.training.config.guard:
+            state.guard = checksums(self.training.network, self.plan)
+        if state.results:
+            state.best = {"epoch": -1, "logs": _plain(self._validate(forward)), "waited": 0}
+            self.best_arrays = self._present()
+
+    def _present(self) -> list[np.ndarray]:
+        """The weights that count: the averages where there are any."""
+        if self.average is not None:
+            return [np.asarray(a) for a in self.average.averages]
+        return [np.asarray(v) for v in self.changing]
+
+    def _remember(self, logs: dict[str, Any]) -> None:
+        """Keeps the best weights; stops where nothing has improved for long."""
+        state, early = self.training.state, self.training.config.early_stopping
+        if self._improves(logs):
+            state.best = {"epoch": state.epoch, "logs": _plain(logs), "waited": 0}
+            self.best_arrays = self._present()
+            return
+        state.best["waited"] += 1
+        if early is not None and state.best["waited"] >= early.patience:
+            self.model.stop_training = True
+
+    def _take_best(self) -> None:
+        """Ends the stage with its best weights, or its last where that is wanted."""
+        state = self.training.state
+        if self.training.config.best_weights or not state.history:
+            values = self.best_arrays
+        else:
+            values = self._present()
+            last = {k: v for k, v in state.history[-1].items() if k not in ("stage", "epoch")}
+            state.best = {"epoch": state.epoch - 1, "logs": last, "waited": 0}
+        for variable, value in zip(self.changing, values, strict=True):
+            variable.assign(value)
+
+    def save(self) -> None:
+        """Writes the whole state, and the rows of metrics.csv that belong to it."""
+        state = self.training.state
+        for callback in self.callbacks.callbacks:
+            if hasattr(callback, "flush"):
+                callback.flush()
+        state.callbacks = {
+            type(callback).__name__: callback_numbers(callback)
+            for callback in self.callbacks.callbacks
+        }
+        arrays: Arrays = {
+            "model": [np.asarray(v) for v in self.training.network.model.variables],
+            "optimizer": [np.asarray(v) for v in self.optimizer.variables],
+            "best": self.best_arrays,
+            "average": self.average.arrays() if self.average else [],
+            "seeds": [np.asarray(v) for v in self.seeds],
+            "monitor": self.monitor.arrays() if self.monitor else [],
+        }
+        state.seconds = self.training.seconds_used()
+        save_state(self.training.state_file, state, arrays)
+        self.saved = time.monotonic()
+
+    def _continue(self, arrays: Arrays) -> None:
+        """Takes up a saved state, callbacks' memory included."""
+        pairs = [
+            (self.training.network.model.variables, arrays["model"]),
+            (self.optimizer.variables, arrays["optimizer"]),
+            (self.seeds, arrays.get("seeds", [])),
+        ]
+        for variables, values in pairs:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self.best_arrays = arrays.get("best", [])
+        if self.average is not None:
+            self.average.set_arrays(arrays["average"])
+        if self.monitor is not None:
+            self.monitor.set_arrays(arrays.get("monitor", []))
+        remembered = self.training.state.callbacks
+        for callback in self.callbacks.callbacks:
+            for key, value in remembered.get(type(callback).__name__, {}).items():
+                setattr(callback, key, value)
+        early = self.training.config.early_stopping
+        best = self.training.state.best
+        if early is not None and best and best["waited"] >= early.patience:
+            self.model.stop_training = True
+
+
+def _plain(logs: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in logs.items()}
