@@ -31,10 +31,10 @@ ORDER = [
     {"freeze"},
     {"features"},
     {"model"},
-    {"evaluate", "report", "run"},
+    {"evaluate", "report", "run", "embed", "audit"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow", "rank"},
+    {"use", "workflow", "rank", "checking"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone

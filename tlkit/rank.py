@@ -78,14 +78,14 @@ def rank(
     """
     from tlkit import steps
 
-    wanted = [_parse(item, weights) for item in backbones]
+    wanted = [parse_backbone(item, weights) for item in backbones]
     steps.import_tensorflow()
     say = steps.Speaker(console)
     config = Data(source=source_of(data))
     dataset: Dataset | None = None
     rows = []
     for name, file in wanted:
-        side = image_size or _own_size(name)
+        side = image_size or own_size(name)
         if dataset is None:
             dataset = load_dataset(config, (side, side), say.progress("reading images"))
             for line in steps.describe_data(dataset):
@@ -101,7 +101,12 @@ def rank(
     return sorted(rows, key=lambda row: (row.problem is not None, -(row.accuracy or 0)))
 
 
-def _parse(item: str, weights: str) -> tuple[str, str]:
+def parse_backbone(item: str, weights: str = "auto") -> tuple[str, str]:
+    """`name` or `name=file` as a name and its weights.
+
+    Raises:
+        UserError: if either is not there.
+    """
     name, _, file = item.partition("=")
     if not name.startswith("hub:") and name not in specs.names():
         raise UserError(specs.suggest(name))
@@ -110,7 +115,8 @@ def _parse(item: str, weights: str) -> tuple[str, str]:
     return name, file or weights
 
 
-def _own_size(name: str) -> int:
+def own_size(name: str) -> int:
+    """The image size that a backbone was pretrained on, in pixels."""
     return 224 if name.startswith("hub:") else specs.find(name).size
 
 
@@ -139,39 +145,28 @@ def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
 
 def _measure(name: str, weights: str, dataset: Dataset, engine: str, seed: int, say: Any) -> Ranked:
     """One pass of a backbone, and what its features are worth."""
-    import keras
-
-    from tlkit.backbones.load import load_backbone
-    from tlkit.features.compute import frozen_features
-    from tlkit.features.cut import whole
+    from tlkit.embed import embed
     from tlkit.features.logme import log_me
     from tlkit.features.probe import linear_probe
-    from tlkit.model import preprocess
 
     began = time.perf_counter()
     side = dataset.image_size[0]
     try:
-        backbone, spec = load_backbone(name, weights, dataset.image_size)
+        found = embed(
+            name,
+            weights,
+            dataset,
+            dataset.train,
+            engine,
+            say.progress,
+            lambda line: say.line(f"  {line}"),
+        )
     except UserError as error:
         say.line(f"  left out: {first_line(error)}")
         return Ranked(name, side, problem=first_line(error))
-    image = keras.Input((*dataset.image_size, 3))
-    features = backbone(preprocess(image, spec))
-    if len(features.shape) == 4:
-        features = keras.layers.GlobalAveragePooling2D()(features)
-    found = frozen_features(
-        whole(keras.Model(image, features)),
-        dataset,
-        "auto",
-        say.progress,
-        engine,
-        lambda line: say.line(f"  {line}"),
-        about=name,
-    )
     if found is None:
         return Ranked(name, side, problem="its features fit neither on disk nor in memory")
-    computed, made = found
-    x = np.asarray(computed.train.pixels[0], "float64")
+    x, made, backbone = found
     probe = linear_probe(x, dataset.train.labels, seed)
     return Ranked(
         backbone=name,

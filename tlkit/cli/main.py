@@ -11,6 +11,7 @@ import click
 from tlkit import __version__
 from tlkit.cli.backbones import backbones
 from tlkit.cli.cache import cache
+from tlkit.cli.check import check
 from tlkit.cli.evaluate import evaluate
 from tlkit.cli.export import export
 from tlkit.cli.finetune import finetune
@@ -70,6 +71,7 @@ for command in (
     validate,
     plan,
     init,
+    check,
     recipes,
     backbones,
     rank,

@@ -23,6 +23,8 @@ from tlkit.recipe.schema import Data
 MOST_BROKEN = 0.05  # share of files that may be broken
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
 DISK_SHARE = 0.5  # of the free disk
+IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
+MOST_NOTES = 10  # about copies
 
 Kept = Literal["memory", "disk", "off"]
 
@@ -156,7 +158,7 @@ def load_dataset(
     _refuse_broken(scanned.broken, len(source.records), config.on_broken)
     records, hashes = scanned.records, scanned.hashes
     classes, notes = _classes(records, source)
-    splits = _splits(records, hashes, config)
+    splits = assign_splits(records, hashes, config)
     ids = {name: index for index, name in enumerate(classes)}
     labels = np.array([ids[record.label] for record in records], np.int32)
     parts: dict[SplitName, Split] = {}
@@ -443,7 +445,7 @@ def _classes(records: list[Record], source: SourceData) -> tuple[list[str], list
     return classes, notes
 
 
-def _splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
+def assign_splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
     """The source's own splits, completed by tlkit's where it names no val."""
     told = [record.split for record in records]
     if not any(told):
@@ -479,9 +481,31 @@ def _check_splits(dataset: Dataset) -> None:
             )
         if missing:
             dataset.notes.append(f"{name} has no image of: {', '.join(missing)}")
+    dataset.notes += _copies(dataset)
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    if counts.max() > IMBALANCED * counts.min():
+        most, least = dataset.classes[counts.argmax()], dataset.classes[counts.argmin()]
+        dataset.notes.append(
+            f"train has {counts.max()} images of {most} and {counts.min()} of {least}; think of "
+            "finetune.class_weight: balanced"
+        )
+
+
+def _copies(dataset: Dataset) -> list[str]:
+    """Files that are there more than once, and where that does harm."""
+    notes = []
     seen = set(dataset.train.hashes)
     for name, split in dataset.splits.items():
         if name != "train":
             copies = sum(digest in seen for digest in split.hashes)
             if copies:
-                dataset.notes.append(f"{copies} images of {name} are also in train, byte for byte")
+                notes.append(f"{copies} images of {name} are also in train, byte for byte")
+    first: dict[str, Record] = {}
+    for split in dataset.splits.values():
+        for digest, record in zip(split.hashes, split.records, strict=True):
+            other = first.setdefault(digest, record)
+            if other.label != record.label:
+                notes.append(f"one picture with two labels: {other.name} and {record.name}")
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more; see: tlkit check"]
+    return notes

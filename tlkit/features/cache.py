@@ -97,7 +97,8 @@ class Entry:
         number = {name: index for index, name in enumerate(self._shards)}
         part = np.array([number[self._places[key][0]] for key in keys], np.int32)
         row = np.array([self._places[key][1] for key in keys], np.int32)
-        shards = list(self._shards.values())
+        # of no rows at all there may be no shard
+        shards = list(self._shards.values()) or [[np.empty((0, *s)) for s in self.shapes]]
         return [Rows([shard[k] for shard in shards], part, row) for k in range(len(self.shapes))]
 
     def write(self, keys: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

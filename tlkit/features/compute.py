@@ -13,7 +13,7 @@ import numpy as np
 
 import tlkit
 from tlkit import registry
-from tlkit.data.dataset import MEMORY_SHARE, Dataset, Split, free_memory
+from tlkit.data.dataset import DISK_SHARE, MEMORY_SHARE, Dataset, Split, free_memory
 from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
 from tlkit.data.spool import free_disk
@@ -29,7 +29,6 @@ CHECKED = 8
 # of one shard: what a killed run loses at the most
 SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
 # of the free disk that features may take unasked
-DISK_SHARE = 0.5
 
 Say = Callable[[str], None]
 
@@ -331,9 +330,11 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
             _tell_damaged(entry, work.say)
             if not entry.missing(all_keys):
                 entry.used()
-                work.say(
-                    f"features of {work.role} by engine {name}, all {len(all_keys)} from {entry.folder}"
-                )
+                if all_keys:
+                    work.say(
+                        f"features of {work.role} by engine {name}, all {len(all_keys)} from "
+                        f"{entry.folder}"
+                    )
                 made = Made(f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0)
                 made.images_per_second = entry.noted().get("images_per_second")
                 return [list(entry.rows(keys)) for _, keys in parts], made

@@ -8,6 +8,8 @@ import numpy as np
 
 # where the gradient is this share of what it was at zero, the head is solved
 TOLERANCE = 1e-4
+# in cross-validation, which only compares
+ROUGH = 1e-2
 GRID = tuple(10.0 ** (exponent / 2) for exponent in range(0, -13, -1))
 FOLDS = 5
 
@@ -39,6 +41,7 @@ def solve_head(
     l2: float,
     weights: np.ndarray | None = None,
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Solution:
     """Minimises the mean cross-entropy of a linear head plus l2 / 2 ||kernel||^2.
 
@@ -51,6 +54,7 @@ def solve_head(
         l2: Strength of the penalty, 0 or more.
         weights: Of the images, `(images,)`; all 1 if not given.
         start: Kernel and bias to begin at; zeros if not given.
+        tolerance: Share of the gradient at zero below which the head is solved.
 
     Raises:
         ValueError: if shapes do not fit or `l2` is negative.
@@ -93,7 +97,7 @@ def solve_head(
     found = minimize(
         objective, begin, jac=True, method="L-BFGS-B",
         options={"maxiter": 5000, "maxfun": 10000, "maxcor": 20, "ftol": 0.0,
-                 "gtol": 1e-3 * TOLERANCE * first},
+                 "gtol": 1e-3 * tolerance * first},
     )  # fmt: skip
     loss, slope = objective(found.x)
     kernel = found.x[: width * classes].reshape(width, classes) / scale
@@ -137,7 +141,9 @@ def choose_l2(
         losses = np.zeros(len(labels))
         for fold in range(FOLDS):
             out = folds == fold
-            solution = solve_head(features[~out], targets[~out], l2, shares[~out], begin[fold])
+            solution = solve_head(
+                features[~out], targets[~out], l2, shares[~out], begin[fold], ROUGH
+            )
             begin[fold] = solution.kernel, solution.bias
             logits = features[out].astype("float64") @ solution.kernel + solution.bias
             logits -= logits.max(1, keepdims=True)
@@ -148,6 +154,11 @@ def choose_l2(
         if len(recent) == 3 and recent[0] < recent[1] < recent[2]:
             break
     return scores
+
+
+def best_l2(scores: dict[float, float]) -> float:
+    """The strength with the least loss."""
+    return min(scores, key=scores.__getitem__)
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:

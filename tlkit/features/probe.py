@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from tlkit.features.lbfgs import FOLDS, choose_l2, solve_head, stratified_folds
+from tlkit.features.lbfgs import FOLDS, ROUGH, best_l2, choose_l2, solve_head, stratified_folds
 
 
 @dataclasses.dataclass
@@ -38,18 +38,38 @@ def linear_probe(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Pro
     Raises:
         ValueError: if a class has fewer than two images.
     """
+    logits, ids, l2 = held_out_logits(features, labels, seed)
+    accuracy = float((logits.argmax(1) == ids).mean())
+    error = float(np.sqrt(accuracy * (1 - accuracy) / len(ids)))
+    return Probe(accuracy, error, l2)
+
+
+def held_out_logits(
+    features: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """What linear heads say of images that they were not solved on.
+
+    Args:
+        features: `(images, features)`.
+        labels: Class ids `(images,)`.
+        seed: Of the folds.
+
+    Returns:
+        Logits `(images, classes that occur)`, the labels as positions among those classes, and
+        the strength of the penalty that was chosen.
+
+    Raises:
+        ValueError: if a class has fewer than two images.
+    """
     known, ids = np.unique(labels, return_inverse=True)
     if np.bincount(ids).min() < 2:
         raise ValueError("a linear probe needs two images or more of each class")
     targets = np.eye(len(known))[ids]
-    scores = choose_l2(features, ids, targets, seed=seed)
-    l2 = min(scores, key=scores.__getitem__)
+    l2 = best_l2(choose_l2(features, ids, targets, seed=seed))
     folds = stratified_folds(ids, FOLDS, seed)
-    right = np.zeros(len(ids))
+    logits = np.zeros((len(ids), len(known)))
     for fold in range(FOLDS):
         out = folds == fold
-        found = solve_head(features[~out], targets[~out], l2)
-        right[out] = (features[out] @ found.kernel + found.bias).argmax(1) == ids[out]
-    accuracy = float(right.mean())
-    error = float(np.sqrt(accuracy * (1 - accuracy) / len(ids)))
-    return Probe(accuracy, error, l2)
+        found = solve_head(features[~out], targets[~out], l2, tolerance=ROUGH)
+        logits[out] = features[out] @ found.kernel + found.bias
+    return logits, ids, l2

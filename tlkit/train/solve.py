@@ -9,7 +9,7 @@ import numpy as np
 from tlkit.data.dataset import Split
 from tlkit.errors import RunFailed
 from tlkit.evaluate.metrics import loss_and_accuracy
-from tlkit.features.lbfgs import Solution, choose_l2, solve_head
+from tlkit.features.lbfgs import Solution, best_l2, choose_l2, solve_head
 from tlkit.recipe.schema import Stage
 
 
@@ -39,8 +39,7 @@ def solve(
     targets = np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
     weights = class_weights[labels]
     if stage.l2 == "auto":
-        scores = choose_l2(features, labels, targets, weights, seed)
-        l2 = min(scores, key=scores.__getitem__)
+        l2 = best_l2(choose_l2(features, labels, targets, weights, seed))
     else:
         l2 = stage.l2
     solution = solve_head(features, targets, l2, weights)

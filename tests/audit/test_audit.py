@@ -1,0 +1,249 @@
+"""The audit finds what was planted, and nothing else."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.conftest import draw
+from tlkit.audit.duplicates import near_pairs
+from tlkit.audit.files import look_at_file
+from tlkit.audit.labels import label_noise, outliers
+from tlkit.checking import check
+from tlkit.cli.main import cli
+from tlkit.data.record import Record
+
+WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
+
+
+def encoded(image, form="JPEG", **how):
+    buffer = io.BytesIO()
+    image.save(buffer, form, **how)
+    return buffer.getvalue()
+
+
+def broken_files(photo):
+    """Every way in which a file can be no picture, by name."""
+    jpeg, png = encoded(photo), encoded(photo, "PNG")
+    return {
+        "empty.jpg": b"",
+        "page.jpg": b"<html><body>404 not found</body></html>",
+        "text.png": b"no picture at all, only words",
+        "half.jpg": jpeg[: len(jpeg) // 2],
+        "zeros.jpg": jpeg[: len(jpeg) // 2] + bytes(len(jpeg) // 2),
+        "half.png": png[: len(png) // 2],
+        "head.png": png[:30],
+        "damaged.png": png[:200] + bytes(60) + png[260:],
+        "tiff.jpg": encoded(photo, "TIFF"),
+    }
+
+
+@pytest.fixture
+def set_of(photos, tmp_path):
+    """A copy of the pictures that may be spoiled."""
+    folder = tmp_path / "data"
+    shutil.copytree(photos, folder)
+    return folder
+
+
+def kinds(folder, tmp_path, **options):
+    found, _ = check(folder, options.pop("backbone", "none"), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "check.json").read_text())["images"] == found.images
+    result = {}
+    for finding in found.findings:
+        result.setdefault(finding.kind, []).append(finding)
+    return result
+
+
+def test_a_clean_set_is_clean(set_of, tmp_path):
+    assert kinds(set_of, tmp_path) == {}
+
+
+def test_every_broken_file_is_found_and_no_other(set_of, tmp_path):
+    broken = broken_files(draw(0, 99, size=200))
+    for name, data in broken.items():
+        (set_of / "red" / name).write_bytes(data)
+    found = kinds(set_of, tmp_path)
+    assert {image for f in found["broken"] for image in f.images} == {f"red/{n}" for n in broken}
+    assert set(found) == {"broken"}
+
+
+def test_odd_files_are_told_apart(set_of, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (60, 300, 3)).astype("uint8"))
+    noise.save(set_of / "red" / "wide.png")
+    noise.resize((20, 20)).save(set_of / "red" / "tiny.png")
+    Image.new("RGB", (64, 64), (10, 200, 30)).save(set_of / "green" / "flat.png")
+    draw(1, 70).convert("L").save(set_of / "green" / "grey.png")
+    (set_of / "blue" / "wrong.png").write_bytes(encoded(draw(2, 71)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    draw(2, 72).save(set_of / "blue" / "turned.jpg", exif=exif)
+    found = kinds(set_of, tmp_path)
+    assert {kind: [f.images for f in items] for kind, items in found.items()} == {
+        "wrong_extension": [("blue/wrong.png",)],
+        "blank": [("green/flat.png",)],
+        "tiny": [("red/tiny.png",)],
+        "extreme_aspect": [("red/wide.png",)],
+        "grey_among_colour": [("green/grey.png",)],
+        "exif_rotation": [("blue/turned.jpg",)],
+    }
+
+
+def test_copies_are_found_across_splits_and_labels(photos, tmp_path):
+    folder = tmp_path / "data"
+    for split in ("train", "val"):
+        shutil.copytree(photos, folder / split)
+    for file in (folder / "val").rglob("*.png"):
+        file.unlink()
+    for label in ("red", "green", "blue"):
+        for index in range(5):
+            name = f"{label}/{index}.png"
+            shutil.move(folder / "train" / name, folder / "val" / f"{label}/{index + 100}.png")
+    shutil.copy(folder / "train/red/7.png", folder / "val/red/copy.png")
+    shutil.copy(folder / "train/red/8.png", folder / "train/green/other.png")
+    waves = np.random.default_rng(0).normal(size=(6, 6, 3))
+    large = Image.fromarray((128 + 40 * waves).clip(0, 255).astype("uint8")).resize((200, 200))
+    large.save(folder / "train/blue/9.png")
+    large.resize((120, 120), Image.Resampling.BICUBIC).save(folder / "val/blue/small.jpg")
+    found = kinds(folder, tmp_path)
+    assert {kind: [set(f.images) for f in items] for kind, items in found.items()} == {
+        "duplicates_across_splits": [{"train/red/7.png", "val/red/copy.png"}],
+        "duplicates_with_other_label": [{"train/red/8.png", "train/green/other.png"}],
+        "near_duplicates_across_splits": [{"train/blue/9.png", "val/blue/small.jpg"}],
+    }
+
+
+def test_classes_that_are_few_uneven_or_missing(photos, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(photos, folder / "train")
+    shutil.copytree(photos, folder / "val")
+    shutil.rmtree(folder / "val" / "blue")
+    for label in ("red", "green"):
+        for file in (folder / "val" / label).iterdir():
+            draw(("red", "green").index(label), 200 + int(file.stem)).save(file)
+    for file in sorted((folder / "train" / "blue").iterdir())[2:]:
+        file.unlink()
+    found = kinds(folder, tmp_path)
+    assert set(found) == {"imbalance", "few_images", "missing_from_split"}
+    assert "20.0 times fewer" in found["imbalance"][0].text
+    assert "val has no image of: blue" in found["missing_from_split"][0].text
+
+
+def test_without_the_network_the_rest_is_done_and_it_is_said(set_of, tmp_path):
+    wrong = tmp_path / "x.weights.h5"
+    wrong.write_bytes(b"no")
+    found, _ = check(set_of, f"mobilenet_v2={wrong}", tmp_path / "out")
+    assert any("is not an HDF5 file" in reason for reason in found.skipped)
+
+
+def test_the_command_exits_with_one_only_if_strict(set_of, tmp_path):
+    out = ["--backbone", "none", "-o", str(tmp_path / "out")]
+    assert CliRunner().invoke(cli, ["check", str(set_of), *out, "--strict"]).exit_code == 0
+    (set_of / "red" / "empty.jpg").write_bytes(b"")
+    told = CliRunner().invoke(cli, ["check", str(set_of), *out])
+    assert told.exit_code == 0
+    assert "broken: 1" in told.output
+    assert CliRunner().invoke(cli, ["check", str(set_of), *out, "--strict"]).exit_code == 1
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert "red/empty.jpg is empty" in page
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    header = encoded(Image.new("L", (30_000, 30_000)), "PNG")
+    assert len(header) < 2_000_000
+    found = look_at_file(Record("bomb.png", "a", None, lambda: header))
+    assert "attack" in found.problem
+
+
+def test_flipped_labels_come_first():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    features = rng.normal(size=(400, 30)) + 3 * np.eye(4, 30)[labels]
+    wrong = rng.choice(400, 40, replace=False)
+    given = labels.copy()
+    given[wrong] = (given[wrong] + rng.integers(1, 4, 40)) % 4
+    found = label_noise(features, given)
+    first = set(found.order[:60])
+    assert len(first & set(wrong)) >= 36
+    assert (found.guess[wrong] == labels[wrong]).mean() > 0.9
+    assert found.suspect[wrong].mean() > 0.5
+    right = np.setdiff1d(np.arange(400), wrong)
+    assert found.suspect[right].mean() < 0.05
+
+
+def test_what_is_like_nothing_else_is_an_outlier():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(3, 40)) * 4
+    features = centres[np.arange(300) % 3] + rng.normal(size=(300, 40))
+    features[17] = rng.normal(size=40) * 5
+    score, far = outliers(features)
+    assert list(np.flatnonzero(far)) == [17] == [int(score.argmax())]
+
+
+# ---- on real photos
+
+
+def records_of(folder):
+    return [
+        Record(f.relative_to(folder).as_posix(), f.parent.name, f.parts[-3], f.read_bytes)
+        for f in sorted(folder.rglob("*.jpg"))
+    ]
+
+
+@pytest.mark.assets
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hymenoptera", "flowers", "surface_defects", "rsscn7"])
+def test_resized_photos_are_found_and_no_false_pair(assets, name, tmp_path):
+    """Twenty of each kind: made smaller, larger, and compressed hard."""
+    records = records_of(assets / "data" / name)
+    before = {tuple(p) for p in near_pairs([look_at_file(r) for r in records])}
+    rng = np.random.default_rng(0)
+    planted = []
+    for kind, (scale, quality) in enumerate(((0.6, 85), (1.7, 85), (0.9, 40))):
+        for index in rng.choice(len(records), 20, replace=False):
+            image = Image.open(io.BytesIO(records[index].read())).convert("RGB")
+            size = [max(32, round(side * scale)) for side in image.size]
+            data = encoded(image.resize(size, Image.Resampling.BICUBIC), quality=quality)
+            copy = Record(f"copy{kind}_{index}.jpg", "x", "val", lambda d=data: d)
+            planted.append((int(index), copy))
+    seen = [look_at_file(r) for r in [*records, *(copy for _, copy in planted)]]
+    found = {tuple(pair) for pair in near_pairs(seen)}
+    true = {(index, len(records) + k) for k, (index, _) in enumerate(planted)}
+    assert len(found & true) >= 0.9 * len(true)
+    sources = {len(records) + k: index for k, (index, _) in enumerate(planted)}
+    for a, b in found - true - before:
+        # copies of one photo, or of photos that were a pair before
+        one, other = sources.get(a, a), sources.get(b, b)
+        assert one == other or (min(one, other), max(one, other)) in before, (a, b)
+    # pairs that were there before are looked at by hand: see below
+    assert len(before) <= {"surface_defects": 3}.get(name, 0)
+
+
+@pytest.mark.assets
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["surface_defects", "hymenoptera"])
+def test_flipped_labels_of_real_photos_come_first(assets, name, tmp_path):
+    source = assets / "data" / name
+    files = sorted(source.rglob("*.jpg"))
+    classes = sorted({f.parent.name for f in files})
+    rng = np.random.default_rng(1)
+    flipped = set(rng.choice(len(files), len(files) // 10, replace=False).tolist())
+    rows = ["path,label,split"]
+    for index, file in enumerate(files):
+        label = file.parent.name
+        if index in flipped:
+            label = str(rng.choice([c for c in classes if c != label]))
+        rows.append(f"{file},{label},{file.parts[-3]}")
+    manifest = tmp_path / "labels.csv"
+    manifest.write_text("\n".join(rows))
+    found, _ = check(manifest, f"mobilenet_v2={assets / 'weights' / WEIGHTS}", tmp_path / "out")
+    first = {doubt.image for doubt in found.doubts[: round(0.15 * len(files))]}
+    wrong = {str(files[index]) for index in flipped}
+    share = len(wrong & first) / len(wrong)
+    print(f"{name}: {share:.3f} of {len(wrong)} flipped labels in the first 15 %")
+    assert share >= 0.8

@@ -1,0 +1,1 @@
+"""The audit of a data set: what is wrong with files, classes, copies and labels."""

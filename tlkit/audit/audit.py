@@ -1,0 +1,174 @@
+"""All of the audit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tlkit.audit.classes import class_findings
+from tlkit.audit.duplicates import duplicate_findings
+from tlkit.audit.files import file_findings, look_at_files
+from tlkit.audit.finding import LEVELS, Finding
+from tlkit.audit.labels import Doubt, judge
+from tlkit.data.dataset import Dataset, Split, assign_splits, keep_pixels, read_source, scan
+from tlkit.data.decode import make_preparer
+from tlkit.data.record import Record
+from tlkit.errors import UserError, first_line
+from tlkit.recipe.schema import Data
+
+
+@dataclasses.dataclass
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        images: Number of files.
+        counts: Of whole images of each class in each split.
+        findings: The worst first.
+        skipped: Parts that could not be done, and why.
+        doubts: All labels that a network could judge, the most doubtful first.
+        records: By name, for pictures of what was found.
+    """
+
+    images: int
+    counts: dict[str, dict[str, int]]
+    findings: list[Finding]
+    skipped: list[str]
+    doubts: list[Doubt] = dataclasses.field(repr=False, default_factory=list)
+    records: dict[str, Record] = dataclasses.field(repr=False, default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no error and no warning."""
+        return all(finding.level == "note" for finding in self.findings)
+
+    def summary(self) -> list[tuple[str, str, int]]:
+        """Kind, level and number of findings, the worst first."""
+        counted = Counter((finding.kind, finding.level) for finding in self.findings)
+        return [(kind, level, count) for (kind, level), count in counted.items()]
+
+    def as_json(self) -> dict[str, Any]:
+        """For check.json."""
+        return {
+            "images": self.images,
+            "counts": self.counts,
+            "summary": [
+                dict(zip(("kind", "level", "count"), row, strict=True)) for row in self.summary()
+            ],
+            "skipped": self.skipped,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "labels_by_doubt": [dataclasses.asdict(doubt) for doubt in self.doubts],
+        }
+
+
+def audit(
+    config: Data,
+    backbone: tuple[str, str] | None,
+    image_size: tuple[int, int] = (224, 224),
+    engine: str = "auto",
+    progress: Any = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Audit:
+    """Looks through a data set.
+
+    Args:
+        config: Where it is and how it is split.
+        backbone: Name and weights of the network whose features judge labels; None to leave
+            that out.
+        image_size: Height and width that the network gets, in pixels.
+        engine: What computes the features.
+        progress: Makes a function `(done, total)` that shows how far a pass is.
+        say: Is told what a person may want to know.
+
+    Raises:
+        DataError: if there are no images at all.
+    """
+
+    def bar(title: str) -> Any:
+        return None if progress is None else progress(title)
+
+    source = read_source(config)
+    seen = look_at_files(source.records, bar("reading files"))
+    whole = [item for item in seen if item.problem is None]
+    findings = list(file_findings(seen))
+    skipped: list[str] = []
+    splits: list[str] = []
+    doubts: list[Doubt] = []
+    if whole:
+        records = [item.record for item in whole]
+        splits = list(assign_splits(records, [item.digest for item in whole], config))
+        findings += duplicate_findings(whole, splits)
+        findings += class_findings([record.label for record in records], splits)
+        if backbone is None:
+            skipped.append("labels and outliers: no backbone was wanted")
+        else:
+            judged, doubts, reason = _judge_labels(
+                records, backbone, config, image_size, engine, bar, progress, say
+            )
+            findings += judged
+            skipped += [reason] if reason else []
+    counts: dict[str, dict[str, int]] = {}
+    for item, split in zip(whole, splits, strict=True):
+        row = counts.setdefault(split, {})
+        row[item.record.label] = row.get(item.record.label, 0) + 1
+    order = sorted(
+        range(len(findings)),
+        key=lambda i: (LEVELS.index(findings[i].level), _first(findings, i), i),
+    )
+    return Audit(
+        len(seen),
+        counts,
+        [findings[i] for i in order],
+        skipped,
+        doubts,
+        {record.name: record for record in source.records},
+    )
+
+
+def _first(findings: list[Finding], index: int) -> int:
+    """Where the first finding of its kind is, so that kinds stay together."""
+    return next(i for i, f in enumerate(findings) if f.kind == findings[index].kind)
+
+
+def _judge_labels(
+    records: list[Record],
+    backbone: tuple[str, str],
+    config: Data,
+    image_size: tuple[int, int],
+    engine: str,
+    bar: Any,
+    progress: Any,
+    say: Callable[[str], None],
+) -> tuple[list[Finding], list[Doubt], str]:
+    """Findings from a network's features, and why there are none."""
+    from tlkit.embed import embed
+
+    classes = sorted({record.label for record in records})
+    if len(classes) < 2:
+        return [], [], "labels and outliers: there is only one class"
+    prepare = make_preparer(image_size, config.resize, config.antialias)
+    kept = keep_pixels(config.cache, len(records), image_size)
+    scanned = scan(records, prepare, kept, bar("decoding"))
+    ids = {name: index for index, name in enumerate(classes)}
+    labels = np.array([ids[record.label] for record in scanned.records], np.int32)
+    split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
+    height, width = image_size
+    decoding = f"{height}x{width} {config.resize}"
+    dataset = Dataset(classes, {"train": split}, [], prepare, image_size, decoding)
+    name, weights = backbone
+    try:
+        found = embed(name, weights, dataset, split, engine, progress, say)
+    except UserError as error:
+        return [], [], f"labels and outliers: {first_line(error)}"
+    if found is None:
+        return [], [], "labels and outliers: features fit neither on disk nor in memory"
+    names = [record.name for record in scanned.records]
+    broken = [
+        Finding("broken", "error", f"{name} {reason}", (name,)) for name, reason in scanned.broken
+    ]
+    findings, doubts = judge(found[0], labels, names, classes)
+    return [*broken, *findings], doubts, ""

@@ -1,0 +1,126 @@
+"""Copies: the same bytes, the same picture at another size, the same name."""
+
+from __future__ import annotations
+
+import pathlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tlkit.audit.files import SIDE, Seen
+from tlkit.audit.finding import Finding
+
+HASH_SIDE = 8
+MOST_BITS = 8  # of 63 that may differ before two pictures are not even compared
+LEAST_CORRELATION = 0.975
+MOST_COLOUR = 12.0  # levels by which the mean colours may differ
+BLOCK = 2048
+
+
+def duplicate_findings(seen: Sequence[Seen], splits: Sequence[str]) -> Iterator[Finding]:
+    """Copies within and across splits.
+
+    Args:
+        seen: Files that are whole.
+        splits: Of each.
+    """
+    same: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(seen):
+        same[item.digest].append(index)
+    groups = [group for group in same.values() if len(group) > 1]
+    for group in groups:
+        yield _finding("duplicates", "the same file", seen, splits, group)
+    first = [group[0] for group in same.values()]
+    for a, b in near_pairs([seen[i] for i in first]):
+        pair = [first[a], first[b]]
+        yield _finding("near_duplicates", "the same picture", seen, splits, pair)
+    yield from _same_names(seen)
+
+
+def _finding(
+    kind: str, what: str, seen: Sequence[Seen], splits: Sequence[str], group: list[int]
+) -> Finding:
+    names = tuple(seen[i].record.name for i in group)
+    labels = sorted({seen[i].record.label for i in group})
+    places = sorted({splits[i] for i in group})
+    listed = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    if len(labels) > 1:
+        text = f"{what} under several labels, {' and '.join(labels)}: {listed}"
+        return Finding(f"{kind}_with_other_label", "error", text, names)
+    if len(places) > 1:
+        text = f"{what} in {' and '.join(places)}, which flatters the figures: {listed}"
+        return Finding(f"{kind}_across_splits", "error", text, names)
+    return Finding(kind, "note", f"{what} more than once in {places[0]}: {listed}", names)
+
+
+def near_pairs(seen: Sequence[Seen]) -> list[tuple[int, int]]:
+    """Pairs of pictures that are the same but for size and compression.
+
+    A perceptual hash finds candidates: the signs of the 63 lowest frequencies of a cosine
+    transform against their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
+    Image Hash Functions", section 3.2.1). They must then agree in their thumbnails.
+
+    Args:
+        seen: Files that are whole.
+
+    Returns:
+        Positions, the smaller first.
+    """
+    usable = [index for index, item in enumerate(seen) if not item.is_blank]
+    if len(usable) < 2:
+        return []
+    pictures = np.stack([seen[i].thumbnail for i in usable]).astype("float32")
+    grey = pictures @ np.array([0.299, 0.587, 0.114], "float32")
+    hashes = perceptual_hashes(grey)
+    flat = grey.reshape(len(grey), -1)
+    flat = flat - flat.mean(1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    colours = pictures.mean((1, 2))
+    bits = hashes.shape[1]
+    found = []
+    for start in range(0, len(usable), BLOCK):
+        block = hashes[start : start + BLOCK]
+        # of +-1 vectors, agreeing minus differing bits is the product
+        rows, columns = np.nonzero(block @ hashes[start:].T >= bits - 2 * MOST_BITS)
+        chosen = columns > rows
+        a, b = rows[chosen] + start, columns[chosen] + start
+        alike = np.einsum("ij,ij->i", flat[a], flat[b]) > LEAST_CORRELATION
+        alike &= np.abs(colours[a] - colours[b]).max(1) < MOST_COLOUR
+        found += [(usable[i], usable[j]) for i, j in zip(a[alike], b[alike], strict=True)]
+    return found
+
+
+def perceptual_hashes(grey: np.ndarray) -> np.ndarray:
+    """Signs of low frequencies, float32 +-1 `(images, 63)`, of grey pictures `(images, 32, 32)`."""
+    from scipy.fft import dctn
+
+    low = dctn(grey, axes=(1, 2), norm="ortho")[:, :HASH_SIDE, :HASH_SIDE]
+    low = low.reshape(len(grey), -1)[:, 1:]  # all but the mean
+    above = low > np.median(low, axis=1, keepdims=True)
+    return np.where(above, 1.0, -1.0).astype("float32")
+
+
+def _same_names(seen: Sequence[Seen]) -> Iterator[Finding]:
+    """One file name under two labels: often a picture that was sorted twice."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, item in enumerate(seen):
+        found[pathlib.PurePath(item.record.name).name].append(index)
+    names = [
+        name
+        for name, group in found.items()
+        if len({seen[i].record.label for i in group}) > 1 and not _is_number(name)
+    ]
+    if names:
+        images = tuple(seen[i].record.name for name in names for i in found[name])
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        text = f"{len(names)} file names under more than one label: {shown}"
+        yield Finding("same_name_other_label", "note", text, images)
+
+
+def _is_number(name: str) -> bool:
+    """`0001.jpg` says nothing about its picture."""
+    return pathlib.PurePath(name).stem.isdigit()
+
+
+assert SIDE >= HASH_SIDE

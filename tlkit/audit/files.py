@@ -1,0 +1,169 @@
+"""Each file by itself: whether it is a picture, and an ordinary one."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import pathlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from tlkit.audit.finding import Finding
+from tlkit.data.record import Record
+
+SIDE = 32  # of the thumbnails that are compared, in pixels
+SMALLEST = 32  # shorter side below which a picture is called tiny
+LONGEST = 4.0  # longer side over shorter
+FLAT = 3.0  # standard deviation of the levels below which a picture is blank
+COLOURLESS = 2.0  # mean difference of the channels, in levels
+FEW_GREY = 0.2  # share of grey pictures up to which they stand out
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+}
+
+
+@dataclasses.dataclass
+class Seen:
+    """One file as Pillow reads it.
+
+    Attributes:
+        record: Where it is from.
+        digest: SHA-256 of its bytes.
+        problem: Why it is broken, if so; what follows is empty then.
+        format: Pillow's name.
+        size: Width and height in pixels, as stored.
+        orientation: EXIF, 1 to 8.
+        thumbnail: uint8 `(32, 32, 3)`, upright.
+    """
+
+    record: Record
+    digest: str = ""
+    problem: str | None = None
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+    orientation: int = 1
+    thumbnail: Any = None
+
+    @property
+    def is_blank(self) -> bool:
+        return bool(self.thumbnail is not None and self.thumbnail.std(axis=(0, 1)).max() < FLAT)
+
+    @property
+    def is_grey(self) -> bool:
+        if self.thumbnail is None:
+            return False
+        levels = self.thumbnail.astype("int16")
+        return bool(np.abs(levels - levels.mean(-1, keepdims=True)).mean() < COLOURLESS)
+
+
+def look_at_files(
+    records: Sequence[Record], progress: Callable[[int, int], None] | None = None
+) -> list[Seen]:
+    """Reads every file once, on all cores."""
+    seen = []
+    with ThreadPoolExecutor() as pool:
+        for index, item in enumerate(pool.map(look_at_file, records)):
+            seen.append(item)
+            if progress and (index % 64 == 63 or index + 1 == len(records)):
+                progress(index + 1, len(records))
+    return seen
+
+
+def look_at_file(record: Record) -> Seen:
+    """Reads one file."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        data = record.read()
+    except OSError as error:
+        return Seen(record, problem=f"cannot be read: {error.strerror or error}")
+    digest = hashlib.sha256(data).hexdigest()
+    if not data:
+        return Seen(record, digest, "is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                kind, size = str(image.format), image.size
+                if kind not in FORMATS:
+                    return Seen(record, digest, f"is {kind}, which tlkit does not decode")
+                if kind in ("JPEG", "MPO") and not _has_end(data):
+                    return Seen(record, digest, "is cut short: a JPEG without its end")
+                orientation = int(image.getexif().get(0x0112, 1))
+                image.draft("RGB", (4 * SIDE, 4 * SIDE))  # a JPEG need not be decoded whole
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+    except UnidentifiedImageError:
+        text = data[:64].lstrip()[:1] in (b"<", b"{")
+        return Seen(record, digest, "is text, not a picture" if text else "is no picture")
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        return Seen(record, digest, "has so many pixels that it may be an attack")
+    # Pillow raises whatever its decoders stumble over
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+        return Seen(record, digest, f"does not decode: {error}")
+    small = upright.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return Seen(record, digest, None, kind, size, orientation, np.asarray(small))
+
+
+def _has_end(data: bytes) -> bool:
+    """Whether the end of image comes after the last scan began."""
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def file_findings(seen: Sequence[Seen]) -> Iterator[Finding]:
+    """What is odd about single files."""
+    yield from (
+        Finding("broken", "error", f"{s.record.name} {s.problem}", (s.record.name,))
+        for s in seen
+        if s.problem is not None
+    )
+    whole = [s for s in seen if s.problem is None]
+    for item in whole:
+        yield from _about(item)
+    grey = [s for s in whole if s.is_grey and not s.is_blank]
+    if grey and len(grey) <= FEW_GREY * len(whole):
+        share = f"{len(grey)} of {len(whole)}"
+        yield Finding(
+            "grey_among_colour",
+            "note",
+            f"{share} pictures have no colour; if they lie in some classes more than in others, a "
+            "network learns that",
+            _names(grey),
+        )
+    turned = [s for s in whole if s.orientation > 1]
+    if turned:
+        text = (
+            f"{len(turned)} pictures are stored turned and say so (EXIF); tlkit puts them upright"
+        )
+        yield Finding("exif_rotation", "note", text, _names(turned))
+
+
+def _about(item: Seen) -> Iterator[Finding]:
+    name, (width, height) = item.record.name, item.size
+    suffix = pathlib.PurePath(name).suffix.lower()
+    known = {ending for endings in FORMATS.values() for ending in endings}
+    if suffix in known and suffix not in FORMATS[item.format]:
+        text = f"{name} is {item.format} with the ending {suffix}"
+        yield Finding("wrong_extension", "warning", text, (name,))
+    if item.is_blank:
+        yield Finding("blank", "warning", f"{name} is one flat colour", (name,))
+    short, long = sorted((width, height))
+    if short < SMALLEST:
+        text = f"{name} has {width} x {height} pixels"
+        yield Finding("tiny", "warning", text, (name,), -float(short))
+    if long > LONGEST * short:
+        text = f"{name} is {width} x {height}: cut to its centre or squashed, little of it is left"
+        yield Finding("extreme_aspect", "warning", text, (name,), long / short)
+
+
+def _names(items: Iterable[Seen]) -> tuple[str, ...]:
+    return tuple(item.record.name for item in items)

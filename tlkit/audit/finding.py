@@ -1,0 +1,28 @@
+"""What an audit finds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that a person should look at.
+
+    Attributes:
+        kind: What it is, as `broken`.
+        level: `error` spoils a run or its figures, `warning` may, a `note` is good to know.
+        text: What was found, in words.
+        images: Names of the images that it is about.
+        score: How sure or how bad, for the order among findings of a kind; larger is worse.
+    """
+
+    kind: str
+    level: Level
+    text: str
+    images: tuple[str, ...] = ()
+    score: float = 0.0
