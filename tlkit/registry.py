@@ -34,6 +34,7 @@ Fraction = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
 Share = Annotated[float, annotated_types.Ge(0), annotated_types.Le(1)]
 Count = Annotated[int, annotated_types.Gt(0)]
 OneToTwo = Annotated[float, annotated_types.Gt(1), annotated_types.Lt(2)]
+LearningRate = float  # above 0, or `auto`
 # the name of a registered activation or initializer
 Activation = str
 Initializer = str
@@ -58,6 +59,12 @@ def _words() -> dict[str, Any]:
     return {
         "Positive": Positive,
         "NonNegative": NonNegative,
+        # tagged, so that a wrong number is answered with what is wrong about it alone
+        "LearningRate": Annotated[
+            Annotated[Positive, pydantic.Tag("float")]
+            | Annotated[Literal["auto"], pydantic.Tag("str")],
+            pydantic.Discriminator(lambda value: "str" if value == "auto" else "float"),
+        ],
         "Fraction": Fraction,
         "Share": Share,
         "Count": Count,

@@ -263,9 +263,10 @@ def describe_stage(
     if stage.solver == "lbfgs":
         lines.append(f"  the head is solved to its optimum by L-BFGS, l2 {stage.l2}")
     else:
+        rate = stage.optimizer.arguments["learning_rate"]
         lines.append(
             f"  {stage.epochs} epochs of {steps} steps of {stage.batch_size} images, "
-            f"{stage.optimizer.name} at {stage.optimizer.arguments['learning_rate']:g}, "
+            f"{stage.optimizer.name} at {rate if isinstance(rate, str) else format(rate, 'g')}, "
             f"schedule {stage.schedule.name}"
         )
     if stage.image_size is not None:
@@ -412,6 +413,56 @@ def profile(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> Non
             found = profiles.profile_stage(own, stage, own_plan, files)
             for line in profiles.describe_time(found, stage.epochs):
                 say.line(line)
+
+
+def find_rate(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    number: int | None,
+    low: float,
+    high: float,
+    steps: int,
+    say: Speaker,
+) -> tuple[str, Any]:
+    """Sweeps over learning rates for one stage.
+
+    Args:
+        recipe: Completed.
+        dataset: Images.
+        network: As it was loaded.
+        number: Of the stage, from 0; the first that trains by gradient if not given.
+        low: First rate.
+        high: Last rate.
+        steps: Of the sweep.
+        say: Tells a person.
+
+    Returns:
+        What the recipe calls the stage's optimizer, and the sweep.
+
+    Raises:
+        UserError: if there is no such stage.
+    """
+    from tlkit.train.loop import prepare_stage
+    from tlkit.train.lr_find import sweep_rates
+    from tlkit.train.plans import stage_plans
+    from tlkit.train.resizing import at_own_size
+    from tlkit.train.state import TrainState
+
+    plans = stage_plans(recipe, network)
+    able = [k for k, (s, _) in enumerate(plans) if s.epochs and s.solver == "gradient"]
+    if not able or (number is not None and number not in able):
+        listed = ", ".join(f"{k} ({plans[k][0].name})" for k in able) or "none"
+        raise UserError(f"there is no such stage to sweep; stages with steps: {listed}")
+    chosen = able[0] if number is None else number
+    stage, plan = plans[chosen]
+    assert stage.optimizer is not None
+    training = make_training(recipe, dataset, network, TrainState(), None, say)
+    own, own_plan = at_own_size(training, recipe, stage, plan)
+    with contextlib.ExitStack() as undo:
+        ready = prepare_stage(own, stage, own_plan, undo)
+        found = sweep_rates(own, ready, low, high, steps)
+    return f"finetune.stages[{chosen}].optimizer: {stage.optimizer.name}", found
 
 
 def _store_features(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> dict[str, Any]:

@@ -195,3 +195,52 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
             say.line(line)
     if profile:
         steps.profile(recipe, dataset, network, say)
+
+
+def find_learning_rate(
+    recipe: Recipe,
+    number: int | None,
+    low: float,
+    high: float,
+    steps_wanted: int,
+    target: pathlib.Path,
+    console: Any,
+) -> Any:
+    """Sweeps over learning rates for a stage of a recipe, draws the curve and says what to paste.
+
+    Args:
+        recipe: As it was loaded.
+        number: Of the stage, from 0; the first that trains by gradient if not given.
+        low: First rate.
+        high: Last rate.
+        steps_wanted: Of the sweep.
+        target: PNG file to write.
+        console: Where to report to.
+
+    Returns:
+        The sweep, a `tlkit.train.lr_find.Sweep`.
+
+    Raises:
+        UserError: if recipe or data are wrong.
+        RunFailed: if the loss is no number from the start on.
+    """
+    from tlkit import steps
+
+    recipe = completed(recipe)
+    say = steps.Speaker(console)
+    steps.start_tensorflow(recipe)
+    from tlkit.report.plots import plot_sweep
+
+    dataset = steps.look_at_data(recipe, say)
+    network = steps.make_network(recipe, dataset, say)
+    place, found = steps.find_rate(recipe, dataset, network, number, low, high, steps_wanted, say)
+    plot_sweep(found, target)
+    say.line("\n     rate     loss  smoothed")
+    for index in range(0, len(found.rates), max(1, len(found.rates) // 16)):
+        say.line(
+            f"{found.rates[index]:9.1e} {found.losses[index]:8.4f} {found.smoothed[index]:9.4f}"
+        )
+    key, _, name = place.partition(": ")
+    say.line(f"\nsteepest {found.steepest:.1e}, valley {found.valley:.1e}; drawn in {target}")
+    say.line(f"{key}: {{{name}: {{learning_rate: {found.valley:.1e}}}}}", style="bold")
+    return found

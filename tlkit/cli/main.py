@@ -16,6 +16,7 @@ from tlkit.cli.evaluate import evaluate
 from tlkit.cli.export import export
 from tlkit.cli.finetune import finetune
 from tlkit.cli.init import init
+from tlkit.cli.lr_find import lr_find
 from tlkit.cli.plan import plan
 from tlkit.cli.predict import predict
 from tlkit.cli.rank import rank
@@ -72,6 +73,7 @@ for command in (
     plan,
     init,
     check,
+    lr_find,
     recipes,
     backbones,
     rank,

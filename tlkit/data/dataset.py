@@ -482,11 +482,11 @@ def _check_splits(dataset: Dataset) -> None:
         if missing:
             dataset.notes.append(f"{name} has no image of: {', '.join(missing)}")
     dataset.notes += _copies(dataset)
-    counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
-    if counts.max() > IMBALANCED * counts.min():
-        most, least = dataset.classes[counts.argmax()], dataset.classes[counts.argmin()]
+    sizes = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    if sizes.max() > IMBALANCED * sizes.min():
+        most, least = dataset.classes[sizes.argmax()], dataset.classes[sizes.argmin()]
         dataset.notes.append(
-            f"train has {counts.max()} images of {most} and {counts.min()} of {least}; think of "
+            f"train has {sizes.max()} images of {most} and {sizes.min()} of {least}; think of "
             "finetune.class_weight: balanced"
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.registry import Fraction, NonNegative, Positive, register
+from tlkit.registry import Fraction, LearningRate, NonNegative, Positive, register
 
 
 @register("adam", native="keras.optimizers.Adam")
 def adam(
     *,
-    learning_rate: Positive = 1e-3,
+    learning_rate: LearningRate = 1e-3,
     beta_1: Fraction = 0.9,
     beta_2: Fraction = 0.999,
     epsilon: Positive = 1e-7,
@@ -25,7 +25,7 @@ def adam(
 @register("adamw", native="keras.optimizers.AdamW")
 def adamw(
     *,
-    learning_rate: Positive = 1e-3,
+    learning_rate: LearningRate = 1e-3,
     weight_decay: NonNegative = 0.01,
     beta_1: Fraction = 0.9,
     beta_2: Fraction = 0.999,
@@ -40,7 +40,7 @@ def adamw(
 @register("sgd", native="keras.optimizers.SGD")
 def sgd(
     *,
-    learning_rate: Positive = 0.01,
+    learning_rate: LearningRate = 0.01,
     momentum: Fraction = 0.9,
     nesterov: bool = True,
     weight_decay: NonNegative = 0.0,
@@ -59,7 +59,7 @@ def sgd(
 @register("rmsprop", native="keras.optimizers.RMSprop")
 def rmsprop(
     *,
-    learning_rate: Positive = 1e-3,
+    learning_rate: LearningRate = 1e-3,
     rho: Fraction = 0.9,
     momentum: Fraction = 0.0,
     epsilon: Positive = 1e-7,
@@ -72,7 +72,7 @@ def rmsprop(
 
 @register("nadam", native="keras.optimizers.Nadam")
 def nadam(
-    *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+    *, learning_rate: LearningRate = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
 ) -> Any:
     """Adam with Nesterov momentum (Dozat 2016)."""
     import keras
@@ -81,7 +81,7 @@ def nadam(
 
 
 @register("adagrad", native="keras.optimizers.Adagrad")
-def adagrad(*, learning_rate: Positive = 1e-2, epsilon: Positive = 1e-7) -> Any:
+def adagrad(*, learning_rate: LearningRate = 1e-2, epsilon: Positive = 1e-7) -> Any:
     """Adagrad (Duchi et al. 2011)."""
     import keras
 
@@ -91,7 +91,7 @@ def adagrad(*, learning_rate: Positive = 1e-2, epsilon: Positive = 1e-7) -> Any:
 @register("lion", native="keras.optimizers.Lion")
 def lion(
     *,
-    learning_rate: Positive = 1e-4,
+    learning_rate: LearningRate = 1e-4,
     beta_1: Fraction = 0.9,
     beta_2: Fraction = 0.99,
     weight_decay: NonNegative = 0.0,
@@ -104,7 +104,7 @@ def lion(
 
 @register("lamb", native="keras.optimizers.Lamb")
 def lamb(
-    *, learning_rate: Positive = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+    *, learning_rate: LearningRate = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
 ) -> Any:
     """LAMB, Adam scaled to each layer's weights, for large batches (You et al. 2020)."""
     import keras
@@ -114,7 +114,7 @@ def lamb(
 
 @register("adadelta", native="keras.optimizers.Adadelta")
 def adadelta(
-    *, learning_rate: Positive = 1.0, rho: Fraction = 0.95, epsilon: Positive = 1e-6
+    *, learning_rate: LearningRate = 1.0, rho: Fraction = 0.95, epsilon: Positive = 1e-6
 ) -> Any:
     """Adadelta (Zeiler 2012), whose own learning rate is 1."""
     import keras
@@ -125,7 +125,7 @@ def adadelta(
 @register("muon", native="keras.optimizers.Muon")
 def muon(
     *,
-    learning_rate: Positive = 1e-3,
+    learning_rate: LearningRate = 1e-3,
     momentum: Fraction = 0.95,
     weight_decay: NonNegative = 0.0,
 ) -> Any:

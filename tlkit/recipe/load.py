@@ -246,13 +246,18 @@ def dotted(loc: Sequence[Any]) -> str:
 
 def _explain(source: Source, item: Any) -> list[UserError]:
     """One pydantic error as messages for people."""
-    # names of a union's branches are no keys of the recipe
-    loc = tuple(step for step in item["loc"] if not _is_branch(step))
+    loc = _without_branches(item["loc"])
     kind = item["type"]
     if kind == "arguments":
         context = item["ctx"]
         return [
-            _message(source, (*loc, *inner["loc"]), inner, context["keys"], context["kind"])
+            _message(
+                source,
+                (*loc, *_without_branches(inner["loc"])),
+                inner,
+                context["keys"],
+                context["kind"],
+            )
             for inner in context["errors"]
         ]
     return [_message(source, loc, item, _allowed_keys(loc[:-1]), dotted(loc[:-1]) or "a recipe")]
@@ -310,6 +315,11 @@ def _message(
     else:
         text = f"{item['msg']}; found {shorten(found)}"
     return UserError(f"{dotted(loc)}: {text}" if loc else text, where=where)
+
+
+def _without_branches(loc: Sequence[Any]) -> tuple[Any, ...]:
+    """A place without the names of a union's branches, which are no keys of the recipe."""
+    return tuple(step for step in loc if not _is_branch(step))
 
 
 def _is_branch(step: Any) -> bool:

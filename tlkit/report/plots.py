@@ -120,3 +120,21 @@ def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -
         draw.text((x + (side - font.getlength(caption)) / 2, y), caption, "black", font)
         sheet.paste(picture, (x + (side - picture.width) // 2, y + line))
     sheet.save(target)
+
+
+def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
+    """Loss over learning rate, with what is suggested."""
+    figure, axis = _axes(7, 4)
+    axis.semilogx(sweep.rates, sweep.losses, color=GREY, lw=0.8, label="each step")
+    axis.semilogx(sweep.rates, sweep.smoothed, color=BLUE, lw=2, label="smoothed")
+    for rate, name, colour in (
+        (sweep.valley, "valley", ORANGE),
+        (sweep.steepest, "steepest", GREY),
+    ):
+        axis.axvline(rate, color=colour, ls="--", lw=1.2, label=f"{name}: {rate:.1e}")
+    low, high = float(sweep.smoothed.min()), float(sweep.smoothed[0])
+    axis.set_ylim(low - 0.1 * (high - low + 0.1), high + (high - low) + 0.2)
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("loss")
+    axis.legend(frameon=False)
+    figure.savefig(target)

@@ -152,10 +152,13 @@ class Fit:
             result["rollbacks"] = state.rollbacks
         if state.micro_batch is not None:
             result["micro_batch"] = state.micro_batch
+        if state.found_rate is not None:
+            result["learning_rate"] = state.found_rate
         state.results.append(result)
         state.epochs_before += state.epoch
         state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
-        state.rollbacks, state.micro_batch, state.guard = [], None, {}
+        state.rollbacks, state.guard = [], {}
+        state.micro_batch = state.found_rate = None
         self.best_arrays = []
         return result
 

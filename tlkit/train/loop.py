@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import random
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tlkit.optimizers import with_adaptive_clipping, with_multipliers
 from tlkit.recipe.schema import Named, Stage
 from tlkit.train.ema import WeightAverage
 from tlkit.train.fit import Fit
+from tlkit.train.lr_find import SWEEP_START, sweep_rates
 from tlkit.train.monitor import Monitor
 from tlkit.train.pipeline_augment import make_draw
 from tlkit.train.plans import stage_cut, stage_views
@@ -37,7 +39,10 @@ def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
     import keras
 
     assert stage.optimizer is not None
-    optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **stage.optimizer.arguments)
+    arguments = dict(stage.optimizer.arguments)
+    if arguments["learning_rate"] == "auto":
+        arguments["learning_rate"] = SWEEP_START
+    optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **arguments)
     optimizer.global_clipnorm = stage.global_clipnorm
     optimizer.clipnorm, optimizer.clipvalue = stage.clipnorm, stage.clipvalue
     if stage.gradient_accumulation_steps > 1:
@@ -80,6 +85,81 @@ def augment_layers(
     return layers
 
 
+@dataclasses.dataclass
+class Prepared:
+    """A stage that is ready to take steps.
+
+    Attributes:
+        stage: Completed.
+        plan: What trains.
+        model: What the step runs: the network, or the part of it behind the cut.
+        dataset: What it runs on: images, or features in their place.
+        step: Compiled.
+        optimizer: Built.
+        average: Of the weights, if wanted.
+        statistics: Moving statistics that change.
+        changing: These and the variables that train.
+        seeds: Variables of random generators.
+        ahead: Augmentations that run in the pipeline.
+        made: How features came about.
+    """
+
+    stage: Stage
+    plan: FreezePlan
+    model: Any
+    dataset: Dataset
+    step: Step
+    optimizer: Any
+    average: WeightAverage | None
+    statistics: list[Any]
+    changing: list[Any]
+    seeds: list[Any]
+    ahead: list[Any]
+    made: Made | None
+
+
+def prepare_stage(
+    training: Training, stage: Stage, plan: FreezePlan, undo: contextlib.ExitStack
+) -> Prepared:
+    """Builds all that the steps of a stage need.
+
+    Args:
+        training: What the stages share.
+        stage: Completed with defaults.
+        plan: What trains.
+        undo: Makes the network as it was when it is closed.
+    """
+    network = training.network
+    undo.callback(apply_plan(plan, network.model, network.blocks))
+    by_path = {v.path: v for v in network.model.variables}
+    variables = [by_path[path] for path in plan.trainable]
+    regularization = regularize_stage(training.regularize, variables, training.start, training.seed)
+    undo.callback(regularization.take_off)
+    optimizer = make_optimizer(stage, plan, network)
+    optimizer.build(variables + regularization.variables)
+    statistics = _statistics(network, plan)
+    changing = variables + statistics
+    ema = training.config.ema
+    average = WeightAverage(changing, ema.momentum) if ema else None
+    augment = augment_layers(
+        stage, training.seed, network.image_size, training_images(training.dataset)
+    )
+    model, dataset, parts, made = _part_to_train(training, stage, plan, augment)
+    if made is not None:
+        augment = []  # done already, if there is any
+    here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
+    undo.callback(setattr, model, "optimizer", None)
+    model.optimizer, model.stop_training = optimizer, False
+    objective = make_objective(training, regularization, parts)
+    # Keras's AugMix draws its chains by Python's generator when the step is compiled
+    random.seed(f"{training.seed} {training.state.stage}")
+    step = Step(model, objective, here, optimizer, variables, average)
+    seeds = _random_state(network, here, regularization)
+    return Prepared(
+        stage, plan, model, dataset, step, optimizer, average, statistics, changing, seeds, ahead, made
+    )  # fmt: skip
+
+
 def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, Any]:
     """Trains one stage and leaves the model with its best weights.
 
@@ -102,53 +182,47 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
         stage = stage.model_copy(update=still)
     network, began = training.network, time.perf_counter()
     with contextlib.ExitStack() as undo:
-        undo.callback(apply_plan(plan, network.model, network.blocks))
-        by_path = {v.path: v for v in network.model.variables}
-        variables = [by_path[path] for path in plan.trainable]
-        regularization = regularize_stage(
-            training.regularize, variables, training.start, training.seed
-        )
-        undo.callback(regularization.take_off)
-        optimizer = make_optimizer(stage, plan, network)
-        optimizer.build(variables + regularization.variables)
-        statistics = _statistics(network, plan)
-        changing = variables + statistics
-        ema = training.config.ema
-        average = WeightAverage(changing, ema.momentum) if ema else None
-        augment = augment_layers(
-            stage, training.seed, network.image_size, training_images(training.dataset)
-        )
-        model, dataset, parts, made = _part_to_train(training, stage, plan, augment)
-        if made is not None:
-            augment = []  # done already, if there is any
-        here, ahead = (augment, []) if training.augment_on == "device" else ([], augment)
-        undo.callback(setattr, model, "optimizer", None)
-        model.optimizer, model.stop_training = optimizer, False
+        ready = prepare_stage(training, stage, plan, undo)
+        if wants_rate(stage):
+            ready.optimizer.learning_rate = _found_rate(training, ready)
         fit = Fit(
             training,
             stage,
             plan,
-            model,
-            dataset,
-            changing,
-            optimizer,
-            average,
-            _random_state(network, here, regularization),
-            _callbacks(training, stage, model),
+            ready.model,
+            ready.dataset,
+            ready.changing,
+            ready.optimizer,
+            ready.average,
+            ready.seeds,
+            _callbacks(training, stage, ready.model),
             began,
-            ahead,
-            made,
-            Monitor(network, model, plan, statistics) if training.config.monitor else None,
+            ready.ahead,
+            ready.made,
+            Monitor(network, ready.model, plan, ready.statistics)
+            if training.config.monitor
+            else None,
         )
-        objective = make_objective(training, regularization, parts)
-        # Keras's AugMix draws its chains by Python's generator when the step is compiled
-        random.seed(f"{training.seed} {training.state.stage}")
         try:
-            step = Step(model, objective, here, optimizer, variables, average)
-            return fit.run(step, make_forward(model))
+            return fit.run(ready.step, make_forward(ready.model))
         except KeyboardInterrupt:
             fit.save()
             raise
+
+
+def wants_rate(stage: Stage) -> bool:
+    """Whether the stage's learning rate is to be found by a sweep."""
+    return stage.optimizer is not None and stage.optimizer.arguments["learning_rate"] == "auto"
+
+
+def _found_rate(training: Training, ready: Prepared) -> float:
+    """What a sweep suggests; what it suggested where the stage is resumed."""
+    state = training.state
+    if state.found_rate is None:
+        found = sweep_rates(training, ready)
+        state.found_rate = found.valley
+        training.say(f"learning rate found: {found.valley:.2g} (steepest at {found.steepest:.2g})")
+    return state.found_rate
 
 
 def _part_to_train(

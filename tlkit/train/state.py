@@ -38,6 +38,7 @@ class TrainState:
         guard: Of the stage: checksums of the variables at its beginning, by path.
         rollbacks: Of the stage: when its loss was no number, and in which images.
         micro_batch: Of the stage: images at once, where memory was too small for a batch.
+        found_rate: Of the stage: the learning rate that a sweep suggested.
         seconds: That the run has taken.
         out_of_time: Whether its time budget is used up.
     """
@@ -54,6 +55,7 @@ class TrainState:
     guard: dict[str, int] = dataclasses.field(default_factory=dict)
     rollbacks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     micro_batch: int | None = None
+    found_rate: float | None = None
     seconds: float = 0.0
     out_of_time: bool = False
 
