@@ -415,6 +415,36 @@ def profile(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> Non
                 say.line(line)
 
 
+def babysit(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> list[Any]:
+    """Checks whether a recipe trains at all; returns the problems, which it tells as they come."""
+    from tlkit.train import babysit as checks
+    from tlkit.train.plans import stage_plans
+    from tlkit.train.resizing import at_own_size
+    from tlkit.train.state import TrainState
+
+    training = make_training(recipe, dataset, network, TrainState(), None, say)
+    stages = []
+    for stage, plan in stage_plans(recipe, network):
+        if stage.epochs:
+            own, own_plan = at_own_size(training, recipe, stage, plan)
+            stages.append((own, stage, own_plan))
+    problems = []
+    for problem in checks.babysit(training, stages):
+        problems.append(problem)
+        say.line(f"{problem.check}: {problem.text}. {problem.hint}", style="bold red")
+    return problems
+
+
+def quick_checks(dataset: Dataset, network: Any, seed: int, say: Speaker) -> list[dict[str, str]]:
+    """The short ones of these checks, which every run makes; problems are told, not more."""
+    from tlkit.train import babysit as checks
+
+    found = [*checks.check_data(dataset, seed), *checks.check_range(network, dataset, seed)]
+    for problem in found:
+        say.line(f"{problem.check}: {problem.text}. {problem.hint}", style="bold yellow")
+    return [dataclasses.asdict(problem) for problem in found]
+
+
 def find_rate(
     recipe: Recipe,
     dataset: Dataset,
@@ -715,6 +745,7 @@ def write_result(
     exports: dict[str, Any],
     seconds: dict[str, float],
     missed: list[str],
+    sanity: list[dict[str, str]],
     folder: pathlib.Path,
 ) -> dict[str, Any]:
     """Writes result.json and the report."""
@@ -727,6 +758,7 @@ def write_result(
     result = {
         "status": "below requirement" if missed else "done",
         "missed": missed,
+        "sanity": sanity,
         "name": recipe.name,
         "seed": recipe.seed,
         "backbone": network.spec.name,

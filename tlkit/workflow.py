@@ -149,6 +149,7 @@ def _straight_way(
         dataset = steps.read_data(recipe, folder, say, resumed)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
+        sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
             recipe, dataset, network, folder, say, resumed, stops, clock.began
@@ -167,7 +168,17 @@ def _straight_way(
             {} if missed else steps.export(recipe, dataset, network, split, logits, folder, say)
         )
     result = steps.write_result(
-        recipe, dataset, network, stages, split, evaluation, exports, clock.result(), missed, folder
+        recipe,
+        dataset,
+        network,
+        stages,
+        split,
+        evaluation,
+        exports,
+        clock.result(),
+        missed,
+        sanity,
+        folder,
     )
     say.end(folder, result)
     return Run(folder, result)
@@ -195,6 +206,28 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
             say.line(line)
     if profile:
         steps.profile(recipe, dataset, network, say)
+
+
+def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
+    """Checks whether a recipe trains at all, in a minute or so, and says what is wrong.
+
+    Returns:
+        The problems, each a `tlkit.train.babysit.Problem`.
+
+    Raises:
+        UserError: if recipe or data are wrong.
+    """
+    from tlkit import steps
+
+    recipe = completed(recipe)
+    say = steps.Speaker(console)
+    steps.start_tensorflow(recipe)
+    dataset = steps.look_at_data(recipe, say)
+    network = steps.make_network(recipe, dataset, say)
+    problems = steps.babysit(recipe, dataset, network, say)
+    if not problems:
+        say.line("no problem was found", style="bold")
+    return problems
 
 
 def find_learning_rate(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import click
 
 from tlkit import __version__
+from tlkit.cli.babysit import babysit
 from tlkit.cli.backbones import backbones
 from tlkit.cli.cache import cache
 from tlkit.cli.check import check
@@ -73,6 +74,7 @@ for command in (
     plan,
     init,
     check,
+    babysit,
     lr_find,
     recipes,
     backbones,

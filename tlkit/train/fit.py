@@ -213,6 +213,8 @@ class Fit:
         self._check_finite(loss, "loss", names)
         if measured is not None:
             measured.after_update()
+        if state.epoch == state.batch == len(state.results) == 0:
+            self._compare_with_a_guess(loss)
         count = len(labels)
         state.sums = [
             state.sums[0] + loss * count,
@@ -224,6 +226,14 @@ class Fit:
         if self.monitor is not None:
             logs["gradient_norm"] = norm
         self.callbacks.on_train_batch_end(state.batch - 1, logs)
+
+    def _compare_with_a_guess(self, loss: float) -> None:
+        """Before it has learned anything, a head's cross-entropy is that of a guess."""
+        guess = float(np.log(len(self.training.network.classes)))
+        if self.training.config.loss.name == "cross_entropy" and loss > 2 * guess + 0.5:
+            self.training.say(
+                f"the first loss is {loss:.3g}, that of a guess would be {guess:.3g}; see: tlkit babysit"
+            )
 
     def _rescued(self, step: Step, images: Any, labels: Any) -> Any:
         """A step; where memory runs out, the same step in smaller parts, from now on."""

@@ -149,6 +149,7 @@ class Step:
         average: Moving average of the weights, if wanted.
 
     Attributes:
+        objective: What is minimised.
         micro_batch: Images whose activations are in memory at once; None for the whole batch.
     """
 
@@ -164,7 +165,8 @@ class Step:
         import tensorflow as tf
 
         self.micro_batch: int | None = None
-        self._model, self._objective, self._augment = model, objective, augment
+        self.objective = objective
+        self._model, self._augment = model, augment
         self._optimizer, self._average = optimizer, average
         self._trained = variables + objective.regularization.variables
         self._sums: list[Any] = []
@@ -216,15 +218,15 @@ class Step:
         """Gradients of a share of the loss, that share, and the right answers."""
         import tensorflow as tf
 
-        classes = len(self._objective.class_weights)
+        classes = len(self.objective.class_weights)
         targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
         images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
         images, targets = apply_augmentations(self._augment, images, targets)
         values = [v.value for v in self._trained]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            with mixed_weights(self._objective.regularization, self._model):
-                logits, loss = self._objective.of(self._model, images, targets)
+            with mixed_weights(self.objective.regularization, self._model):
+                logits, loss = self.objective.of(self._model, images, targets)
             loss += tf.add_n(self._model.losses) if self._model.losses else 0.0
             loss *= share
             target = self._optimizer.scale_loss(loss) if self._is_scaled else loss

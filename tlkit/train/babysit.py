@@ -1,0 +1,417 @@
+"""Sanity checks before the hours are spent: does this recipe train at all?
+
+After Karpathy's "A Recipe for Training Neural Networks" (2019) and Goodfellow et al. (2016,
+"Deep Learning", section 11.5): each check knows what must come out, and says what it saw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.data.dataset import Dataset
+from tlkit.data.pipeline import batches, epoch_order, some_images
+from tlkit.evaluate.forward import make_forward
+from tlkit.evaluate.metrics import loss_and_accuracy
+from tlkit.features.cut import flatten_model, outputs_of
+from tlkit.features.probe import held_out_logits
+from tlkit.freeze import FreezePlan, is_batch_norm
+from tlkit.model import Network
+from tlkit.recipe.schema import Stage
+from tlkit.train.guard import checksums
+from tlkit.train.loop import Prepared, prepare_stage, wants_rate
+from tlkit.train.lr_find import sweep_rates
+from tlkit.train.training import Training
+
+SAMPLE = 32  # images that are looked at
+BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and steps to do so
+LEARNED = 0.9  # accuracy on them that counts as learned
+EARLY = 10  # steps after which a rate that is far too high shows
+TORN, SHREDDED = 2.0, 15.0  # times the first loss: too much if it stays, too much at all
+JUDGED = 400  # images whose labels are compared with chance
+# what comes out of preprocessing, and what a photo must at least span of it
+RANGES = {"tf": (-1.0, 1.0), "torch": (-2.2, 2.7), "caffe": (-124.0, 152.0), "none": (0.0, 255.0)}
+OFF = 20.0  # times by which a first BatchNorm's variance may differ from what it remembers
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What a check found.
+
+    Attributes:
+        check: Its name.
+        text: What was seen, and what was expected.
+        hint: What to do.
+    """
+
+    check: str
+    text: str
+    hint: str
+
+
+def check_data(dataset: Dataset, seed: int) -> Iterator[Problem]:
+    """What can be seen from images and labels alone, in no time.
+
+    Args:
+        dataset: Images.
+        seed: Of the run.
+    """
+    if not len(dataset.val):
+        yield Problem(
+            "validation", "there is no validation image", "Raise data.split.val, or add val/."
+        )
+    yield from _same_classes(dataset)
+    labels = dataset.train.labels[epoch_order(len(dataset.train), seed, 0)]
+    shares = np.bincount(labels) / len(labels)
+    expected = float((shares**2).sum())
+    alike = float((labels[1:] == labels[:-1]).mean()) if len(labels) > 1 else 0.0
+    spread = math.sqrt(expected * (1 - expected) / max(len(labels) - 1, 1))
+    if alike > expected + 6 * spread:
+        yield Problem(
+            "order",
+            f"{alike:.0%} of neighbouring images are of one class, {expected:.0%} would be by chance: "
+            "the images are not shuffled",
+            "Images must come in random order.",
+        )
+    yield from _one_decoder(dataset)
+
+
+def _same_classes(dataset: Dataset) -> Iterator[Problem]:
+    """Two classes with the same images."""
+    hashes: dict[int, set[str]] = {}
+    for split in dataset.splits.values():
+        for label, digest in zip(split.labels, split.hashes, strict=True):
+            hashes.setdefault(int(label), set()).add(digest)
+    held = Counter(digest for group in hashes.values() for digest in group)
+    for label, group in hashes.items():
+        if label < 0:
+            continue
+        shared = sum(held[digest] > 1 for digest in group)
+        if shared > len(group) / 2:
+            yield Problem(
+                "classes",
+                f"{shared} of {len(group)} images of {dataset.classes[label]!r} are also in another "
+                "class",
+                "A class folder may have been copied. See: tlkit check",
+            )
+
+
+def _one_decoder(dataset: Dataset) -> Iterator[Problem]:
+    """A file must give the same pixels in training and validation, and as it will be served."""
+    for name in ("train", "val"):
+        split = dataset.splits.get(name)
+        if split is None or not len(split) or isinstance(split.pixels, list):
+            continue
+        images, _ = next(batches(split, dataset.prepare, 1))
+        again = np.asarray(dataset.prepare(split.records[0].read()))
+        if not np.array_equal(np.asarray(images)[0], again):
+            yield Problem(
+                "decoding",
+                f"{split.records[0].name} gives other pixels in {name} than when it is decoded",
+                "The file may have changed since it was scanned.",
+            )
+
+
+def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Problem]:
+    """Pixels as the backbone gets them, against what its weights were trained on.
+
+    Args:
+        network: As it was loaded.
+        dataset: Images.
+        seed: Of the run.
+    """
+    if any(leaves != "pixels" for leaves, _ in network.preprocessing):
+        return
+    flat = flatten_model(network.logits)
+    found = outputs_of(flat, lambda operation: operation.name == "preprocess")
+    low, high = RANGES.get(network.spec.preprocessing, (None, None))
+    if not found or low is None or high is None:
+        return
+    images = some_images(dataset, seed, SAMPLE).astype("float32")
+    values = np.asarray(keras.Model(flat.inputs, found[0])([images], training=False))
+    least, most, span = float(values.min()), float(values.max()), high - low
+    if least < low - 0.05 * span or most > high + 0.05 * span or most - least < 0.1 * span:
+        yield Problem(
+            "range",
+            f"the backbone gets values from {least:.3g} to {most:.3g}; its weights expect about "
+            f"{low:g} to {high:g}",
+            "Look at preprocess, and at images that are scaled already or nearly black.",
+        )
+
+
+def check_network(training: Training) -> Iterator[Problem]:
+    """What a pass of a few images shows: their range, and whether they can be told apart."""
+    network, dataset = training.network, training.dataset
+    images = some_images(dataset, training.seed, SAMPLE).astype("float32")
+    flat = flatten_model(network.logits)
+    yield from check_range(network, dataset, training.seed)
+    norms = [layer for layer in flat.layers if is_batch_norm(layer) and layer not in network.head]
+    if norms:
+        yield from _first_norm(norms[0], flat, images)
+    features = np.asarray(network.extractor(images, training=False))
+    features = features.reshape(len(features), -1)
+    if not np.isfinite(features).all():
+        yield Problem(
+            "features", "the features hold infinite numbers", "Look at weights and preprocessing."
+        )
+    elif features.std(0).max() < 1e-6 * max(float(np.abs(features).max()), 1e-12):
+        yield Problem(
+            "features",
+            "all images give the same features",
+            "The network is dead: look at its weights and at preprocess.",
+        )
+
+
+def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Problem]:
+    """What reaches the first BatchNorm, against the statistics it was pretrained with."""
+    (output, *_) = outputs_of(flat, lambda operation: operation is norm)
+    values = np.asarray(keras.Model(flat.inputs, output)([images], training=False))
+    width = values.shape[-1]
+    gamma = np.asarray(norm.gamma) if norm.scale else np.ones(width)
+    usable = np.abs(gamma) > 0.05 * np.abs(gamma).max()
+    variance = values.reshape(-1, width).var(0)[usable] / gamma[usable] ** 2
+    ratio = float(np.median(variance))
+    if not 1 / OFF < ratio < OFF:
+        yield Problem(
+            "range",
+            f"the first BatchNorm sees {ratio:.2g} times the variance it was pretrained with",
+            "Images reach the network in another range than its weights expect; look at preprocess.",
+        )
+
+
+def check_stage(
+    training: Training, stage: Stage, plan: FreezePlan, first: bool
+) -> Iterator[Problem]:
+    """What some steps on two batches show. Puts everything back.
+
+    Args:
+        training: What the stages share.
+        stage: Completed.
+        plan: What trains.
+        first: Whether it is the first stage, whose head knows nothing.
+    """
+    network = training.network
+    head = {v.path for layer in network.head for v in layer.trainable_weights}
+    stuck = sorted(head - set(plan.trainable))
+    if stuck and first:
+        yield Problem(
+            "head",
+            f"the new head does not train: {', '.join(stuck[:3])}",
+            "A new head must train in the first stage.",
+        )
+    if stage.solver == "lbfgs" or not plan.trainable:
+        return
+    with contextlib.ExitStack() as undo:
+        ready = prepare_stage(training, stage, plan, undo)
+        yield from _check_steps(training, ready, first)
+
+
+def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[Problem]:
+    variables = [*training.network.model.variables, *ready.optimizer.variables, *ready.seeds]
+    kept = [np.asarray(v) for v in variables]
+    before = checksums(training.network, ready.plan)
+    if wants_rate(ready.stage):
+        ready.optimizer.learning_rate = sweep_rates(training, ready).valley
+    forward = make_forward(ready.model)
+    size = ready.stage.batch_size or 1
+    order = epoch_order(len(ready.dataset.train), training.seed, 0)[: BATCHES * size]
+    given = list(batches(ready.dataset.train, ready.dataset.prepare, size, order))
+    try:
+        if first:
+            yield from _start(training, forward, given)
+        yield from _shift(training, ready)
+        yield from _by_heart(training, ready, forward, given)
+        yield from _gradients(ready)
+        yield from _penalty(training, ready)
+        yield from _frozen(training, ready, before)
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Problem]:
+    """A new head knows nothing: its cross-entropy is that of a guess."""
+    classes = len(training.network.classes)
+    logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
+    labels = np.concatenate([labels for _, labels in given])
+    loss, _ = loss_and_accuracy(logits, labels)
+    guess = math.log(classes)
+    if not 0.5 * guess < loss < 1.5 * guess + 0.5:
+        yield Problem(
+            "first loss",
+            f"before any training the cross-entropy is {loss:.3g}; a guess among {classes} classes has "
+            f"log {classes} = {guess:.3g}",
+            "Look at the head's initial weights, and at how large the features are.",
+        )
+
+
+def _shift(training: Training, ready: Prepared) -> Iterator[Problem]:
+    """A softmax does not change when a number is added to all logits, and so no loss on it does."""
+    if training.config.loss.name != "cross_entropy":
+        return
+    loss = ready.step.objective.loss
+    classes = len(training.network.classes)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(8, classes)).astype("float32")
+    targets = np.eye(classes, dtype="float32")[rng.integers(0, classes, 8)]
+    one, other = (float(loss(targets, logits + shift)) for shift in (0.0, 3.0))
+    if not abs(one - other) < 1e-3 * max(abs(one), 1.0):
+        yield Problem(
+            "loss",
+            f"the loss changes from {one:.4g} to {other:.4g} when 3 is added to all logits: it takes "
+            "them for something else",
+            "A loss here is given logits: from_logits=True.",
+        )
+
+
+def _by_heart(
+    training: Training, ready: Prepared, forward: Any, given: list[Any]
+) -> Iterator[Problem]:
+    """Two batches can be learned by heart, and a sound rate does not tear the network apart."""
+    rate = float(ready.optimizer.learning_rate)
+    losses: list[float] = []
+    accuracy = 0.0
+    for number in range(UPDATES):
+        images, labels = given[number % len(given)]
+        losses.append(float(ready.step(images, labels)[0]))
+        if not np.isfinite(losses[-1]):
+            break
+        if number % 10 == 9:
+            _, accuracy = _measure(forward, given)
+            if accuracy >= LEARNED and losses[-1] < 0.5 * losses[0]:
+                break
+    steps = len(losses)
+    worst = max(losses[1:EARLY], default=losses[0])
+    torn = worst > (TORN if accuracy < LEARNED else SHREDDED) * losses[0]
+    if torn or not np.isfinite(losses).all():
+        yield Problem(
+            "rate",
+            f"at a learning rate of {rate:.2g} the loss goes from {losses[0]:.3g} to {worst:.3g} in the "
+            "first steps",
+            "Take a lower one; find it with: tlkit lr-find",
+        )
+    elif accuracy < LEARNED:
+        yield Problem(
+            "by heart",
+            f"after {steps} steps on the same {sum(len(y) for _, y in given)} images the network knows "
+            f"{accuracy:.0%} of them (loss {losses[0]:.3g} to {losses[-1]:.3g})",
+            "Something keeps it from learning: the rate, the head, the loss or the labels.",
+        )
+
+
+def _measure(forward: Any, given: list[Any]) -> tuple[float, float]:
+    logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
+    return loss_and_accuracy(logits, np.concatenate([labels for _, labels in given]))
+
+
+def _gradients(ready: Prepared) -> Iterator[Problem]:
+    """After some steps every variable that trains has moved: a gradient reached it."""
+    slots = [v for v in ready.optimizer.variables if v.shape and "learning_rate" not in v.path]
+    moved = [v.path for v in slots if np.any(np.asarray(v))]
+    if not slots:
+        return
+    left = [
+        path
+        for path in ready.plan.trainable
+        if not any(path.replace("/", "_") in name for name in moved)
+        and ready.plan.multipliers.get(path) != 0.0
+    ]
+    if left:
+        shown = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+        yield Problem(
+            "gradients", f"no gradient reaches {shown}", "Something before it is dead or detached."
+        )
+
+
+def _penalty(training: Training, ready: Prepared) -> Iterator[Problem]:
+    """A penalty on weights makes the loss larger."""
+    by_path = {v.path: v for v in training.network.model.variables}
+    kernels = [by_path[p] for p in ready.plan.trainable if by_path[p].name == "kernel"]
+    if not kernels:
+        return
+    variable = kernels[0]
+    old = variable.regularizer
+    length = float(np.square(np.asarray(variable)).sum())
+    variable.regularizer = None
+    without = float(sum(map(float, ready.model.losses)))
+    variable.regularizer = keras.regularizers.L2(0.1)
+    more = float(sum(map(float, ready.model.losses))) - without
+    variable.regularizer = old
+    if abs(more - 0.1 * length) > 0.01 * length + 1e-6:
+        yield Problem(
+            "penalty",
+            f"an L2 of 0.1 on {variable.path} adds {more:.4g} to the loss; expected {0.1 * length:.4g}",
+            "Penalties do not reach the loss.",
+        )
+
+
+def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iterator[Problem]:
+    """What is frozen, moving statistics too, is as it was."""
+    after = checksums(training.network, ready.plan)
+    trainable = set(ready.plan.trainable)
+    changed = [p for p, value in before.items() if after[p] != value and p not in trainable]
+    if changed:
+        shown = ", ".join(changed[:3]) + (
+            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        )
+        yield Problem(
+            "frozen",
+            f"{shown} changed, though frozen",
+            "A frozen BatchNorm in training mode does that; look at custom layers.",
+        )
+
+
+def babysit(
+    training: Training, stages: list[tuple[Training, Stage, FreezePlan]]
+) -> Iterator[Problem]:
+    """All checks of a recipe.
+
+    Args:
+        training: What the stages share.
+        stages: Each with what it shares at its own image size, and what it trains.
+    """
+    yield from check_data(training.dataset, training.seed)
+    if not len(training.dataset.val):
+        return
+    yield from check_network(training)
+    if len(training.network.classes) == len(np.unique(training.dataset.train.labels)):
+        yield from check_labels(training)
+    for index, (own, stage, plan) in enumerate(stages):
+        for problem in check_stage(own, stage, plan, index == 0):
+            text = f"stage {stage.name!r}: {problem.text}" if len(stages) > 1 else problem.text
+            yield dataclasses.replace(problem, text=text)
+
+
+def check_labels(training: Training) -> Iterator[Problem]:
+    """Labels must have to do with the images: a linear head must beat chance on held-out ones."""
+    dataset, network = training.dataset, training.network
+    order = epoch_order(len(dataset.train), training.seed, 0)[:JUDGED]
+    labels = dataset.train.labels[order]
+    kept, counts = np.unique(labels, return_counts=True)
+    usable = np.isin(labels, kept[counts >= 5])
+    if len(np.unique(labels[usable])) < 2:
+        return
+    order, labels = order[usable], labels[usable]
+    forward = make_forward(network.extractor)
+    given = batches(dataset.train, dataset.prepare, SAMPLE, order)
+    features = np.concatenate([np.asarray(forward(images)) for images, _ in given])
+    features = features.reshape(len(features), -1)
+    logits, ids, _ = held_out_logits(features, labels)
+    accuracy = float((logits.argmax(1) == ids).mean())
+    chance = float(np.bincount(ids).max() / len(ids))
+    spread = math.sqrt(chance * (1 - chance) / len(ids))
+    if accuracy < chance + 3 * spread:
+        yield Problem(
+            "labels",
+            f"a linear head on the backbone's features names {accuracy:.0%} of held-out images rightly, "
+            f"and {chance:.0%} are of the largest class: images and labels have nothing to do with each "
+            "other",
+            "Look whether labels were shuffled; see: tlkit check",
+        )
