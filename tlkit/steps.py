@@ -627,7 +627,9 @@ def evaluate(
         say: Tells a person.
     """
     from tlkit.data.pipeline import batches
+    from tlkit.evaluate.examples import save_examples
     from tlkit.evaluate.forward import make_fast_forward, predict_outputs
+    from tlkit.evaluate.metrics import softmax
 
     name: SplitName = "test" if "test" in dataset.splits else "val"
     split = dataset.splits[name]
@@ -641,6 +643,14 @@ def evaluate(
         )
         logits = predict_outputs(forward, split, dataset.prepare, EVALUATION_BATCH)
     figures = save_evaluation(logits, split, network.classes, folder)
+    save_examples(
+        network.logits,
+        split,
+        dataset.prepare,
+        softmax(logits),
+        network.classes,
+        folder / "examples",
+    )
     network.model.save(folder / "model.keras")
     return name, logits, figures
 
@@ -663,6 +673,7 @@ def save_evaluation(
         plots.plot_confusion(
             np.array(figures["confusion"]), classes, folder / "plots" / "confusion_matrix.png"
         )
+        plots.plot_calibration(figures["calibration"], folder / "plots" / "calibration.png")
         plots.plot_classes(figures["per_class"], folder / "plots" / "classes.png")
     return figures
 
@@ -769,7 +780,11 @@ def write_result(
         "best": {key: best[key] for key in ("val_accuracy", "val_loss") if key in best},
         "evaluated": evaluated,
         "evaluation": evaluation,
-        "test": {k: v for k, v in evaluation.items() if k not in ("per_class", "confusion")}
+        "test": {
+            k: v
+            for k, v in evaluation.items()
+            if k not in ("per_class", "confusion", "calibration")
+        }
         if evaluated == "test"
         else None,
         "export": exports,

@@ -153,6 +153,21 @@ def _logits(run: Trained, split: Split, say: steps.Speaker, engine: str = "auto"
     return predict_outputs(forward, split, prepare, size, say.progress("evaluating"))
 
 
+def rewrite_report(folder: str | pathlib.Path) -> pathlib.Path:
+    """Writes report.html of a finished run anew, from what lies in its folder.
+
+    Raises:
+        RunError: if the run did not come to its end.
+    """
+    from tlkit.report.page import write_report
+
+    path = runs.open_run(folder)
+    result = json.loads((path / "result.json").read_text("utf-8"))
+    if "evaluation" not in result:
+        raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
+    return write_report(path, result, json.loads((path / "data.json").read_text("utf-8")))
+
+
 def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     """Files as they are, and the images of folders, sorted.
 

@@ -22,6 +22,7 @@ from tlkit.cli.plan import plan
 from tlkit.cli.predict import predict
 from tlkit.cli.rank import rank
 from tlkit.cli.recipes import cp, ls, recipes
+from tlkit.cli.report import report
 from tlkit.cli.schema import schema
 from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
@@ -82,6 +83,7 @@ for command in (
     techniques,
     evaluate,
     predict,
+    report,
     export,
     cache,
     schema,

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.evaluate.calibration import calibration
+from tlkit.evaluate.intervals import intervals
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities `(n, classes)` of logits, in float64 and rounded to float32 at the end."""
@@ -62,7 +65,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) 
 
     Returns:
         `images`, `loss`, `accuracy`, `balanced_accuracy`, `macro_f1`,
-        `top_5_accuracy` (from six classes on), `per_class` and `confusion`.
+        `top_5_accuracy` (from six classes on), `intervals` (95 %), `calibration`,
+        `per_class` and `confusion`.
     """
     known = labels >= 0
     probabilities, labels = probabilities[known], labels[known]
@@ -82,4 +86,6 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) 
     }
     if len(classes) > 5:
         result["top_5_accuracy"] = top_k_accuracy(probabilities, labels, 5)
+    result["intervals"] = intervals(matrix)
+    result["calibration"] = calibration(probabilities, labels)
     return {**result, "per_class": table, "confusion": matrix.tolist()}

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import html
+import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-.sub { color: #57606a; margin: 0 0 1.5rem; }
-.tiles { display: flex; flex-wrap: wrap; gap: .8rem; }
-.tile { border: 1px solid #d0d7de; border-radius: .5rem; padding: .6rem 1rem; min-width: 8rem; }
-.tile b { display: block; font-size: 1.5rem; } .tile span { color: #57606a; font-size: .85rem; }
-table { border-collapse: collapse; } th, td { padding: .25rem .8rem; text-align: right;
-       border-bottom: 1px solid #eaeef2; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; } th { color: #57606a; font-weight: 600; }
-.scroll { overflow-x: auto; } img { max-width: 100%; height: auto; }
-pre { background: #f6f8fa; padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .85rem; }
-.note { background: #fff8c5; border: 1px solid #d4a72c66; border-radius: .5rem; padding: .5rem 1rem; }
-"""
+import numpy as np
+
+from tlkit.report.parts import figure, listed, page, plot, table, tiles
+from tlkit.report.reading import read_curves
+
+FIGURES = (
+    ("accuracy", "accuracy"),
+    ("balanced_accuracy", "balanced accuracy"),
+    ("macro_f1", "macro F1"),
+    ("top_5_accuracy", "top-5 accuracy"),
+)
+PHASES = {
+    "import": "imports and building the network",
+    "data": "reading the images",
+    "features": "computing what is frozen, once",
+    "train": "training",
+    "evaluate": "evaluating",
+    "export": "exporting, and the proof",
+}
 
 
 def write_report(
@@ -31,91 +35,113 @@ def write_report(
     """Writes report.html from what lies in a run folder.
 
     Args:
-        folder: The run, with recipe.yaml and plots/.
+        folder: The run, with recipe.yaml, metrics.csv and plots/.
         result: result.json, with the evaluation under `evaluation`.
         data: data.json.
     """
-    name = html.escape(result["name"])
-    evaluation = result["evaluation"]
+    name, evaluation = result["name"], result["evaluation"]
     parts = [
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{name} - tlkit report</title>"
-        "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<style>{STYLE}</style></head><body>",
-        f"<h1>{name}</h1><p class=sub>{html.escape(result['backbone'])}, "
-        f"{result['parameters']:,} parameters, "
-        f"{result['image_size'][0]} x {result['image_size'][1]} pixels, seed {result['seed']}</p>",
-        _tiles(result, evaluation),
+        f"<h1>{html.escape(name)}</h1><p class=sub>{html.escape(result['backbone'])}, "
+        f"{result['parameters']:,} parameters, {result['image_size'][0]} x {result['image_size'][1]} "
+        f"pixels, {result['classes']} classes, seed {result['seed']}</p>",
+        tiles(_figures(result, evaluation)),
+        *_missed(result),
+        *_worth_knowing(result, data),
+        *_curves(folder, result),
+        *_pictures(folder),
     ]
-    notes = [
-        *data.get("notes", []),
-        *(f"skipped {b['name']}: {b['reason']}" for b in data["broken"]),
-    ]
-    if notes:
-        items = "".join(f"<li>{html.escape(note)}</li>" for note in notes[:50])
-        parts.append(f"<h2>Worth knowing</h2><div class=note><ul>{items}</ul></div>")
-    for title, file in (
-        ("Curves", "curves.png"),
-        ("Confusion matrix", "confusion_matrix.png"),
-        ("Images as the network gets them", "train_images.png"),
-    ):
-        picture = folder / "plots" / file
-        if picture.exists():
-            parts.append(f"<h2>{title}</h2>{_picture(picture, title)}")
     if result["stages"]:
-        parts.append("<h2>Stages</h2>" + _stages(result["stages"]))
+        parts.append("<h2>What trained</h2>" + _stages(result["stages"]))
     if "per_class" in evaluation:
         parts.append("<h2>Classes</h2>" + _classes(evaluation["per_class"], data))
-    recipe = folder / "recipe.yaml"
+    parts += _examples(folder / "examples")
+    parts += _time(result)
+    parts += _how_to(folder, result)
     parts.append(
-        f"<h2>Recipe</h2><pre>{html.escape(recipe.read_text('utf-8'))}</pre></body></html>"
+        f"<h2>Recipe</h2><pre>{html.escape((folder / 'recipe.yaml').read_text('utf-8'))}</pre>"
     )
     target = folder / "report.html"
-    target.write_text("\n".join(parts), "utf-8")
+    target.write_text(page(f"{name} - tlkit report", parts), "utf-8")
     return target
 
 
-def _tiles(result: dict[str, Any], evaluation: dict[str, Any]) -> str:
-    split = html.escape(result["evaluated"])
-    tiles = []
-    for key, title in (
-        ("accuracy", f"accuracy on {split}"),
-        ("balanced_accuracy", "balanced accuracy"),
-        ("macro_f1", "macro F1"),
-        ("top_5_accuracy", "top-5 accuracy"),
-    ):
+def _figures(result: dict[str, Any], evaluation: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    sure = evaluation.get("intervals", {})
+    for key, title in FIGURES:
         if key in evaluation:
-            tiles.append((f"{100 * evaluation[key]:.1f} %", title))
-    tiles.append((f"{evaluation['images']:,}", f"images in {split}"))
-    tiles.append((f"{result['seconds']['total']:.0f} s", "in all"))
-    return (
-        "<div class=tiles>"
-        + "".join(
-            f"<div class=tile><b>{value}</b><span>{title}</span></div>" for value, title in tiles
+            low, high = sure.get(key, (None, None))
+            between = "" if low is None else f", 95 % between {100 * low:.1f} and {100 * high:.1f}"
+            where = f" on {result['evaluated']}" if key == "accuracy" else ""
+            found.append((f"{100 * evaluation[key]:.1f} %", f"{title}{where}{between}"))
+    if "calibration" in evaluation:
+        found.append((f"{100 * evaluation['calibration']['ece']:.1f} %", "calibration error (ECE)"))
+    found.append((f"{evaluation['images']:,}", f"images in {result['evaluated']}"))
+    found.append((f"{result['seconds']['total']:.0f} s", "in all"))
+    return found
+
+
+def _missed(result: dict[str, Any]) -> list[str]:
+    if not result.get("missed"):
+        return []
+    return ["<h2 class=bad>Below what the recipe requires</h2>" + listed(result["missed"])]
+
+
+def _worth_knowing(result: dict[str, Any], data: dict[str, Any]) -> list[str]:
+    """What data and sanity checks found."""
+    notes = [
+        *(f"{p['check']}: {p['text']}. {p['hint']}" for p in result.get("sanity", ())),
+        *data.get("notes", []),
+        *(f"skipped {b['name']}: {b['reason']}" for b in data["broken"]),
+    ]
+    for stage in result["stages"]:
+        for back in stage.get("rollbacks", ()):
+            notes.append(f"rolled back: {back['reason']}")
+        if "micro_batch" in stage:
+            notes.append(
+                f"memory was too small in {stage['name']}: batches were computed "
+                f"{stage['micro_batch']} images at a time"
+            )
+    if not notes:
+        return []
+    shown = notes[:50] + ([f"and {len(notes) - 50} more"] if len(notes) > 50 else [])
+    return [f"<h2>Worth knowing</h2><div class=note>{listed(shown)}</div>"]
+
+
+def _curves(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
+    picture = folder / "plots" / "curves.png"
+    if not picture.exists():
+        return []
+    parts = ["<h2>Curves</h2>" + plot(picture, "loss, accuracy and learning rate by step")]
+    found = read_curves(folder / "metrics.csv", result["stages"])
+    rows = [(r.stage, r.kind, r.text, r.change) for r in found]
+    if rows:
+        parts.append(
+            "<h3>What they say</h3>" + table(("stage", "reading", "seen", "to try"), rows, True)
         )
-        + "</div>"
-    )
+    else:
+        parts.append("<p class=soft>Nothing odd: no sign of a rate too high or too low, of overfitting "
+                     "or of waiting for data.</p>")  # fmt: skip
+    return parts
 
 
-def _picture(path: pathlib.Path, title: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f"<div class=scroll><img alt='{title}' src='data:image/png;base64,{data}'></div>"
+def _pictures(folder: pathlib.Path) -> list[str]:
+    return [
+        f"<h2>{title}</h2>{plot(folder / 'plots' / file, title)}"
+        for title, file in (
+            ("Confusion matrix", "confusion_matrix.png"),
+            ("Calibration", "calibration.png"),
+            ("Images as the network gets them", "train_images.png"),
+        )
+        if (folder / "plots" / file).exists()
+    ]
 
 
-def _stages(stages: list[dict[str, Any]]) -> str:
-    head = (
-        "stage",
-        "policy",
-        "epochs",
-        "best epoch",
-        "val loss",
-        "val accuracy",
-        "images/s",
-        "time",
-    )
+def _stages(stages: Sequence[dict[str, Any]]) -> str:
+    head = ("stage", "policy", "epochs", "best", "val loss", "val accuracy", "images/s", "time")
     rows = []
     for stage in stages:
-        metrics = stage["metrics"]
-        speed = stage["images_per_second"]
+        metrics, speed = stage["metrics"], stage["images_per_second"]
         rows.append(
             (
                 stage["name"],
@@ -128,12 +154,12 @@ def _stages(stages: list[dict[str, Any]]) -> str:
                 f"{stage['seconds']:.1f} s",
             )
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def _classes(table: list[dict[str, Any]], data: dict[str, Any]) -> str:
+def _classes(rows: Sequence[dict[str, Any]], data: dict[str, Any]) -> str:
     counts = data["counts"].get("train", {})
-    rows = [
+    shown = [
         (
             row["class"],
             counts.get(row["class"], "-"),
@@ -143,16 +169,72 @@ def _classes(table: list[dict[str, Any]], data: dict[str, Any]) -> str:
                 for key in ("precision", "recall", "f1")
             ),
         )
-        for row in table
+        for row in rows
         if row["images"] or counts.get(row["class"])
     ]
-    return _table(("class", "train images", "images", "precision", "recall", "F1"), rows)
+    return table(("class", "train images", "images", "precision", "recall", "F1"), shown)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
-        for row in rows
-    )
-    return f"<div class=scroll><table><tr>{titles}</tr>{body}</table></div>"
+def _examples(folder: pathlib.Path) -> list[str]:
+    """Mistakes and doubts, with what the network looked at."""
+    if not (folder / "examples.json").exists():
+        return []
+    told = json.loads((folder / "examples.json").read_text("utf-8"))
+    parts = []
+    for kind, title in (
+        ("mistakes", "The most confident mistakes"),
+        ("unsure", "The images it is least sure of"),
+    ):
+        entries = told.get(kind, [])
+        if entries:
+            shown = "".join(_example(folder, entry) for entry in entries)
+            parts.append(f"<h2>{title}</h2><div class='gallery wide'>{shown}</div>")
+    if parts:
+        parts.append(
+            "<p class=soft>Beside each picture, in warm colours, where the network saw the class that it "
+            "named (Grad-CAM).</p>"
+        )
+    return parts
+
+
+def _example(folder: pathlib.Path, entry: dict[str, Any]) -> str:
+    from PIL import Image
+
+    names = [entry["picture"], *([entry["heat"]] if "heat" in entry else [])]
+    images = [np.asarray(Image.open(folder / name).convert("RGB")) for name in names]
+    right = entry["label"] == entry["predicted"]
+    text = f"<b>{html.escape(entry['predicted'])}</b> {entry['probability']:.2f}"
+    if entry["label"] and not right:
+        own = entry.get("probability_of_label")
+        text += f"; is {html.escape(entry['label'])}" + ("" if own is None else f" {own:.2f}")
+    return figure(images, f"{text}<br>{html.escape(entry['image'])}", entry["image"])
+
+
+def _time(result: dict[str, Any]) -> list[str]:
+    seconds = result["seconds"]
+    rows = [(title, f"{seconds[key]:.1f} s") for key, title in PHASES.items() if seconds.get(key)]
+    rows.append(("in all", f"{seconds['total']:.1f} s"))
+    return [
+        "<h2>Time and memory</h2>" + table(("part", "time"), rows),
+        f"<p class=soft>At most {result['peak_memory_mb']:,.0f} MB of memory.</p>",
+    ]
+
+
+def _how_to(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
+    run = folder.as_posix()
+    lines = [
+        f"tlkit predict {run} PHOTOS",
+        f"tlkit evaluate {run} LABELLED_PHOTOS",
+        f"tlkit reproduce {run}      # the same recipe again, and what differs",
+    ]
+    code = [
+        "import keras",
+        f"model = keras.models.load_model('{run}/model.keras')   # RGB in [0, 255] to probabilities",
+        f"names = open('{run}/labels.txt').read().splitlines()",
+    ]
+    for export in result["export"].values():
+        code += ["", "import tensorflow as tf", f"served = tf.saved_model.load('{run}/{export['path']}')",
+                 "served.signatures['serve_bytes'](image_bytes=tf.constant([open('photo.jpg', 'rb').read()]))"]  # fmt: skip
+        break
+    shell, python = html.escape("\n".join(lines)), html.escape("\n".join(code))
+    return [f"<h2>How to use and repeat it</h2><pre>{shell}</pre><pre>{python}</pre>"]

@@ -34,8 +34,9 @@ table.words td { text-align: left; vertical-align: top; } table.words th { text-
 pre { background: var(--box); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .85rem; }
 .note { background: var(--note); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; }
 .bad { color: var(--bad); font-weight: 600; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .8rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .8rem; }
 figure { margin: 0; font-size: .8rem; line-height: 1.3; } figure img { width: 100%; border-radius: .3rem; display: block; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
 figure .pair { display: flex; gap: 2px; } figure .pair img { width: 50%; }
 figcaption { color: var(--soft); margin-top: .2rem; } figcaption b { color: var(--text); }
 @media print { body { max-width: none; margin: 0; font-size: 11px; } h2 { break-after: avoid; }

@@ -20,6 +20,8 @@ def _axes(width: float, height: float, columns: int = 1) -> Any:
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
+    if not columns:
+        return figure, None
     axes = figure.subplots(1, columns)
     for axis in np.atleast_1d(axes):
         axis.spines[["top", "right"]].set_visible(False)
@@ -27,35 +29,60 @@ def _axes(width: float, height: float, columns: int = 1) -> Any:
 
 
 def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
-    """Loss, accuracy and learning rate by step; False where nothing was trained."""
+    """Loss and accuracy by step with the learning rate under them; False where nothing trained."""
     with open(metrics, newline="") as file:
         rows = list(csv.DictReader(file))
     steps = [row for row in rows if not row["val_loss"]]
     epochs = [row for row in rows if row["val_loss"]]
     if not epochs:
         return False
-    figure, (loss, accuracy, rate) = _axes(12, 3.4, 3)
+    figure, _ = _axes(11, 5.6, 0)
+    (loss, accuracy), rates = figure.subplots(
+        2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]}
+    )
     at = [int(row["step"]) for row in epochs]
     for axis, key, title in ((loss, "loss", "loss"), (accuracy, "accuracy", "accuracy")):
-        train = [float(row[key]) for row in epochs]
-        val = [float(row[f"val_{key}"]) for row in epochs]
-        axis.plot(at, train, color=BLUE, marker="o", ms=3, label="train")
-        axis.plot(at, val, color=ORANGE, marker="o", ms=3, label="validation")
+        values = [float(row[key]) for row in epochs]
+        axis.plot(at, values, color=BLUE, marker="o", ms=3, label="train")
+        values = [float(row[f"val_{key}"]) for row in epochs]
+        axis.plot(at, values, color=ORANGE, marker="o", ms=3, label="validation")
         axis.set_title(title)
-        axis.set_xlabel("step")
         axis.legend(frameon=False)
-    rate.plot(
-        [int(r["step"]) for r in steps], [float(r["learning_rate"]) for r in steps], color=BLUE
-    )
-    rate.set_title("learning rate")
-    rate.set_xlabel("step")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    for rate in rates:
+        rate.plot(
+            [int(r["step"]) for r in steps], [float(r["learning_rate"]) for r in steps], color=GREY
+        )
+        rate.set_ylabel("learning rate")
+        rate.set_xlabel("step")
+        rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for before, row in itertools.pairwise(epochs):
         if before["stage"] != row["stage"]:
-            for axis in (loss, accuracy, rate):
+            for axis in (loss, accuracy, *rates):
                 axis.axvline(int(before["step"]), color=GREY, lw=0.8, ls=":")
+    for axis in (loss, accuracy, *rates):
+        axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(target)
     return True
+
+
+def plot_calibration(found: dict[str, Any], target: pathlib.Path) -> None:
+    """Accuracy over probability, a point a bin, as large as the bin is full."""
+    figure, axis = _axes(4.6, 4.2)
+    rows = found["bins"]
+    most = max(row["images"] for row in rows)
+    axis.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="as it should be")
+    sure, true = [row["confidence"] for row in rows], [row["accuracy"] for row in rows]
+    axis.plot(sure, true, color=BLUE, lw=1)
+    axis.scatter(
+        sure, true, s=[20 + 180 * row["images"] / most for row in rows], color=BLUE, alpha=0.7
+    )
+    axis.set_xlim(0, 1.02)
+    axis.set_ylim(0, 1.02)
+    axis.set_xlabel("probability of the predicted class")
+    axis.set_ylabel("share of right answers")
+    axis.set_title(f"calibration error {100 * found['ece']:.1f} %")
+    axis.legend(frameon=False, loc="upper left")
+    figure.savefig(target)
 
 
 def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path) -> None:

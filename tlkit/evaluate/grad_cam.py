@@ -1,0 +1,73 @@
+"""Where in an image a network saw its class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.evaluate.forward import make_forward
+from tlkit.features.cut import flatten_model
+
+
+def find_map(model: Any) -> Any:
+    """The last tensor of a flat model that has places, `(batch, height, width, channels)`, or None."""
+    depths = sorted(model._nodes_by_depth)
+    for depth in depths:  # 0 is the output
+        for node in model._nodes_by_depth[depth]:
+            for tensor in node.outputs:
+                shape = tensor.shape
+                if len(shape) == 4 and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
+                    return tensor
+    return None
+
+
+def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+    """Heat maps of single classes.
+
+    L = relu(sum_k alpha_k A^k), alpha_k the mean over all places of the gradient of the class's
+    logit by the last feature map A^k. (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.)
+
+    Args:
+        model: From images to logits, functional.
+        images: `(n, height, width, 3)` in [0, 255].
+        classes: Class id of each, `(n,)`.
+
+    Returns:
+        float32 `(n, h, w)` of the map's size, each scaled to a maximum of 1; None for networks
+        without such a map.
+    """
+    import tensorflow as tf
+
+    flat = flatten_model(model)
+    tensor = find_map(flat)
+    if tensor is None:
+        return None
+    below = keras.Model(flat.inputs, tensor)
+    above = keras.Model(tensor, flat.outputs[0])
+    # compiled, as each of a network's many layers is slow the first time it runs by itself
+    maps = make_forward(below)(images)
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        logits = above(maps, training=False)
+        chosen = tf.reduce_sum(tf.gather(logits, tf.constant(classes), axis=1, batch_dims=1))
+    gradient = tape.gradient(chosen, maps)
+    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    heat = np.maximum(np.asarray(tf.reduce_sum(weights * maps, -1), "float32"), 0.0)
+    return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12)
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A uint8 image with a heat map over it, hot where it is red."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    large = Image.fromarray((255 * heat).astype("uint8")).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    level = np.asarray(large, "float32")[..., None] / 255
+    colour = colormaps["turbo"](level[..., 0])[..., :3] * 255
+    mixed = image * (1 - 0.55 * level) + colour * (0.55 * level)
+    return np.clip(mixed, 0, 255).astype("uint8")
