@@ -34,7 +34,7 @@ ORDER = [
     {"evaluate", "report", "run", "embed", "audit"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow", "rank", "checking"},
+    {"use", "workflow", "rank", "checking", "compare"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
 import fcntl
 import io
@@ -11,11 +12,15 @@ import os
 import pathlib
 import platform
 import shutil
+import subprocess
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError, UserError
 from tlkit.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from tlkit.data.dataset import Dataset
 
 LEAST_DISK = 200 * 1024**2  # bytes that a run may need at the least
 
@@ -139,21 +144,72 @@ def recipe_yaml(recipe: Recipe) -> str:
     return buffer.getvalue()
 
 
-def environment() -> dict[str, Any]:
-    """Versions and machine, for `environment.json`."""
-    from importlib.metadata import PackageNotFoundError, version
+def image_list(dataset: Dataset) -> str:
+    """All images as CSV: split, name, label and the SHA-256 of the file."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("split", "image", "label", "sha256"))
+    for name, split in dataset.splits.items():
+        for record, digest in zip(split.records, split.hashes, strict=True):
+            writer.writerow((name, record.name, record.label, digest))
+    return buffer.getvalue()
 
-    packages = {}
-    for name in ("tlkit", "tensorflow", "tensorflow-cpu", "keras", "numpy", "tensorflow-datasets"):
-        with contextlib.suppress(PackageNotFoundError):
-            packages[name] = version(name)
+
+def changed_images(before: str, now: str) -> list[str]:
+    """What was added, removed, changed or labelled anew between two such lists, named."""
+    one, other = (
+        {row["image"]: row for row in csv.DictReader(io.StringIO(text))} for text in (before, now)
+    )
+    both = one.keys() & other.keys()
+    groups = {
+        "added": other.keys() - one.keys(),
+        "removed": one.keys() - other.keys(),
+        "changed": {name for name in both if one[name]["sha256"] != other[name]["sha256"]},
+        "labelled otherwise": {name for name in both if one[name]["label"] != other[name]["label"]},
+    }
+    return [
+        f"{len(names)} {what} ({', '.join(sorted(names)[:5])}{', ...' if len(names) > 5 else ''})"
+        for what, names in groups.items()
+        if names
+    ]
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and the state of the code, for `environment.json`."""
+    from importlib.metadata import distributions
+
+    packages = {d.metadata["Name"].lower(): d.version for d in distributions()}
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": platform.machine(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
-        "packages": packages,
+        "packages": dict(sorted(packages.items())),
+        "git": _git(),
     }
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the working directory, and whether files differ from it; None outside of git."""
+    try:
+        found = [
+            subprocess.run(
+                ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": found[0], "changed": bool(found[1])}
 
 
 def peak_memory_mb() -> float:

@@ -124,23 +124,37 @@ def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
     return dataset
 
 
-def read_data(recipe: Recipe, folder: pathlib.Path, say: Speaker, resumed: bool) -> Dataset:
-    """Reads the images; writes data.json, environment.json and labels.txt.
+def read_data(
+    recipe: Recipe, folder: pathlib.Path, say: Speaker, resumed: bool, allow_data_change: bool
+) -> Dataset:
+    """Reads the images; writes data.json, images.csv, environment.json and labels.txt.
 
     Raises:
         RunError: if a run is to be continued on other images than it began with.
     """
     dataset = look_at_data(recipe, say)
-    if resumed and (folder / "data.json").exists():
-        before = json.loads((folder / "data.json").read_text("utf-8"))
-        if before["sha256"] != dataset.fingerprint()["sha256"]:
+    listed = runs.image_list(dataset)
+    if resumed and (folder / "images.csv").exists():
+        changed = runs.changed_images((folder / "images.csv").read_text("utf-8"), listed)
+        if changed and not allow_data_change:
             raise RunError(
-                "cannot be continued: its images or labels have changed since.",
+                f"cannot be continued: its images have changed since: {'; '.join(changed)}.",
                 where=str(folder),
-                hint="Begin anew with: tlkit finetune " + str(folder / "resolved.yaml"),
+                hint="Go on all the same with --allow-data-change, or begin anew with: tlkit finetune "
+                + str(folder / "resolved.yaml"),
             )
+        for line in changed:
+            say.line(f"changed since: {line}")
+        labels = folder / "labels.txt"
+        if (
+            changed
+            and labels.exists()
+            and labels.read_text("utf-8").splitlines() != dataset.classes
+        ):
+            raise RunError("cannot be continued: its classes have changed", where=str(folder))
     if recipe.model.head.name != "original":
         runs.write_atomic(folder / "labels.txt", "".join(f"{name}\n" for name in dataset.classes))
+    runs.write_atomic(folder / "images.csv", listed)
     runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
     runs.write_json(folder / "environment.json", runs.environment())
     return dataset

@@ -63,7 +63,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     import keras
 
     registry.register_layers()
-    model = keras.models.load_model(path / "model.keras", compile=False)
+    model = keras.models.load_model(path / "model.keras", compile=False, safe_mode=True)
     if recipe.model.head.name == "original":
         from tlkit.backbones.imagenet import imagenet_classes
 

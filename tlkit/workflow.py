@@ -91,26 +91,61 @@ def finetune(
     return _guarded(loaded, folder, console)
 
 
-def resume(folder: str | pathlib.Path, console: Any = None) -> Run:
+def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: bool = False) -> Run:
     """Continues an interrupted run where its state was saved.
 
+    Args:
+        folder: Of the run.
+        console: A rich console to report to; silent if not given.
+        allow_data_change: Go on where images were added, removed or changed since.
+
     Raises:
-        RunError: if there is nothing to continue.
+        RunError: if there is nothing to continue, or the data have changed.
     """
     path = runs.open_run(folder, "resolved.yaml")
     if (path / "result.json").exists():
         status = json.loads((path / "result.json").read_text("utf-8")).get("status")
         if status in ("done", "below requirement"):
             raise RunError("is finished; there is nothing to continue", where=str(path))
-    return _guarded(load_recipe(path / "resolved.yaml"), path, console, resumed=True)
+    recipe = load_recipe(path / "resolved.yaml")
+    return _guarded(recipe, path, console, True, allow_data_change)
 
 
-def _guarded(recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool = False) -> Run:
+def reproduce(
+    folder: str | pathlib.Path, run_dir: str | pathlib.Path | None = None, console: Any = None
+) -> list[str]:
+    """Runs the recipe of a finished run again.
+
+    Args:
+        folder: Of the run.
+        run_dir: Folder of the new run; `runs/<name>/<time>` by default.
+        console: A rich console to report to; silent if not given.
+
+    Returns:
+        What differs, a line each.
+
+    Raises:
+        RunError: if the run did not come to its end.
+    """
+    from tlkit.compare import same_numbers
+
+    path = runs.open_run(folder, "model.keras")
+    again = finetune(path / "resolved.yaml", run_dir=run_dir, console=console)
+    return same_numbers(path, again.folder)
+
+
+def _guarded(
+    recipe: Recipe,
+    folder: pathlib.Path,
+    console: Any,
+    resumed: bool = False,
+    allow_data_change: bool = False,
+) -> Run:
     """The straight way in a folder that no other process may use, stopped cleanly by Ctrl-C."""
     stops = Stops()
     with runs.locked(folder), stops.listening():
         try:
-            run = _straight_way(recipe, folder, console, resumed, stops)
+            run = _straight_way(recipe, folder, console, resumed, allow_data_change, stops)
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
@@ -135,7 +170,12 @@ def _write_status(folder: pathlib.Path, name: str, status: str, error: str | Non
 
 
 def _straight_way(
-    recipe: Recipe, folder: pathlib.Path, console: Any, resumed: bool, stops: Stops
+    recipe: Recipe,
+    folder: pathlib.Path,
+    console: Any,
+    resumed: bool,
+    allow_data_change: bool,
+    stops: Stops,
 ) -> Run:
     from tlkit import steps
 
@@ -146,7 +186,7 @@ def _straight_way(
         steps.start_tensorflow(recipe)
         from tlkit.model import served_network
     with clock.part("data"):
-        dataset = steps.read_data(recipe, folder, say, resumed)
+        dataset = steps.read_data(recipe, folder, say, resumed, allow_data_change)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)

@@ -114,7 +114,7 @@ def _from_keras_file(path: pathlib.Path) -> Table:
     import keras
 
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # keras raises many kinds for a damaged or foreign file
         raise WeightsError(f"cannot be loaded by Keras: {error}", where=str(path)) from None
     return {layer.name: [np.asarray(weight) for weight in layer.weights] for layer in leaves(model)}

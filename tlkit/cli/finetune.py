@@ -25,6 +25,9 @@ from tlkit.cli.options import console, merged, set_argument, set_option
     flag_value="",
     help="Continue an interrupted run; without RUN, the newest.",
 )
+@click.option(
+    "--allow-data-change", is_flag=True, help="Continue though images have changed since."
+)
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 def finetune(
     recipe: str | None,
@@ -32,6 +35,7 @@ def finetune(
     settings: tuple[str, ...],
     run_dir: pathlib.Path | None,
     resumed: str | None,
+    allow_data_change: bool,
     quiet: bool,
 ) -> None:
     """Run RECIPE: read the data, train, evaluate, report, export.
@@ -43,6 +47,8 @@ def finetune(
         raise click.UsageError("name a recipe, as: tlkit finetune quickstart")
     if resumed is not None and (recipe or overrides or settings or run_dir):
         raise click.UsageError("--resume continues a run as it was; it takes no recipe or settings")
+    if allow_data_change and resumed is None:
+        raise click.UsageError("--allow-data-change belongs to --resume")
     changes = merged(settings, overrides)
     if recipe is not None:
         from tlkit.preflight import check_files
@@ -54,7 +60,7 @@ def finetune(
 
     try:
         if resumed is not None:
-            workflow.resume(resumed or "runs/latest", console(quiet))
+            workflow.resume(resumed or "runs/latest", console(quiet), allow_data_change)
         else:
             assert recipe is not None
             workflow.finetune(recipe, changes, run_dir, console(quiet))

@@ -13,6 +13,7 @@ from tlkit.cli.babysit import babysit
 from tlkit.cli.backbones import backbones
 from tlkit.cli.cache import cache
 from tlkit.cli.check import check
+from tlkit.cli.compare import compare
 from tlkit.cli.evaluate import evaluate
 from tlkit.cli.export import export
 from tlkit.cli.finetune import finetune
@@ -23,6 +24,7 @@ from tlkit.cli.predict import predict
 from tlkit.cli.rank import rank
 from tlkit.cli.recipes import cp, ls, recipes
 from tlkit.cli.report import report
+from tlkit.cli.reproduce import reproduce
 from tlkit.cli.schema import schema
 from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
@@ -84,6 +86,8 @@ for command in (
     evaluate,
     predict,
     report,
+    compare,
+    reproduce,
     export,
     cache,
     schema,

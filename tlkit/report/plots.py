@@ -165,3 +165,28 @@ def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
     axis.set_ylabel("loss")
     axis.legend(frameon=False)
     figure.savefig(target)
+
+
+def plot_runs(metrics: list[pathlib.Path], names: list[str], target: pathlib.Path) -> bool:
+    """Validation loss and accuracy of several runs by epoch; False where none was trained."""
+    import matplotlib
+
+    figure, (loss, accuracy) = _axes(11, 3.8, 2)
+    drawn = False
+    for index, (path, name) in enumerate(zip(metrics, names, strict=True)):
+        with open(path, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["val_loss"]]
+        colour = matplotlib.colormaps["tab10"](index % 10)
+        at = range(1, len(rows) + 1)
+        for axis, key in ((loss, "loss"), (accuracy, "accuracy")):
+            axis.plot(at, [float(r[f"val_{key}"]) for r in rows], color=colour, marker="o", ms=3,
+                      label=name)  # fmt: skip
+            axis.plot(at, [float(r[key]) for r in rows], color=colour, lw=0.8, ls=":")
+        drawn = drawn or bool(rows)
+    for axis, title in ((loss, "loss"), (accuracy, "accuracy")):
+        axis.set_title(f"{title}: validation, training dotted")
+        axis.set_xlabel("epoch")
+        axis.legend(frameon=False)
+    if drawn:
+        figure.savefig(target)
+    return drawn

@@ -1,0 +1,29 @@
+"""`tlkit compare`."""
+
+from __future__ import annotations
+
+import pathlib
+
+import click
+
+PATH = click.Path(path_type=pathlib.Path)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--output", "-o", type=PATH, default="compare.html", show_default=True)
+def compare(runs: tuple[pathlib.Path, ...], output: pathlib.Path) -> None:
+    """Put RUNS side by side: what differs in their recipes, and what came of it.
+
+    Figures come with bootstrap intervals, and the first run is tested against each other one on the
+    same images (McNemar).
+    """
+    if len(runs) < 2:
+        raise click.UsageError("name two runs or more")
+    from tlkit import compare as comparing
+
+    compared = [comparing.read_compared(run) for run in runs]
+    for line in comparing.describe(compared):
+        click.echo(line)
+    comparing.write_comparison(compared, output)
+    click.echo(f"\nwritten to {output}")

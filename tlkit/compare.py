@@ -1,0 +1,252 @@
+"""Runs side by side: what was done otherwise, what came of it, and whether that is chance."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import html
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit import run as runs
+from tlkit.errors import RunError
+from tlkit.recipe.load import load_recipe
+from tlkit.report.parts import page, plot, table
+from tlkit.report.plots import plot_runs
+
+FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+
+
+@dataclasses.dataclass
+class Compared:
+    """One finished run among others.
+
+    Attributes:
+        folder: Of the run.
+        result: What result.json says.
+        recipe: Resolved, as dotted keys and values.
+        right: Image name and its label -> whether it was named rightly.
+    """
+
+    folder: pathlib.Path
+    result: dict[str, Any]
+    recipe: dict[str, Any]
+    right: dict[tuple[str, str], bool]
+
+
+def read_compared(folder: str | pathlib.Path) -> Compared:
+    """Reads what a comparison needs of a run.
+
+    Raises:
+        RunError: if it did not come to its end.
+    """
+    path = runs.open_run(folder)
+    result = json.loads((path / "result.json").read_text("utf-8"))
+    if "evaluation" not in result:
+        raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
+    recipe = load_recipe(path / "resolved.yaml").model_dump(mode="json", exclude_none=True)
+    with open(path / "predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    right = {(row["image"], row["label"]): row["label"] == row["predicted"] for row in rows}
+    return Compared(path, result, flat(recipe), right)
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and lists as dotted keys and plain values."""
+    if isinstance(value, dict) and value:
+        pairs = value.items()
+    elif isinstance(value, list) and value:
+        pairs = {str(index): item for index, item in enumerate(value)}.items()
+    else:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, item in pairs:
+        found |= flat(item, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def differences(compared: Sequence[Compared]) -> list[tuple[str, list[Any]]]:
+    """Keys of the recipes whose values are not the same in all runs."""
+    keys = list(dict.fromkeys(key for run in compared for key in run.recipe))
+    rows = [(key, [run.recipe.get(key, "-") for run in compared]) for key in keys]
+    return [(key, values) for key, values in rows if any(v != values[0] for v in values)]
+
+
+@dataclasses.dataclass(frozen=True)
+class McNemar:
+    """Two classifiers on the same images.
+
+    Attributes:
+        images: That both have judged.
+        only_first: Named rightly by the first alone.
+        only_second: Named rightly by the second alone.
+        p: Probability of such a difference or a larger one if there were none.
+    """
+
+    images: int
+    only_first: int
+    only_second: int
+    p: float
+
+
+def mcnemar(first: dict[Any, bool], second: dict[Any, bool]) -> McNemar:
+    """McNemar's test in its exact form, on the images that one alone names rightly.
+
+    (McNemar 1947; Dietterich 1998, "Approximate Statistical Tests for Comparing Supervised
+    Classification Learning Algorithms", section 3.1.)
+
+    Args:
+        first: Image -> whether it was named rightly.
+        second: The same of another.
+    """
+    from scipy.stats import binomtest
+
+    both = first.keys() & second.keys()
+    one = sum(first[key] and not second[key] for key in both)
+    other = sum(second[key] and not first[key] for key in both)
+    p = float(binomtest(one, one + other, 0.5).pvalue) if one + other else 1.0
+    return McNemar(len(both), one, other, p)
+
+
+def describe(compared: Sequence[Compared]) -> list[str]:
+    """The comparison as lines for a person."""
+    names = [str(run.folder) for run in compared]
+    lines = [f"{chr(65 + k)}  {name}" for k, name in enumerate(names)]
+    rows = differences(compared)
+    lines.append("")
+    lines += [
+        f"{key}: " + "  ".join(f"{chr(65 + k)} {value}" for k, value in enumerate(values))
+        for key, values in rows
+    ] or ["the recipes are the same"]
+    lines.append("")
+    for row in figures(compared):
+        lines.append("  ".join(f"{cell!s:>{24 if k else 22}}" for k, cell in enumerate(row)))
+    lines += ["", *verdicts(compared)]
+    return lines
+
+
+def figures(compared: Sequence[Compared]) -> list[list[str]]:
+    """Figures of each run with their intervals, a row each, and a head."""
+    rows = [["", *(chr(65 + k) for k in range(len(compared)))]]
+    for key in FIGURES:
+        cells = []
+        for run in compared:
+            evaluation = run.result["evaluation"]
+            interval = evaluation.get("intervals", {}).get(key)
+            shown = "-" if key not in evaluation else f"{evaluation[key]:.4f}"
+            cells.append(shown + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""))
+        rows.append([key.replace("_", " "), *cells])
+    rows.append(["measured on", *(_measured(run) for run in compared)])
+    rows.append(["seconds", *(f"{run.result['seconds']['total']:.0f}" for run in compared)])
+    rows.append(["parameters", *(f"{run.result['parameters']:,}" for run in compared)])
+    return rows
+
+
+def _measured(run: Compared) -> str:
+    return f"{run.result['evaluation']['images']} of {run.result['evaluated']}"
+
+
+def verdicts(compared: Sequence[Compared]) -> list[str]:
+    """Each run against the first, on the images that both have judged."""
+    first, lines = compared[0], []
+    for index, other in enumerate(compared[1:], start=1):
+        name = chr(65 + index)
+        test = mcnemar(first.right, other.right)
+        if not test.images:
+            lines.append(f"A and {name} have judged no image in common")
+            continue
+        better = "A" if test.only_first > test.only_second else name
+        word = (
+            f"{better} is better, and hardly by chance"
+            if test.p < 0.05
+            else "the difference may be chance"
+        )
+        lines.append(
+            f"A and {name} on the same {test.images} images: {test.only_first} only A has right, "
+            f"{test.only_second} only {name}; McNemar's p = {test.p:.3g}: {word}"
+        )
+        missing = len(first.right.keys() ^ other.right.keys())
+        if missing:
+            lines.append(f"  {missing} images were judged by one of them alone and are left out")
+    return lines
+
+
+def write_comparison(compared: Sequence[Compared], target: pathlib.Path) -> None:
+    """Writes the comparison as a page.
+
+    Args:
+        compared: Two runs or more.
+        target: The file to write.
+    """
+    letters = [chr(65 + k) for k in range(len(compared))]
+    parts = ["<h1>Runs compared</h1>"]
+    parts.append(
+        table(("run", "folder"), [*zip(letters, (r.folder for r in compared), strict=True)], True)
+    )
+    head, *rows = figures(compared)
+    parts.append("<h2>Figures</h2>" + table(head, rows))
+    parts.append(
+        "<p class=soft>In brackets, where 95 % of bootstrap samples of the images lie.</p>"
+    )
+    parts += [f"<p>{html.escape(line)}</p>" for line in verdicts(compared)]
+    changed = [(key, *map(str, values)) for key, values in differences(compared)]
+    parts.append("<h2>Recipes</h2>")
+    parts.append(
+        table(("key", *letters), changed, True) if changed else "<p>They are the same.</p>"
+    )
+    picture = target.with_suffix(".png")
+    if plot_runs([run.folder / "metrics.csv" for run in compared], letters, picture):
+        parts.append("<h2>Curves</h2>" + plot(picture, "curves of all runs"))
+        picture.unlink()
+    target.write_text(page("Runs compared - tlkit", parts), "utf-8")
+
+
+def same_numbers(one: pathlib.Path, other: pathlib.Path) -> list[str]:
+    """What differs between two runs of one recipe; nothing where they are equal to the bit.
+
+    Compared are the rows of metrics.csv but for their times, the weights of model.keras, the
+    images and the environment.
+    """
+    import keras
+
+    found = []
+    for name in ("environment.json", "data.json"):
+        a, b = (flat(json.loads((f / name).read_text("utf-8"))) for f in (one, other))
+        for key in dict.fromkeys([*a, *b]):
+            if a.get(key) != b.get(key) and not key.startswith(("notes", "git.")):
+                found.append(f"{name[:-5]} {key}: {a.get(key)} before, {b.get(key)} now")
+    before, after = (_rows(f / "metrics.csv") for f in (one, other))
+    if len(before) != len(after):
+        found.append(f"metrics.csv: {len(before)} rows before, {len(after)} now")
+    unequal = [(a, b) for a, b in zip(before, after, strict=False) if a != b]
+    if unequal:
+        a, b = unequal[0]
+        key = next(key for key in a if a[key] != b.get(key))
+        found.append(
+            f"metrics.csv: {len(unequal)} rows differ, first at stage {a['stage']}, step {a['step']}: "
+            f"{key} {a[key]} before, {b.get(key)} now"
+        )
+    registry.register_layers()
+    weights = [
+        keras.models.load_model(f / "model.keras", compile=False, safe_mode=True).get_weights()
+        for f in (one, other)
+    ]
+    largest = max(
+        (float(np.abs(a - b).max()) for a, b in zip(*weights, strict=True) if a.size), default=0.0
+    )
+    if largest:
+        found.append(f"weights: largest difference {largest:.2g}")
+    return found
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in ("images_per_second", "data_wait")}
+            for row in csv.DictReader(file)
+        ]
