@@ -188,6 +188,32 @@ def test_what_is_like_nothing_else_is_an_outlier():
 # ---- on real photos
 
 
+@pytest.mark.assets
+@pytest.mark.parametrize("name", ["hymenoptera", "flowers", "surface_defects", "rsscn7"])
+def test_planted_copies_and_broken_files_are_all_found(assets, name, tmp_path):
+    """Twenty files of train copied into val under other names, and nine that are no pictures."""
+    folder = tmp_path / "data"
+    shutil.copytree(assets / "data" / name, folder)
+    files = sorted((folder / "train").rglob("*.jpg"))
+    chosen = np.random.default_rng(0).choice(len(files), 20, replace=False)
+    expected = set()
+    for number, index in enumerate(chosen):
+        file = files[index]
+        copy = folder / "val" / file.parent.name / f"planted_{number}.jpg"
+        shutil.copy(file, copy)
+        expected |= {f.relative_to(folder).as_posix() for f in (file, copy)}
+    place = files[0].parent
+    broken = broken_files(Image.open(files[0]).convert("RGB"))
+    for bad, data in broken.items():
+        (place / f"planted_{bad}").write_bytes(data)
+    found = kinds(folder, tmp_path)
+    across = found["duplicates_across_splits"]
+    assert {image for finding in across for image in finding.images} == expected
+    named = {image for finding in found["broken"] for image in finding.images}
+    prefix = place.relative_to(folder).as_posix()
+    assert named == {f"{prefix}/planted_{bad}" for bad in broken}
+
+
 def records_of(folder):
     return [
         Record(f.relative_to(folder).as_posix(), f.parent.name, f.parts[-3], f.read_bytes)

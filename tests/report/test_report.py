@@ -117,6 +117,21 @@ def test_a_run_without_a_result_has_no_report(run, tmp_path):
         use.rewrite_report(other)
 
 
+def test_a_run_without_known_labels_has_a_report_all_the_same(photos, tmp_path):
+    """Classes that ImageNet has not: predictions, and nothing to compare them with."""
+    recipe = {
+        "name": "unknown", "data": {"source": {"folder": str(photos)}, "image_size": 32},
+        "model": {"backbone": "mobilenet_v2", "weights": "none", "head": "original",
+                  "arguments": {"alpha": 0.35}},
+        "finetune": {"stages": [{"policy": "predict-only"}]}, "export": [],
+    }  # fmt: skip
+    run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    assert run.result["evaluation"] == {"images": 0}
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert "The images it is least sure of" in page
+    assert "Confusion" not in page
+
+
 def test_intervals_hold_as_often_as_they_say():
     """Of many samples of a known classifier, 95 % of the intervals contain the truth."""
     rng = np.random.default_rng(0)

@@ -152,6 +152,29 @@ def test_a_signal_outside_of_a_step_stops_at_once():
     assert done == [1]
 
 
+@pytest.mark.parametrize("form", ["bfloat16", "float16"])
+@pytest.mark.parametrize("policy", ["full", {"last-blocks": 1}])
+def test_in_mixed_precision_it_goes_on_too(recipe, tmp_path, monkeypatch, form, policy):
+    """Stopped behind the second saved state of the second epoch, with a loss scale that grows."""
+    recipe |= {"deterministic": True, "checkpoint": {"every": "3 steps"}}
+    recipe["finetune"] |= {"mixed_precision": form, "stages": [{"policy": policy, "epochs": 2}]}
+    tlkit.finetune(recipe, run_dir=tmp_path / "whole")
+    save, calls = Fit.save, []
+
+    def stop(self):
+        save(self)
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fit, "save", stop)
+        with pytest.raises(Interrupted):
+            tlkit.finetune(recipe, run_dir=tmp_path / "cut")
+    tlkit.resume(tmp_path / "cut")
+    assert_same(tmp_path / "whole", tmp_path / "cut")
+
+
 def saved(path, epoch):
     save_state(path, TrainState(epoch=epoch), {"model": [np.arange(1000.0) + epoch]})
 

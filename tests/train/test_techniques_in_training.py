@@ -14,7 +14,7 @@ from tlkit.errors import UserError
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Adversarial, Named
 from tlkit.train.regularize import Regularization, regularize_stage
-from tlkit.train.step import Objective, make_loss, make_step, mixed_weights
+from tlkit.train.step import Objective, Step, make_loss, mixed_weights
 
 RNG = np.random.default_rng(0)
 NONE = Regularization([], [], [], lambda: None)
@@ -34,8 +34,8 @@ def one_step(model, goal, x, y, augment=()):
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     before = [np.array(v) for v in model.trainable_variables]
-    step = make_step(model, goal, augment, optimizer, model.trainable_variables, None)
-    loss, right = step(tf.constant(x), tf.constant(y))
+    step = Step(model, goal, augment, optimizer, model.trainable_variables, None)
+    loss, right, _ = step(tf.constant(x), tf.constant(y))
     gradients = [b - np.asarray(v) for b, v in zip(before, model.trainable_variables, strict=True)]
     return float(loss), float(right), before, gradients
 

@@ -1,7 +1,7 @@
 """BatchNorm by TensorFlow's fused kernel, which Keras does not use.
 
 Keras computes BatchNorm from separate operations; the fused kernel does the same
-in one pass forward and one backward (`benchmarks/step.py`).
+in one pass forward and one backward (`benchmarks/normalisation.py steps`).
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def check_data(dataset: Dataset, seed: int) -> Iterator[Problem]:
         )
     yield from _same_classes(dataset)
     labels = dataset.train.labels[epoch_order(len(dataset.train), seed, 0)]
-    shares = np.bincount(labels) / len(labels)
+    labels = labels[labels >= 0]
+    shares = np.bincount(labels) / max(len(labels), 1)
     expected = float((shares**2).sum())
     alike = float((labels[1:] == labels[:-1]).mean()) if len(labels) > 1 else 0.0
     spread = math.sqrt(expected * (1 - expected) / max(len(labels) - 1, 1))
