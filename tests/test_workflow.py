@@ -128,16 +128,18 @@ print(answers[0]['label'].numpy()[0].decode(), int(answers[0]['label_id'][0]), a
 def test_the_export_is_refused_if_it_answers_otherwise(run):
     from tlkit.data.dataset import Split
     from tlkit.data.record import Record
-    from tlkit.export.parity import check_saved_model
+    from tlkit.export.parity import check_export
 
     data = (run.folder / "plots" / "classes.png").read_bytes()
     split = Split([Record("x", "", None, lambda: data)], np.array([0]), ["x"])
     with pytest.raises(RunFailed, match="is not what was evaluated"):
-        check_saved_model(
+        check_export(
             run.folder / "export/saved_model/1",
+            "tensorflow",
+            "bytes",
             split,
+            None,
             np.array([[0.1, 0.1, 0.8]]),
-            ["blue", "green", "red"],
         )
 
 
@@ -186,7 +188,7 @@ def test_predict_labels_files_and_folders_and_reports_broken_ones(run, photos, t
 
 def test_export_writes_again_and_proves_it(run, tmp_path):
     done = command("export", run.folder, "-o", tmp_path / "again")
-    assert "answers as the run: " in done.stdout
+    assert "100.0 % of the labels as evaluated" in done.stdout
     assert (tmp_path / "again" / "saved_model" / "1" / "saved_model.pb").exists()
     assert (
         "is not an export format"

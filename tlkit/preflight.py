@@ -10,6 +10,7 @@ import pathlib
 
 from tlkit.data.sources.tfds import require_prepared
 from tlkit.errors import RecipeError, UserError
+from tlkit.export.write import missing as missing_format
 from tlkit.features.engine import missing
 from tlkit.recipe.schema import Recipe
 
@@ -41,5 +42,10 @@ def check_files(recipe: Recipe) -> None:
         problems.append(
             UserError(f"engine: {recipe.engine!r} is not installed", hint=f"Install it: {command}")
         )
+    for item in recipe.export:
+        if command := missing_format(item.name):
+            problems.append(
+                UserError(f"export: {item.name} is not installed", hint=f"Install it: {command}")
+            )
     if problems:
         raise RecipeError(problems)

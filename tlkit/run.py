@@ -13,6 +13,7 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,26 @@ def recipe_yaml(recipe: Recipe) -> str:
     return buffer.getvalue()
 
 
+@contextlib.contextmanager
+def silenced(*streams: int) -> Iterator[None]:
+    """Keeps what C++ and libraries write to 1, standard output, or 2, standard error, to themselves."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [(stream, os.dup(stream)) for stream in streams]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in streams:
+            os.dup2(nowhere, stream)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, copy in kept:
+            os.dup2(copy, stream)
+            os.close(copy)
+        os.close(nowhere)
+
+
 def image_list(dataset: Dataset) -> str:
     """All images as CSV: split, name, label and the SHA-256 of the file."""
     buffer = io.StringIO()
@@ -215,7 +236,6 @@ def _git() -> dict[str, Any] | None:
 def peak_memory_mb() -> float:
     """Most memory that this process has used, in megabytes."""
     import resource
-    import sys
 
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

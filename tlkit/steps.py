@@ -6,10 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import pathlib
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,7 +66,8 @@ class Speaker:
 
 def import_tensorflow() -> None:
     """Imports TensorFlow without its chatter, and lets it take a GPU's memory as needed."""
-    with _stderr_closed():
+    # its C++ speaks of missing GPU libraries at every start; failures are exceptions
+    with runs.silenced(2):
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
@@ -88,21 +86,6 @@ def start_tensorflow(recipe: Recipe) -> None:
 
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
-
-
-@contextlib.contextmanager
-def _stderr_closed() -> Iterator[None]:
-    """TensorFlow's C++ speaks of missing GPU libraries at every start; failures are exceptions."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _dtype_policy(wanted: str) -> str:
@@ -729,35 +712,60 @@ def export(
     network: Any,
     evaluated: SplitName,
     logits: np.ndarray,
+    evaluation: dict[str, Any],
     folder: pathlib.Path,
     say: Speaker,
 ) -> dict[str, Any]:
     """Writes every wanted format and proves that it answers as evaluated."""
+    from tlkit.data.pipeline import some_images
     from tlkit.evaluate.metrics import softmax
-    from tlkit.export.parity import check_saved_model
+    from tlkit.export.write import Served, describe, write_export
 
+    served = Served(
+        network.model,
+        network.classes,
+        dataset.image_size,
+        recipe.data.resize,
+        recipe.data.antialias,
+        dataset.prepare,
+        dataset.splits[evaluated],
+        softmax(logits),
+        functools.partial(some_images, dataset, recipe.seed),
+        model_card(recipe, network.spec.licence, dataset.counts()["train"], evaluated, evaluation),
+    )
     results: dict[str, Any] = {}
     for item in recipe.export:
         say.line(f"exporting {item.name} ...")
-        place = registry.EXPORTS.build(
-            item.name,
-            network.model,
-            network.classes,
-            dataset.image_size,
-            recipe.data.resize,
-            recipe.data.antialias,
-            folder / "export",
-            **item.arguments,
+        name, place, parity = write_export(
+            item, served, folder / "export", recipe.max_accuracy_drop
         )
-        parity = check_saved_model(
-            place, dataset.splits[evaluated], softmax(logits), network.classes
-        )
-        say.line(
-            f"  answers as evaluated: {parity['images']} images, largest difference "
-            f"{parity['largest_difference']:.1e}"
-        )
-        results[item.name] = {"path": str(place.relative_to(folder)), "parity": parity}
+        say.line(f"  {describe(name, parity)}")
+        results[name] = {
+            "path": str(place.relative_to(folder)),
+            "parity": dataclasses.asdict(parity),
+        }
     return results
+
+
+def model_card(
+    recipe: Recipe, licence: str, counts: dict[str, int], evaluated: str, evaluation: dict[str, Any]
+) -> dict[str, Any]:
+    """What a model card says beside what the export knows."""
+    words = "on no known labels"
+    if "accuracy" in evaluation:
+        low, high = evaluation["intervals"]["accuracy"]
+        words = (
+            f"accuracy {evaluation['accuracy']:.4f} on {evaluation['images']} images of {evaluated}, "
+            f"95 % between {low:.3f} and {high:.3f}"
+        )
+    weights = "none: from random ones" if recipe.model.weights == "none" else licence
+    return {
+        "name": recipe.name,
+        "backbone": recipe.model.backbone,
+        "licence": weights,
+        "counts": counts,
+        "accuracy": words,
+    }
 
 
 def write_result(

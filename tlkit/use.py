@@ -14,12 +14,14 @@ import numpy as np
 
 from tlkit import registry, steps
 from tlkit import run as runs
-from tlkit.data.dataset import Split, load_for_evaluation
+from tlkit.backbones import spec as specs
+from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
 from tlkit.data.decode import make_preparer
+from tlkit.data.pipeline import some_images
 from tlkit.data.record import Record
 from tlkit.data.sources.folder import EXTENSIONS
 from tlkit.draft import source_of
-from tlkit.errors import DataError, RunError, RunFailed, UserError
+from tlkit.errors import DataError, RunError, RunFailed
 from tlkit.evaluate.metrics import softmax
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
@@ -261,43 +263,81 @@ def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: i
 
 
 def export_run(
-    folder: str | pathlib.Path, form: str, output: pathlib.Path | None, console: Any
-) -> pathlib.Path:
-    """Writes a finished run in one format and proves that it answers as the run does.
+    folder: str | pathlib.Path,
+    forms: Sequence[str],
+    output: pathlib.Path | None,
+    console: Any,
+    max_accuracy_drop: float | None = None,
+) -> list[pathlib.Path]:
+    """Writes a finished run in some formats and proves that each answers as the run does.
 
     The proof uses the run's own images, or drawn ones where those are gone.
-    """
-    from tlkit.export.parity import check_saved_model
 
-    if form not in registry.EXPORTS:
-        raise UserError(registry.EXPORTS.suggest(form))
-    missed = json.loads((runs.open_run(folder) / "result.json").read_text("utf-8")).get("missed")
-    if missed:
+    Args:
+        folder: Of the run.
+        forms: As `saved_model` or `litert:int8`.
+        output: Where exports go; the run's `export` if not given.
+        console: Where to report to.
+        max_accuracy_drop: Accuracy that int8 may lose; the recipe's if not given.
+
+    Returns:
+        The models.
+
+    Raises:
+        UserError: for an unknown format, or one whose package is not installed.
+        RunFailed: if the run missed its requirements, or an export does not answer alike.
+    """
+    from tlkit.export.write import Served, describe, parse_format, write_export
+
+    items = [parse_format(form) for form in forms]
+    result = json.loads((runs.open_run(folder) / "result.json").read_text("utf-8"))
+    if result.get("missed"):
         raise RunFailed(
-            f"below what its recipe requires: {'; '.join(missed)}; it is not exported.",
+            f"below what its recipe requires: {'; '.join(result['missed'])}; it is not exported.",
             where=str(folder),
         )
     run = load_run(folder)
     say = steps.Speaker(console)
     data = run.recipe.data
-    target = output or run.folder / "export"
-    place: pathlib.Path = registry.EXPORTS.build(
-        form, run.model, run.classes, run.image_size, data.resize, data.antialias, target
+    split, dataset = _proof_images(run, say)
+
+    def images(count: int) -> np.ndarray:
+        if dataset is None:
+            raise DataError("int8 needs the run's training images, and they are gone")
+        return some_images(dataset, run.recipe.seed, count)
+
+    counts = {} if dataset is None else dataset.counts()["train"]
+    name = run.recipe.model.backbone
+    licence = "as its preset says" if name.startswith("hub:") else specs.find(name).licence
+    served = Served(
+        run.model,
+        run.classes,
+        run.image_size,
+        data.resize,
+        data.antialias,
+        run.prepare(),
+        split,
+        softmax(_logits(run, split, say)),
+        images,
+        steps.model_card(run.recipe, licence, counts, result["evaluated"], result["evaluation"]),
     )
-    split = _proof_images(run, say)
-    parity = check_saved_model(place, split, softmax(_logits(run, split, say)), run.classes)
-    say.line(
-        f"{place}\nanswers as the run: {parity['images']} images, largest difference "
-        f"{parity['largest_difference']:.1e}"
-    )
-    return place
+    drop = run.recipe.max_accuracy_drop if max_accuracy_drop is None else max_accuracy_drop
+    places = []
+    for item in items:
+        name, place, parity = write_export(item, served, output or run.folder / "export", drop)
+        say.line(f"{place}\n  {describe(name, parity)}")
+        places.append(place)
+    return places
 
 
-def _proof_images(run: Trained, say: steps.Speaker) -> Split:
-    from tlkit.data.dataset import load_dataset
-
+def _proof_images(run: Trained, say: steps.Speaker) -> tuple[Split, Dataset | None]:
+    """Images to prove an export with, and the run's data where they are still there."""
     try:
-        return load_dataset(run.recipe.data, run.image_size).val
+        dataset = load_dataset(run.recipe.data, run.image_size)
+        if run.recipe.model.head.name == "original":
+            for split in dataset.splits.values():
+                split.labels = np.full(len(split), -1, np.int32)
+        return dataset.val, dataset
     except DataError as error:
         say.line(f"the run's images are gone ({error}); checking with drawn ones")
     import tensorflow as tf
@@ -305,4 +345,4 @@ def _proof_images(run: Trained, say: steps.Speaker) -> Split:
     pixels = np.random.default_rng(0).integers(0, 256, (8, *run.image_size, 3), dtype=np.uint8)
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     records = [Record(f"drawn:{k}", "", None, lambda d=data: d) for k, data in enumerate(encoded)]  # type: ignore[misc]
-    return Split(records, np.full(8, -1, np.int32), [""] * 8, pixels)
+    return Split(records, np.full(8, -1, np.int32), [""] * 8, pixels), None

@@ -205,7 +205,9 @@ def _straight_way(
     )
     with clock.part("export"):
         exports = (
-            {} if missed else steps.export(recipe, dataset, network, split, logits, folder, say)
+            {}
+            if missed
+            else steps.export(recipe, dataset, network, split, logits, evaluation, folder, say)
         )
     result = steps.write_result(
         recipe,

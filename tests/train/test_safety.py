@@ -231,7 +231,7 @@ def test_below_what_is_required_it_fails_reports_and_exports_nothing(recipe, tmp
     assert (tmp_path / "run" / "report.html").exists()
     assert not (tmp_path / "run" / "export").exists()
     with pytest.raises(RunFailed, match="not exported"):
-        use.export_run(tmp_path / "run", "saved_model", None, None)
+        use.export_run(tmp_path / "run", ["saved_model"], None, None)
     recipe["require"] = {"val_accuracy": 0.0}
     assert tlkit.finetune(recipe, run_dir=tmp_path / "other").result["status"] == "done"
 

@@ -2,91 +2,169 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tlkit.data.dataset import Split
+from tlkit.data.pipeline import batches
 from tlkit.errors import RunFailed
+from tlkit.export.runtimes import program
 
-TOLERANCE = 1e-4
 BATCH = 32
-
-# Keras is blocked, because TensorFlow imports it by itself where it can.
-_SERVER = """
-import sys
-sys.modules["keras"] = None
-sys.modules["tlkit"] = None
-import numpy as np
-import tensorflow as tf
-folder, given, answered = sys.argv[1:]
-serve = tf.saved_model.load(folder).signatures["serve_bytes"]
-probabilities, labels = [], []
-for batch in np.load(given, allow_pickle=True):
-    answer = serve(image_bytes=tf.constant(list(batch), tf.string))
-    probabilities.append(answer["probabilities"].numpy())
-    labels.append(answer["label"].numpy())
-np.savez(answered, probabilities=np.concatenate(probabilities), labels=np.concatenate(labels))
-"""
+# largest difference of a probability: in the graph that was evaluated, and in another runtime
+SAME, ALIKE = 1e-4, 1e-3
+HALF = 0.995  # share of labels on which 16-bit formats must agree
 
 
-def check_saved_model(
-    folder: pathlib.Path, split: Split, probabilities: np.ndarray, classes: list[str]
-) -> dict[str, Any]:
-    """Sends a split's encoded images to the SavedModel and compares its answers.
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """What an exported model answers, beside what was evaluated.
+
+    Attributes:
+        images: That were sent.
+        labels_equal: Whether all labels are the same but for ties.
+        agreement: Share of images with the same label.
+        largest_difference: Of a probability.
+        accuracy: Of the exported model, where labels are known.
+        evaluated_accuracy: Of the model that was evaluated.
+        megabytes: On disk.
+        images_per_second: In batches of up to 32, without decoding but where it takes files.
+        milliseconds: For one image.
+    """
+
+    images: int
+    labels_equal: bool
+    agreement: float
+    largest_difference: float
+    accuracy: float | None
+    evaluated_accuracy: float | None
+    megabytes: float
+    images_per_second: float
+    milliseconds: float
+
+
+def check_export(
+    place: pathlib.Path,
+    runtime: str,
+    takes: str,
+    split: Split,
+    prepare: Callable[[bytes], Any],
+    probabilities: np.ndarray,
+    precision: str = "float32",
+    max_accuracy_drop: float = 0.02,
+) -> Parity:
+    """Sends the images of a split to an exported model and compares its answers.
 
     Args:
-        folder: Of the SavedModel.
+        place: The file, or the folder of a SavedModel.
+        runtime: What runs it: `tensorflow`, `keras`, `litert`, `onnxruntime` or `openvino`.
+        takes: `bytes` for encoded files, else pixels.
         split: The images that were evaluated.
+        prepare: The decoder.
         probabilities: What evaluation found for them, `(n, classes)`.
-        classes: Names in the order of the outputs.
-
-    Returns:
-        `images`, `largest_difference`, `labels_equal`.
+        precision: `float32`, `float16`, or what has int8 in its name.
+        max_accuracy_drop: Accuracy that int8 may lose.
 
     Raises:
-        RunFailed: if a probability differs by more than 1e-4, or a label that
-            is not a tie.
+        RunFailed: if float32 differs by more than rounding or in a label that is no tie, float16 in
+            more than 0.5 % of the labels, or int8 loses too much accuracy.
     """
-    with tempfile.TemporaryDirectory() as place:
-        given, answered = pathlib.Path(place, "in.npy"), pathlib.Path(place, "out.npz")
-        groups = [
-            [record.read() for record in split.records[first : first + BATCH]]
-            for first in range(0, len(split), BATCH)
-        ]
-        packed = np.empty(len(groups), object)
-        packed[:] = groups
-        np.save(given, packed, allow_pickle=True)
+    served, speed, milliseconds = _served(place, runtime, _inputs(split, prepare, takes))
+    guess, expected = served.argmax(1), probabilities.argmax(1)
+    known = split.labels >= 0
+    accuracy = evaluated = None
+    if known.any():
+        accuracy = float((guess == split.labels)[known].mean())
+        evaluated = float((expected == split.labels)[known].mean())
+    tolerance = SAME if takes == "bytes" else ALIKE
+    top_two = np.sort(probabilities, axis=1)[:, -2:]
+    clear = top_two[:, -1] - top_two[:, 0] > 2 * tolerance
+    found = Parity(
+        images=len(split),
+        labels_equal=bool((guess == expected)[clear].all()),
+        agreement=float((guess == expected).mean()),
+        largest_difference=float(np.abs(served - probabilities).max()),
+        accuracy=accuracy,
+        evaluated_accuracy=evaluated,
+        megabytes=round(_size(place) / 1e6, 3),
+        images_per_second=round(speed, 1),
+        milliseconds=round(milliseconds, 2),
+    )
+    problem = _problem(found, precision, tolerance, max_accuracy_drop)
+    if problem:
+        raise RunFailed(f"what it serves is not what was evaluated: {problem}", where=str(place))
+    return found
+
+
+def _problem(found: Parity, precision: str, tolerance: float, drop: float) -> str | None:
+    """Why an export is no good."""
+    if "int8" in precision:
+        if found.accuracy is None or found.evaluated_accuracy is None:
+            lost, what = 1 - found.agreement, "labels changed"
+        else:
+            lost, what = found.evaluated_accuracy - found.accuracy, "accuracy lost"
+        if lost > drop:
+            return (
+                f"{what}: {100 * lost:.1f} points, allowed are {100 * drop:g} (max_accuracy_drop)"
+            )
+        return None
+    if precision == "float16":
+        if found.agreement < HALF:
+            return f"{100 * found.agreement:.1f} % of the labels agree, expected {100 * HALF:g} %"
+        return None
+    if found.largest_difference > tolerance:
+        return (
+            f"probabilities differ by up to {found.largest_difference:.2g} (allowed {tolerance:g})"
+        )
+    return None if found.labels_equal else "labels differ"
+
+
+def _inputs(split: Split, prepare: Any, takes: str) -> np.ndarray:
+    """Batches as an array of lists, which a file can hold."""
+    groups: list[list[Any]] = []
+    if takes == "bytes":
+        for first in range(0, len(split), BATCH):
+            groups.append([record.read() for record in split.records[first : first + BATCH]])
+    else:
+        groups += [list(np.asarray(images)) for images, _ in batches(split, prepare, BATCH)]
+    packed = np.empty(len(groups), object)
+    packed[:] = groups
+    return packed
+
+
+def _served(
+    place: pathlib.Path, runtime: str, inputs: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """What another process answers, its images a second, and milliseconds for one."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, answered = pathlib.Path(folder, "in.npy"), pathlib.Path(folder, "out.npz")
+        np.save(given, inputs, allow_pickle=True)
         run = subprocess.run(
-            [sys.executable, "-c", _SERVER, str(folder), str(given), str(answered)],
+            [sys.executable, "-c", program(runtime), str(place), str(given), str(answered)],
             capture_output=True,
             text=True,
         )
         if run.returncode:
             raise RunFailed(
-                f"the SavedModel cannot be loaded without Keras:\n{run.stderr[-2000:]}",
-                where=str(folder),
+                f"cannot be run by {runtime} alone:\n{run.stderr[-2000:]}", where=str(place)
             )
-        with np.load(answered, allow_pickle=True) as file:
-            served, labels = file["probabilities"], file["labels"]
-    difference = float(np.abs(served - probabilities).max())
-    expected = np.array(classes, object)[probabilities.argmax(axis=1)]
-    got = np.array([label.decode() for label in labels], object)
-    top_two = np.sort(probabilities, axis=1)[:, -2:]
-    clear = (top_two[:, 1] - top_two[:, 0]) > 2 * TOLERANCE if len(classes) > 1 else slice(None)
-    wrong = int((expected[clear] != got[clear]).sum())
-    if difference > TOLERANCE or wrong:
-        raise RunFailed(
-            f"what it serves is not what was evaluated: probabilities differ by up to "
-            f"{difference:.2g} (allowed {TOLERANCE:g}), {wrong} labels differ",
-            where=str(folder),
-        )
-    return {
-        "images": len(split),
-        "largest_difference": difference,
-        "labels_equal": bool((expected == got).all()),
-    }
+        with np.load(answered) as file:
+            return (
+                file["probabilities"],
+                float(file["images_per_second"]),
+                float(file["milliseconds"]),
+            )
+
+
+def _size(place: pathlib.Path) -> int:
+    """Bytes of a model's own files."""
+    if place.is_dir():
+        return sum(f.stat().st_size for f in place.rglob("*") if f.is_file())
+    return sum(f.stat().st_size for f in place.parent.glob(f"{place.stem}.*"))

@@ -9,7 +9,7 @@ from tlkit.data.decode import Resize, decode, resize
 from tlkit.registry import register
 
 
-@register("saved_model")
+@register("saved_model", runtime="tensorflow", takes="bytes")
 def saved_model(
     model: Any,
     classes: list[str],

@@ -651,6 +651,9 @@ class Recipe(Section):
         description="Longest time for the whole run, as `30 minutes`. Training ends early enough to "
         "evaluate and export.",
     )
+    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.02, description="Accuracy that an int8 export may lose; more fails."
+    )
     export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]
         default_factory=lambda: [Named("saved_model", {})],
         description="Formats to write.",

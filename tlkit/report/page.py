@@ -55,6 +55,7 @@ def write_report(
     if "per_class" in evaluation:
         parts.append("<h2>Classes</h2>" + _classes(evaluation["per_class"], data))
     parts += _examples(folder / "examples")
+    parts += _exports(result)
     parts += _time(result)
     parts += _how_to(folder, result)
     parts.append(
@@ -217,6 +218,30 @@ def _time(result: dict[str, Any]) -> list[str]:
     return [
         "<h2>Time and memory</h2>" + table(("part", "time"), rows),
         f"<p class=soft>At most {result['peak_memory_mb']:,.0f} MB of memory.</p>",
+    ]
+
+
+def _exports(result: dict[str, Any]) -> list[str]:
+    if not result["export"]:
+        return []
+    rows = []
+    for name, export in result["export"].items():
+        parity = export["parity"]
+        rows.append(
+            (
+                name,
+                f"{100 * parity['agreement']:.1f} %",
+                f"{parity['largest_difference']:.1e}",
+                "-" if parity["accuracy"] is None else f"{parity['accuracy']:.4f}",
+                f"{parity['megabytes']:.1f} MB",
+                f"{parity['images_per_second']:.0f}",
+                f"{parity['milliseconds']:.1f} ms",
+            )
+        )
+    head = ("format", "same labels", "difference", "accuracy", "size", "images/s", "one image")
+    return [
+        "<h2>Exports, each asked for the same images in a process of its own</h2>"
+        + table(head, rows)
     ]
 
 

@@ -1,0 +1,172 @@
+"""Every format, proved in its own runtime, with what lies beside it."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import tlkit
+from tlkit import use
+from tlkit.errors import RecipeError, RunFailed, UserError
+from tlkit.export import write
+from tlkit.export.parity import check_export
+from tlkit.export.write import parse_format
+from tlkit.preflight import check_files
+from tlkit.recipe.load import load_recipe
+
+FORMS = {
+    "saved_model": "saved_model",
+    "keras": "keras",
+    "onnx": "onnx",
+    "litert": "litert",
+    "litert:float16": "litert-float16",
+    "litert:dynamic-int8": "litert-dynamic-int8",
+    "litert:int8": "litert-int8",
+    "openvino": "openvino",
+    "openvino:float16": "openvino-float16",
+    "openvino:int8": "openvino-int8",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photos):
+    recipe = {
+        "name": "colours", "data": {"source": {"folder": str(photos)}, "image_size": 32, "batch_size": 8},
+        "model": {"backbone": "tiny", "weights": "bundled"},
+        "finetune": {"stages": [{"policy": "head-only", "epochs": 8}]}, "export": ["keras"],
+    }  # fmt: skip
+    return tlkit.finetune(recipe, run_dir=tmp_path_factory.mktemp("export") / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_it_answers_as_evaluated_and_has_all_beside_it(run, tmp_path, form):
+    name = form.split(":")[0]
+    if write.missing(name):
+        pytest.skip(f"{name} is not installed")
+    said = Console(record=True, file=io.StringIO(), width=300)
+    (place,) = use.export_run(run.folder, [form], tmp_path, said)
+    home = tmp_path / FORMS[form]
+    assert place.is_relative_to(home)
+    assert "of the labels as evaluated" in said.export_text()
+    parity = json.loads((home / "parity.json").read_text())
+    count = run.result["evaluation"]["images"]
+    assert parity["images"] == count
+    assert parity["accuracy"] >= run.result["evaluation"]["accuracy"] - 0.02
+    if "int8" not in form and "float16" not in form:
+        assert parity["largest_difference"] < 1e-3
+    assert parity["images_per_second"] > 0 < parity["milliseconds"]
+    assert (home / "labels.txt").read_text().split() == ["blue", "green", "red"]
+    signature = json.loads((home / "signature.json").read_text())
+    assert signature["labels"] == ["blue", "green", "red"]
+    assert "Its figures" in (home / "README.md").read_text()
+
+
+def bilinear(image, size):
+    """The rows of a picture at another number, in NumPy."""
+    at = np.clip((np.arange(size) + 0.5) * len(image) / size - 0.5, 0, len(image) - 1)
+    low = np.floor(at).astype(int)
+    high, part = np.minimum(low + 1, len(image) - 1), (at - low)[:, None, None]
+    return image[low] * (1 - part) + image[high] * part
+
+
+def test_an_own_program_gets_the_same_from_onnx(run, tmp_path):
+    """The signature says all that a person must know; no code of tlkit's is used."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if write.missing("onnx"):
+        pytest.skip("onnx is not installed")
+    use.export_run(run.folder, ["onnx"], tmp_path, None)
+    golden = tmp_path / "onnx" / "golden"
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
+    signature = json.loads((tmp_path / "onnx" / "signature.json").read_text())
+    (given,) = signature["inputs"]
+    assert (given["dtype"], given["shape"]) == ("float32", [None, 32, 32, 3])
+    answers = []
+    for item in json.loads((golden / "golden.json").read_text()):
+        image = np.asarray(Image.open(golden / item["file"]).convert("RGB"), "float32")
+        assert signature["decoding"] == (
+            "crop to 32 x 32, bilinear at half-pixel centres without smoothing"
+        )
+        pixels = bilinear(bilinear(image, 32).transpose(1, 0, 2), 32).transpose(1, 0, 2).round()
+        (found,) = session.run(None, {given["name"]: pixels[None].astype("float32")})
+        assert signature["labels"][int(found[0].argmax())] == item["predicted"]
+    inputs = np.load(golden / "inputs.npy").astype("float32")
+    answers = session.run(None, {given["name"]: inputs})[0]
+    np.testing.assert_allclose(answers, np.load(golden / "probabilities.npy"), atol=1e-3)
+    np.save(tmp_path / "mine.npy", answers)
+    done = [
+        subprocess.run(
+            [sys.executable, "check.py", file], cwd=golden, capture_output=True, text=True
+        )
+        for file in (tmp_path / "mine.npy", tmp_path / "wrong.npy")
+        if np.save(tmp_path / "wrong.npy", answers[:, ::-1]) is None
+    ]
+    assert [d.returncode for d in done] == [0, 1]
+    assert "labels the same" in done[0].stdout
+
+
+@pytest.mark.slow
+def test_labels_can_be_unpacked_from_a_litert_file(run, tmp_path):
+    if write.missing("litert"):
+        pytest.skip("litert is not installed")
+    (place,) = use.export_run(run.folder, ["litert"], tmp_path, None)
+    with zipfile.ZipFile(place) as packed:
+        assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
+
+
+def test_what_answers_otherwise_is_not_left_as_if_it_were_good(run, tmp_path, monkeypatch):
+    softmax = use.softmax
+    monkeypatch.setattr(use, "softmax", lambda logits: softmax(-logits))
+    with pytest.raises(RunFailed, match="is not what was evaluated"):
+        use.export_run(run.folder, ["keras"], tmp_path, None)
+    assert [p.name for p in tmp_path.iterdir()] == ["keras.failed"]
+
+
+def test_int8_may_lose_a_little_and_no_more(run):
+    place = run.folder / "export" / "keras" / "model.keras"
+    _, dataset = use._proof_images(use.load_run(run.folder), None)
+    val = dataset.val
+    count = len(val)
+    perfect = np.eye(3, dtype="float32")[val.labels]
+    wrong = perfect.copy()
+    for options, good in ((0.0, True), (1.0, True)):
+        found = check_export(place, "keras", "uint8", val, dataset.prepare, wrong, "int8", options)
+        assert (found.images, good) == (count, True)
+    labels = val.labels.copy()
+    val.labels = (labels + 1) % 3
+    with pytest.raises(RunFailed, match="accuracy lost"):
+        check_export(place, "keras", "uint8", val, dataset.prepare, np.eye(3)[val.labels], "int8")
+    val.labels = labels
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("coreml", "is not an export format"),
+        ("litert:int4", "'int4' is no precision of litert: Literal"),
+        ("keras:float16", "takes no 'float16'"),
+    ],
+)
+def test_wrong_formats_are_answered(run, form, message):
+    with pytest.raises(UserError, match=message):
+        parse_format(form)
+
+
+def test_a_package_that_is_missing_is_named_before_anything_runs(recipe, monkeypatch):
+    monkeypatch.setattr(write.importlib.util, "find_spec", lambda name: None)
+    recipe["export"] = [{"litert": {"precision": "int8"}}]
+    with pytest.raises(RecipeError, match=r"pip install 'tlkit\[litert\]'"):
+        check_files(load_recipe(recipe))
+
+
+def test_several_formats_in_a_recipe(recipe, tmp_path):
+    recipe["export"] = ["keras", "saved_model"]
+    run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    assert list(run.result["export"]) == ["keras", "saved_model"]
+    assert "Exports, each asked for the same images" in (run.folder / "report.html").read_text()

@@ -1,0 +1,152 @@
+"""What lies beside an exported model: labels, signature, a card, and a pack to prove ports with."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+import numpy as np
+
+from tlkit.data.dataset import Split
+from tlkit.data.pipeline import batches
+
+GOLDEN = 10  # images in the golden pack
+
+CHECKER = '''"""python check.py MINE.npy [TOLERANCE]: your probabilities for inputs.npy against the expected."""
+import sys
+import numpy as np
+expected, mine = np.load("probabilities.npy"), np.load(sys.argv[1])
+tolerance = float(sys.argv[2]) if len(sys.argv) > 2 else 1e-3
+assert mine.shape == expected.shape, f"expected shape {expected.shape}, got {mine.shape}"
+difference = np.abs(mine - expected).max()
+labels = (mine.argmax(1) == expected.argmax(1)).sum()
+print(f"largest difference {difference:.2g}, {labels} of {len(expected)} labels the same")
+sys.exit(0 if difference <= tolerance and labels == len(expected) else 1)
+'''
+
+ENDINGS = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"RIFF", ".webp"),
+)
+
+
+def write_bundle(
+    folder: pathlib.Path,
+    place: pathlib.Path,
+    takes: str,
+    precision: str,
+    classes: list[str],
+    size: tuple[int, int],
+    decoding: str,
+    split: Split,
+    prepare: Any,
+    probabilities: np.ndarray,
+    parity: dict[str, Any],
+    card: dict[str, Any],
+) -> None:
+    """Writes labels.txt, signature.json, parity.json, README.md and golden/.
+
+    Args:
+        folder: Of the format.
+        place: The model in it.
+        takes: `bytes`, `uint8` or `float32`.
+        precision: Of the model.
+        classes: Names in the order of the outputs.
+        size: Height and width in pixels.
+        decoding: How files become pixels, in a line.
+        split: Images that were evaluated.
+        prepare: The decoder.
+        probabilities: Of those images.
+        parity: What the proof found.
+        card: `name`, `backbone`, `licence`, `accuracy` in words, `counts` of training images.
+    """
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), "utf-8")
+    (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    image = {
+        "name": "images",
+        "dtype": "uint8" if precision == "int8" and place.suffix == ".tflite" else "float32",
+        "shape": [None, *size, 3],
+        "range": [0, 255],
+        "order": "RGB",
+    }
+    encoded = {"name": "image_bytes", "dtype": "string", "shape": [None]}
+    signature = {
+        "inputs": [encoded if takes == "bytes" else image],
+        "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [None, len(classes)]}],
+        "decoding": decoding,
+        "labels": classes,
+        "example": {"input": "golden/inputs.npy", "output": "golden/probabilities.npy"},
+    }
+    (folder / "signature.json").write_text(
+        json.dumps(signature, indent=2, ensure_ascii=False) + "\n"
+    )
+    (folder / "README.md").write_text(_card(place, folder, signature, parity, card), "utf-8")
+    _golden(folder / "golden", split, prepare, probabilities, classes)
+
+
+def _golden(
+    folder: pathlib.Path, split: Split, prepare: Any, probabilities: np.ndarray, classes: list[str]
+) -> None:
+    """Images as files, as the model gets them, and what it must answer."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(GOLDEN, len(split))).round().astype(int))
+    images, _ = next(batches(split, prepare, len(chosen), chosen))
+    np.save(folder / "inputs.npy", np.asarray(images))
+    np.save(folder / "probabilities.npy", probabilities[chosen])
+    told = []
+    for row, index in enumerate(chosen):
+        record = split.records[index]
+        data = record.read()
+        ending = next((e for start, e in ENDINGS if data.startswith(start)), ".bin")
+        name = f"{row:02d}{ending}"
+        (folder / name).write_bytes(data)
+        told.append(
+            {
+                "file": name,
+                "from": record.name,
+                "label": record.label,
+                "predicted": classes[int(probabilities[index].argmax())],
+                "probabilities": [round(float(p), 7) for p in probabilities[index]],
+            }
+        )
+    (folder / "golden.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    (folder / "check.py").write_text(CHECKER)
+
+
+def _card(
+    place: pathlib.Path,
+    folder: pathlib.Path,
+    signature: dict[str, Any],
+    parity: dict[str, Any],
+    card: dict[str, Any],
+) -> str:
+    """The model card."""
+    counts = ", ".join(f"{label} {count}" for label, count in list(card["counts"].items())[:30])
+    accuracy = "" if parity["accuracy"] is None else f", accuracy {parity['accuracy']:.4f}"
+    (given,), (got,) = signature["inputs"], signature["outputs"]
+    return f"""# {card["name"]}
+
+An image classifier of {len(signature["labels"])} classes: {", ".join(signature["labels"][:30])}.
+
+| | |
+|---|---|
+| file | `{place.relative_to(folder).as_posix()}`, {parity["megabytes"]:.1f} MB |
+| takes | `{given["name"]}`, {given["dtype"]} {given["shape"]}{", RGB in [0, 255]" if "range" in given else ", encoded JPEG, PNG, GIF, BMP or WebP"} |
+| gives | `{got["name"]}`, float32 {got["shape"]}, in the order of labels.txt |
+| pixels | {signature["decoding"]}, upright by EXIF, rounded to whole levels |
+| network | {card["backbone"]} |
+| weights it began with | {card["licence"]} |
+| trained on | {counts} images |
+| evaluated | {card["accuracy"]} |
+| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the labels the same, largest difference {parity["largest_difference"]:.1e}{accuracy}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
+
+It knows these classes and no others: whatever it is shown, it names one of them. Its figures
+hold for images like those it was evaluated on. `golden/` holds images, the pixels made of them and
+the expected answers; `python check.py MINE.npy` there compares those of a port.
+"""

@@ -1,0 +1,70 @@
+"""LiteRT (TensorFlow Lite), for phones and small machines."""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from tlkit.registry import register
+
+CALIBRATION = 256  # training images by which full int8 finds its ranges
+
+
+@register(
+    "litert", runtime="litert", takes="float32", extra="litert", needs="ai_edge_litert",
+    variants="precision",
+)  # fmt: skip
+def litert(
+    model: Any,
+    classes: list[str],
+    size: tuple[int, int],
+    folder: pathlib.Path,
+    images: Callable[[int], np.ndarray],
+    *,
+    precision: Literal["float32", "float16", "dynamic-int8", "int8"] = "float32",
+) -> pathlib.Path:
+    """Writes `litert/model.tflite`, or `litert-PRECISION/`, with the labels packed into it.
+
+    Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size, and uint8
+    ones where it is int8 throughout; gives float32 probabilities. Scaling is in the model.
+    `labels.txt` can be unpacked from the file as from a zip, where tools for LiteRT look for it.
+
+    Args:
+        model: RGB in [0, 255] to probabilities.
+        classes: Names in the order of the outputs.
+        size: Height and width that the model takes, in pixels.
+        folder: Where exports go.
+        images: Gives training images, uint8, by their number.
+        precision: float32; float16 weights; int8 weights with float work; or int8 throughout.
+
+    Returns:
+        The file.
+    """
+    import tensorflow as tf
+
+    name = "litert" if precision == "float32" else f"litert-{precision}"
+    target = folder / name / "model.tflite"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, Any] = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    more: dict[str, Any] = {}
+    if precision != "float32":
+        more["optimizations"] = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        settings["supported_types"] = [tf.float16]
+    if precision == "int8":
+        settings["supported_ops"] = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        given = images(CALIBRATION).astype("float32")
+        more["representative_dataset"] = lambda: ([image[None]] for image in given)
+        more["inference_input_type"] = tf.uint8
+    signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
+    model.export(
+        str(target), format="litert", verbose=False, input_signature=signature,
+        target_spec=settings, **more,
+    )  # fmt: skip
+    with zipfile.ZipFile(target, "a") as packed:
+        packed.writestr("labels.txt", "".join(f"{label}\n" for label in classes))
+    return target

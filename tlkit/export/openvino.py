@@ -1,0 +1,64 @@
+"""OpenVINO's IR, for Intel's and other processors."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from tlkit.registry import register
+
+CALIBRATION = 256  # training images by which int8 finds its ranges
+
+
+@register(
+    "openvino", runtime="openvino", takes="float32", extra="openvino", needs="openvino",
+    variants="precision",
+)  # fmt: skip
+def openvino(
+    model: Any,
+    size: tuple[int, int],
+    folder: pathlib.Path,
+    images: Callable[[int], np.ndarray],
+    *,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+) -> pathlib.Path:
+    """Writes `openvino/model.xml` and `.bin`, or `openvino-PRECISION/`, with a free batch.
+
+    Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
+    probabilities. int8 is quantised by NNCF on training images.
+
+    Args:
+        model: RGB in [0, 255] to probabilities.
+        size: Height and width that the model takes, in pixels.
+        folder: Where exports go.
+        images: Gives training images, uint8, by their number.
+        precision: Of the weights: float32, float16, or int8 with int8 work.
+
+    Returns:
+        The .xml file.
+    """
+    import openvino as ov
+    import tensorflow as tf
+
+    name = "openvino" if precision == "float32" else f"openvino-{precision}"
+    target = folder / name / "model.xml"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
+    model.export(str(target), format="openvino", verbose=False, input_signature=signature)
+    if precision == "float32":
+        return target
+    from tlkit.features.engines.openvino import core
+
+    read = core().read_model(target)
+    target.unlink()
+    target.with_suffix(".bin").unlink()
+    if precision == "int8":
+        import nncf
+
+        given = nncf.Dataset([image[None].astype("float32") for image in images(CALIBRATION)])
+        read = nncf.quantize(read, given, subset_size=CALIBRATION)
+    ov.save_model(read, target, compress_to_fp16=precision == "float16")
+    return target
