@@ -27,6 +27,7 @@ from tlkit.train.training import Training
 
 VALIDATION_BATCH = 32
 MOST_ROLLBACKS = 3
+SAMPLE_EVERY = 120  # steps between two looks at the ReLUs
 # seconds that evaluating, exporting and writing the report take beside passes over the images
 CLOSING_SECONDS = 20.0
 
@@ -99,7 +100,10 @@ class Fit:
             logs["images_per_second"] = seen / seconds
             if self.monitor is not None and self.stage.solver == "gradient":
                 logs["data_wait"] = self.waited / seconds
-                sample = self._some_validation()
+                # of short epochs not after each, so that it stays under a hundredth of the time
+                steps = -(-len(self.dataset.train) // (self.stage.batch_size or 1))
+                often = max(1, round(SAMPLE_EVERY / steps))
+                sample = self._some_validation() if state.epoch % often == 0 else None
                 logs |= self.monitor.of_epoch(sample)
             with training.stops.held():
                 self.callbacks.on_epoch_end(state.epoch, logs)

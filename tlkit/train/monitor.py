@@ -32,7 +32,7 @@ class Monitor:
     - `update_ratio/BLOCK`: length of one update over the length of the weights, of all that
       trains in the block. Around 1e-3 is usual; far above, the rate tears at what was
       pretrained, far below, nothing happens.
-    - `dead_relu`: share of the channels behind a ReLU that are zero for every position of
+    - `dead_relu`, not after each of short epochs: share of the channels behind a ReLU that are zero for every position of
       eight validation images.
     - `batch_norm_drift`: how far BatchNorm's means have moved since the stage began, in standard
       deviations, the mean over all channels.
@@ -84,14 +84,15 @@ class Monitor:
             self._ratios[f"update_ratio/{name}"] = float(np.sqrt(moved / max(length, 1e-24)))
         self._before = []
 
-    def of_epoch(self, images: Any) -> dict[str, float]:
+    def of_epoch(self, images: Any = None) -> dict[str, float]:
         """The epoch's values.
 
         Args:
-            images: Some of the validation split, or features in their place.
+            images: Some of the validation split, or features in their place; without them the
+                ReLUs are not looked at.
         """
         logs, self._ratios = self._ratios, {}
-        dead = self._dead_relus(images)
+        dead = None if images is None else self._dead_relus(images)
         if dead is not None:
             logs["dead_relu"] = dead
         if self._means:
