@@ -117,7 +117,7 @@ def evaluate_run(
     split = dataset.splits["test"]
     target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
     target.mkdir(parents=True, exist_ok=True)
-    logits = _logits(run, split, say, engine)
+    logits = steps.logits_of(run.logits, split, run.prepare(), say, engine)
     figures = steps.save_evaluation(logits, split, run.classes, target)
     runs.write_json(target / "evaluation.json", figures)
     say.line(f"accuracy {figures['accuracy']:.4f} on {figures['images']} images", style="bold")
@@ -143,16 +143,6 @@ def _matcher(run: Trained) -> Any:
         return None if index is None else run.classes[index]
 
     return match
-
-
-def _logits(run: Trained, split: Split, say: steps.Speaker, engine: str = "auto") -> np.ndarray:
-    from tlkit.data.pipeline import batches
-    from tlkit.evaluate.forward import make_fast_forward, predict_outputs
-
-    prepare, size = run.prepare(), steps.EVALUATION_BATCH
-    first, _ = next(batches(split, prepare, size))
-    forward = make_fast_forward(run.logits, np.asarray(first), len(split), engine, say.line)
-    return predict_outputs(forward, split, prepare, size, say.progress("evaluating"))
 
 
 def rewrite_report(folder: str | pathlib.Path) -> pathlib.Path:
@@ -317,7 +307,7 @@ def export_run(
         data.antialias,
         run.prepare(),
         split,
-        softmax(_logits(run, split, say)),
+        softmax(steps.logits_of(run.logits, split, run.prepare(), say)),
         images,
         steps.model_card(run.recipe, licence, counts, result["evaluated"], result["evaluation"]),
     )

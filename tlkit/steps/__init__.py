@@ -1,0 +1,46 @@
+"""The steps of the straight way, each a function from values to values."""
+
+from tlkit.steps.ahead import babysit, find_rate, profile, quick_checks
+from tlkit.steps.data import describe_data, look_at_data, read_data
+from tlkit.steps.evaluate import (
+    EVALUATION_BATCH,
+    evaluate,
+    logits_of,
+    missed_requirements,
+    save_evaluation,
+)
+from tlkit.steps.export import export, model_card
+from tlkit.steps.network import make_network
+from tlkit.steps.plan import describe_changes, describe_stage
+from tlkit.steps.result import write_result
+from tlkit.steps.speaker import Speaker
+from tlkit.steps.start import import_tensorflow, start_tensorflow
+from tlkit.steps.train import class_weights, feature_seconds, make_training, train
+
+__all__ = [
+    "EVALUATION_BATCH",
+    "Speaker",
+    "babysit",
+    "class_weights",
+    "describe_changes",
+    "describe_data",
+    "describe_stage",
+    "evaluate",
+    "export",
+    "feature_seconds",
+    "find_rate",
+    "import_tensorflow",
+    "logits_of",
+    "look_at_data",
+    "make_network",
+    "make_training",
+    "missed_requirements",
+    "model_card",
+    "profile",
+    "quick_checks",
+    "read_data",
+    "save_evaluation",
+    "start_tensorflow",
+    "train",
+    "write_result",
+]

@@ -1,0 +1,77 @@
+"""The images read, checked, split and described."""
+
+from __future__ import annotations
+
+import pathlib
+
+from tlkit import run as runs
+from tlkit.data.dataset import Dataset, load_dataset
+from tlkit.errors import RunError
+from tlkit.recipe.schema import Recipe
+from tlkit.steps.speaker import Speaker
+
+
+def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
+    """Reads, checks and splits the images."""
+    from tlkit.model import image_size
+
+    say.line(f"reading images from {recipe.data.source.name} ...")
+    dataset = load_dataset(recipe.data, image_size(recipe), say.progress("reading images"))
+    for line in describe_data(dataset):
+        say.line(line)
+    return dataset
+
+
+def read_data(
+    recipe: Recipe, folder: pathlib.Path, say: Speaker, resumed: bool, allow_data_change: bool
+) -> Dataset:
+    """Reads the images; writes data.json, images.csv, environment.json and labels.txt.
+
+    Raises:
+        RunError: if a run is to be continued on other images than it began with.
+    """
+    dataset = look_at_data(recipe, say)
+    listed = runs.image_list(dataset)
+    if resumed and (folder / "images.csv").exists():
+        changed = runs.changed_images((folder / "images.csv").read_text("utf-8"), listed)
+        if changed and not allow_data_change:
+            raise RunError(
+                f"cannot be continued: its images have changed since: {'; '.join(changed)}.",
+                where=str(folder),
+                hint="Go on all the same with --allow-data-change, or begin anew with: tlkit finetune "
+                + str(folder / "resolved.yaml"),
+            )
+        for line in changed:
+            say.line(f"changed since: {line}")
+        labels = folder / "labels.txt"
+        if (
+            changed
+            and labels.exists()
+            and labels.read_text("utf-8").splitlines() != dataset.classes
+        ):
+            raise RunError("cannot be continued: its classes have changed", where=str(folder))
+    if recipe.model.head.name != "original":
+        runs.write_atomic(folder / "labels.txt", "".join(f"{name}\n" for name in dataset.classes))
+    runs.write_atomic(folder / "images.csv", listed)
+    runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
+    runs.write_json(folder / "environment.json", runs.environment())
+    return dataset
+
+
+def describe_data(dataset: Dataset) -> list[str]:
+    """Classes and counts as a small table."""
+    counts = dataset.counts()
+    sizes = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
+    lines = [f"{len(dataset.classes)} classes, images: {sizes}"]
+    width = max(len(name) for name in dataset.classes)
+    for label in dataset.classes[:30]:
+        numbers = "  ".join(f"{name} {counts[name][label]:>5}" for name in counts)
+        lines.append(f"  {label:<{width}}  {numbers}")
+    if len(dataset.classes) > 30:
+        lines.append(f"  ... and {len(dataset.classes) - 30} more classes")
+    for name, reason in dataset.broken[:10]:
+        lines.append(f"skipped: {name} {reason}")
+    if len(dataset.broken) > 10:
+        lines.append(f"skipped: {len(dataset.broken) - 10} more, see data.json")
+    lines.extend(f"note: {note}" for note in dataset.notes)
+    return lines

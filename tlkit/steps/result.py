@@ -1,0 +1,65 @@
+"""result.json and the report."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from tlkit import run as runs
+from tlkit.data.dataset import Dataset
+from tlkit.data.record import SplitName
+from tlkit.recipe.schema import Recipe
+
+
+def write_result(
+    recipe: Recipe,
+    dataset: Dataset,
+    network: Any,
+    stages: list[dict[str, Any]],
+    evaluated: SplitName,
+    evaluation: dict[str, Any],
+    exports: dict[str, Any],
+    seconds: dict[str, float],
+    missed: list[str],
+    sanity: list[dict[str, str]],
+    folder: pathlib.Path,
+) -> dict[str, Any]:
+    """Writes result.json and the report."""
+    from tlkit.report.page import write_report
+    from tlkit.report.plots import plot_curves
+
+    best = stages[-1]["metrics"] if stages else {}
+    if evaluated == "val" and "accuracy" in evaluation:
+        best = {**best, "val_accuracy": evaluation["accuracy"], "val_loss": evaluation["loss"]}
+    result = {
+        "status": "below requirement" if missed else "done",
+        "missed": missed,
+        "sanity": sanity,
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "backbone": network.spec.name,
+        "parameters": network.model.count_params(),
+        "image_size": list(dataset.image_size),
+        "classes": len(network.classes),
+        "stages": stages,
+        "best": {key: best[key] for key in ("val_accuracy", "val_loss") if key in best},
+        "evaluated": evaluated,
+        "evaluation": evaluation,
+        "test": {
+            k: v
+            for k, v in evaluation.items()
+            if k not in ("per_class", "confusion", "calibration")
+        }
+        if evaluated == "test"
+        else None,
+        "export": exports,
+        "peak_memory_mb": runs.peak_memory_mb(),
+        "seconds": seconds,
+    }
+    (folder / "plots").mkdir(exist_ok=True)
+    plot_curves(folder / "metrics.csv", folder / "plots" / "curves.png")
+    data = json.loads((folder / "data.json").read_text("utf-8"))
+    write_report(folder, result, data)
+    runs.write_json(folder / "result.json", result)
+    return result

@@ -1,0 +1,49 @@
+"""What a person is told."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+
+class Speaker:
+    """Tells a person what happens; says nothing where there is no console."""
+
+    def __init__(self, console: Any):
+        self.console = console
+
+    def line(self, text: str, **style: Any) -> None:
+        if self.console is not None:
+            self.console.print(text, highlight=False, markup=False, **style)
+
+    def progress(self, title: str) -> Any:
+        """A function `(done, total)` that draws a bar on a terminal."""
+        if self.console is None or not self.console.is_terminal:
+            return None
+        from rich.progress import Progress
+
+        bar = Progress(console=self.console, transient=True)
+        task = bar.add_task(title, total=None)
+        bar.start()
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if done == total:
+                bar.stop()
+
+        return show
+
+    def end(self, folder: pathlib.Path, result: dict[str, Any]) -> None:
+        evaluation = result["evaluation"]
+        self.line("")
+        if "accuracy" in evaluation:
+            self.line(
+                f"{result['evaluated']} accuracy {evaluation['accuracy']:.4f} on "
+                f"{evaluation['images']} images, in {result['seconds']['total']:.0f} s",
+                style="bold",
+            )
+        self.line(f"run      {folder}")
+        self.line(f"report   {folder / 'report.html'}")
+        for name, export in result["export"].items():
+            self.line(f"{name:<8} {folder / export['path']}")
+        self.line(f"use it   tlkit predict {folder} YOUR_PHOTOS")

@@ -1,0 +1,38 @@
+"""TensorFlow imported and set up."""
+
+from __future__ import annotations
+
+from tlkit import run as runs
+from tlkit.recipe.schema import Recipe
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its chatter, and lets it take a GPU's memory as needed."""
+    # its C++ speaks of missing GPU libraries at every start; failures are exceptions
+    with runs.silenced(2):
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+    for device in devices:
+        tf.config.experimental.set_memory_growth(device, True)
+
+
+def start_tensorflow(recipe: Recipe) -> None:
+    """Imports TensorFlow, and sets seeds and the number format."""
+    import_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(_dtype_policy(recipe.finetune.mixed_precision))
+
+
+def _dtype_policy(wanted: str) -> str:
+    import tensorflow as tf
+
+    if wanted == "auto":
+        wanted = "float16" if tf.config.list_physical_devices("GPU") else "off"
+    return "float32" if wanted == "off" else f"mixed_{wanted}"
