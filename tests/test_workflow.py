@@ -17,7 +17,7 @@ from tlkit.errors import RunError, RunFailed
 
 FILES = {"recipe.yaml", "resolved.yaml", "environment.json", "data.json", "metrics.csv", "tensorboard",
          "checkpoints", "model.keras", "labels.txt", "predictions.csv", "result.json", "report.html",
-         "export", "plots", ".lock"}  # fmt: skip
+         "export", "plots", ".lock", "examples", "images.csv"}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,9 @@ def run(photos, tmp_path_factory):
 def test_the_run_folder_is_complete(run):
     assert {path.name for path in run.folder.iterdir()} == FILES
     plots = {path.name for path in (run.folder / "plots").iterdir()}
-    assert plots == {"curves.png", "confusion_matrix.png", "classes.png", "train_images.png"}
+    assert plots == {
+        "curves.png", "confusion_matrix.png", "calibration.png", "classes.png", "train_images.png"
+    }  # fmt: skip
 
 
 def test_result_json_is_the_contract(run):
@@ -255,7 +257,7 @@ def test_a_run_is_not_continued_on_other_images(recipe, tmp_path, monkeypatch):
         with pytest.raises(tlkit.train.interrupt.Interrupted):
             tlkit.finetune(recipe, run_dir=tmp_path / "run")
     draw(0, 99).save(tmp_path / "data" / "a" / "new.png")
-    with pytest.raises(RunError, match="images or labels have changed"):
+    with pytest.raises(RunError, match=r"images have changed since: 1 added"):
         tlkit.resume(tmp_path / "run")
 
 

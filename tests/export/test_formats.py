@@ -26,10 +26,8 @@ FORMS = {
     "onnx": "onnx",
     "litert": "litert",
     "litert:float16": "litert-float16",
-    "litert:dynamic-int8": "litert-dynamic-int8",
     "litert:int8": "litert-int8",
     "openvino": "openvino",
-    "openvino:float16": "openvino-float16",
     "openvino:int8": "openvino-int8",
 }
 
@@ -44,20 +42,27 @@ def run(tmp_path_factory, photos):
     return tlkit.finetune(recipe, run_dir=tmp_path_factory.mktemp("export") / "run")
 
 
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """All formats that are installed, and what was said."""
+    said = Console(record=True, file=io.StringIO(), width=300)
+    forms = [form for form in FORMS if not write.missing(form.split(":")[0])]
+    folder = tmp_path_factory.mktemp("formats")
+    places = use.export_run(run.folder, forms, folder, said)
+    return folder, dict(zip(forms, places, strict=True)), said.export_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_it_answers_as_evaluated_and_has_all_beside_it(run, tmp_path, form):
-    name = form.split(":")[0]
-    if write.missing(name):
-        pytest.skip(f"{name} is not installed")
-    said = Console(record=True, file=io.StringIO(), width=300)
-    (place,) = use.export_run(run.folder, [form], tmp_path, said)
-    home = tmp_path / FORMS[form]
-    assert place.is_relative_to(home)
-    assert "of the labels as evaluated" in said.export_text()
+def test_it_answers_as_evaluated_and_has_all_beside_it(run, exported, form):
+    folder, places, said = exported
+    if form not in places:
+        pytest.skip(f"{form} is not installed")
+    home = folder / FORMS[form]
+    assert places[form].is_relative_to(home)
+    assert f"{FORMS[form]}: {run.result['evaluation']['images']} images, " in said
     parity = json.loads((home / "parity.json").read_text())
-    count = run.result["evaluation"]["images"]
-    assert parity["images"] == count
+    assert parity["images"] == run.result["evaluation"]["images"]
     assert parity["accuracy"] >= run.result["evaluation"]["accuracy"] - 0.02
     if "int8" not in form and "float16" not in form:
         assert parity["largest_difference"] < 1e-3
@@ -76,15 +81,15 @@ def bilinear(image, size):
     return image[low] * (1 - part) + image[high] * part
 
 
-def test_an_own_program_gets_the_same_from_onnx(run, tmp_path):
+def test_an_own_program_gets_the_same_from_onnx(exported, tmp_path):
     """The signature says all that a person must know; no code of tlkit's is used."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    if write.missing("onnx"):
+    folder, places, _ = exported
+    if "onnx" not in places:
         pytest.skip("onnx is not installed")
-    use.export_run(run.folder, ["onnx"], tmp_path, None)
-    golden = tmp_path / "onnx" / "golden"
-    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
-    signature = json.loads((tmp_path / "onnx" / "signature.json").read_text())
+    golden = folder / "onnx" / "golden"
+    session = onnxruntime.InferenceSession(places["onnx"])
+    signature = json.loads((folder / "onnx" / "signature.json").read_text())
     (given,) = signature["inputs"]
     assert (given["dtype"], given["shape"]) == ("float32", [None, 32, 32, 3])
     answers = []
@@ -112,11 +117,11 @@ def test_an_own_program_gets_the_same_from_onnx(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_labels_can_be_unpacked_from_a_litert_file(run, tmp_path):
-    if write.missing("litert"):
+def test_labels_can_be_unpacked_from_a_litert_file(exported):
+    _, places, _ = exported
+    if "litert" not in places:
         pytest.skip("litert is not installed")
-    (place,) = use.export_run(run.folder, ["litert"], tmp_path, None)
-    with zipfile.ZipFile(place) as packed:
+    with zipfile.ZipFile(places["litert"]) as packed:
         assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
 
 
@@ -134,10 +139,9 @@ def test_int8_may_lose_a_little_and_no_more(run):
     val = dataset.val
     count = len(val)
     perfect = np.eye(3, dtype="float32")[val.labels]
-    wrong = perfect.copy()
-    for options, good in ((0.0, True), (1.0, True)):
-        found = check_export(place, "keras", "uint8", val, dataset.prepare, wrong, "int8", options)
-        assert (found.images, good) == (count, True)
+    assert (
+        check_export(place, "keras", "uint8", val, dataset.prepare, perfect, "int8").images == count
+    )
     labels = val.labels.copy()
     val.labels = (labels + 1) % 3
     with pytest.raises(RunFailed, match="accuracy lost"):
@@ -165,8 +169,6 @@ def test_a_package_that_is_missing_is_named_before_anything_runs(recipe, monkeyp
         check_files(load_recipe(recipe))
 
 
-def test_several_formats_in_a_recipe(recipe, tmp_path):
-    recipe["export"] = ["keras", "saved_model"]
-    run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
-    assert list(run.result["export"]) == ["keras", "saved_model"]
+def test_a_recipe_says_which_and_the_report_shows_them(run):
+    assert list(run.result["export"]) == ["keras"]
     assert "Exports, each asked for the same images" in (run.folder / "report.html").read_text()

@@ -168,7 +168,7 @@ def test_the_command_says_what_it_found(photos, tmp_path):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_packaged_recipes_are_sound(name, assets, tmp_path):
     given = load_recipe(name)
-    overrides = ["data.image_size=96"]
+    overrides = ["data.image_size=64"]
     if given.data.source.name == "folder":
         overrides.append(f"data.source.folder={assets / 'data/hymenoptera'}")
     elif given.data.source.name == "tfds":

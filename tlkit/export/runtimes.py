@@ -19,12 +19,12 @@ answers = [run(batch) for batch in inputs]
 one = inputs[0][:1]
 run(one)
 alone = []
-for _ in range(20):
+for _ in range(10):
     start = time.perf_counter()
     run(one)
     alone.append(time.perf_counter() - start)
 start, count = time.perf_counter(), 0
-while time.perf_counter() - start < 2.0:
+while time.perf_counter() - start < 0.5:
     run(inputs[0])
     count += len(inputs[0])
 speed = count / (time.perf_counter() - start)

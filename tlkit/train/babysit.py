@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tlkit.audit.labels import principal
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order, some_images
 from tlkit.evaluate.forward import make_forward
@@ -35,7 +36,7 @@ BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and steps to 
 LEARNED = 0.9  # accuracy on them that counts as learned
 EARLY = 10  # steps after which a rate that is far too high shows
 TORN, SHREDDED = 2.0, 15.0  # times the first loss: too much if it stays, too much at all
-JUDGED = 400  # images whose labels are compared with chance
+JUDGED, AXES = 400, 64  # images whose labels are compared with chance, and features of each
 # what comes out of preprocessing, and what a photo must at least span of it
 RANGES = {"tf": (-1.0, 1.0), "torch": (-2.2, 2.7), "caffe": (-124.0, 152.0), "none": (0.0, 255.0)}
 OFF = 20.0  # times by which a first BatchNorm's variance may differ from what it remembers
@@ -404,7 +405,7 @@ def check_labels(training: Training) -> Iterator[Problem]:
     given = batches(dataset.train, dataset.prepare, SAMPLE, order)
     features = np.concatenate([np.asarray(forward(images)) for images, _ in given])
     features = features.reshape(len(features), -1)
-    logits, ids, _ = held_out_logits(features, labels)
+    logits, ids, _ = held_out_logits(principal(features, AXES), labels)
     accuracy = float((logits.argmax(1) == ids).mean())
     chance = float(np.bincount(ids).max() / len(ids))
     spread = math.sqrt(chance * (1 - chance) / len(ids))

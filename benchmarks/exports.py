@@ -1,0 +1,91 @@
+"""Which network can be written in which format, and whether it answers alike.
+
+    python benchmarks/exports.py
+
+Networks with random weights but measured statistics, 64 pixels (ConvNeXt and others 96), three
+classes, 24 drawn images; every format with its precision, each proved in its own runtime. Prints a
+Markdown table.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from tlkit.data.dataset import Split
+from tlkit.data.decode import make_preparer
+from tlkit.data.record import Record
+from tlkit.errors import RunFailed
+from tlkit.evaluate.metrics import softmax
+from tlkit.export.write import Served, parse_format, write_export
+from tlkit.model import build_network, served_network
+from tlkit.recipe.schema import Model
+
+FORMS = (
+    "saved_model", "keras", "onnx", "litert", "litert:float16", "litert:dynamic-int8", "litert:int8",
+    "openvino", "openvino:float16", "openvino:int8",
+)  # fmt: skip
+INSERTED = ("soft_threshold", "residual_shrinkage")
+NETWORKS: dict[str, dict[str, object]] = {
+    "MobileNetV2": {"backbone": "mobilenet_v2", "norm": {"recalibrate": 16}},
+    "ResNet50": {"backbone": "resnet50", "norm": {"recalibrate": 16}},
+    "EfficientNetV2B0": {"backbone": "efficientnet_v2_b0", "norm": {"recalibrate": 16}},
+    "ConvNeXtTiny": {"backbone": "convnext_tiny"},
+    "tiny": {"backbone": "tiny", "weights": "bundled"},
+    "MobileNetV2, GroupNorm": {
+        "backbone": "mobilenet_v2", "norm": {"swap": "group", "calibrate": 16}
+    },
+    **{
+        f"tiny with {name}": {"backbone": "tiny", "weights": "bundled", "insert": [name]}
+        for name in INSERTED
+    },
+}  # fmt: skip
+
+
+def served(config: dict[str, object], size: int) -> Served:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (24, size, size, 3), dtype=np.uint8)
+    model = Model.model_validate({"weights": "none", **config})
+    network = build_network(
+        model, ["a", "b", "c"], (size, size), sample=lambda count: pixels[:count]
+    )
+    for layer in network.head:
+        for weight in layer.trainable_weights:
+            weight.assign(rng.normal(size=weight.shape) * 0.05)
+    network = served_network(network)
+    encoded = [tf.io.encode_png(image).numpy() for image in pixels]
+    records = [Record(f"{k}.png", "", None, lambda d=data: d) for k, data in enumerate(encoded)]
+    split = Split(records, np.full(24, -1, np.int32), [""] * 24, pixels)
+    logits = np.asarray(network.logits(pixels.astype("float32"), training=False))
+    card = {"name": "x", "backbone": "x", "licence": "-", "counts": {}, "accuracy": "-"}
+    return Served(
+        network.model, network.classes, (size, size), "crop", False,
+        make_preparer((size, size), "crop", False), split, softmax(logits),
+        lambda count: pixels[:count], card,
+    )  # fmt: skip
+
+
+def main() -> None:
+    print("| network | " + " | ".join(FORMS) + " |")
+    print("|---" * (len(FORMS) + 1) + "|")
+    for name, config in NETWORKS.items():
+        given = served(config, 64 if config["backbone"] != "convnext_tiny" else 96)
+        cells = []
+        for form in FORMS:
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    # of random networks int8 may lose what it likes: what counts is that it runs
+                    _, _, parity = write_export(
+                        parse_format(form), given, pathlib.Path(folder), 1.0
+                    )
+                    cells.append(f"{100 * parity.agreement:.0f} %, {parity.largest_difference:.0e}")
+                except RunFailed as error:
+                    cells.append("no: " + str(error).split(": ", 1)[-1][:60].replace("|", "/"))
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
