@@ -14,7 +14,6 @@ import numpy as np
 
 from tlkit import registry
 from tlkit import run as runs
-from tlkit.errors import RunError
 from tlkit.recipe.load import load_recipe
 from tlkit.report.parts import page, plot, table
 from tlkit.report.plots import plot_runs
@@ -45,10 +44,7 @@ def read_compared(folder: str | pathlib.Path) -> Compared:
     Raises:
         RunError: if it did not come to its end.
     """
-    path = runs.open_run(folder)
-    result = json.loads((path / "result.json").read_text("utf-8"))
-    if "evaluation" not in result:
-        raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
+    path, result = runs.finished(folder)
     recipe = load_recipe(path / "resolved.yaml").model_dump(mode="json", exclude_none=True)
     with open(path / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -9,12 +9,12 @@ from collections import Counter
 
 from tlkit import registry
 from tlkit.backbones import spec as specs
+from tlkit.data.dataset import IMBALANCED
 from tlkit.data.record import SourceData
 from tlkit.errors import DataError, UserError
 from tlkit.recipe.schema import Named
 
 FEW = 2000  # training images up to which a batch is 16
-IMBALANCED = 3.0  # largest class over smallest from which classes are weighted
 
 
 def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -66,6 +66,12 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
         ]
     shown = ", ".join(names[:14]) + (", ..." if len(names) > 14 else "")
     return f"Did you mean {close[0]!r}? ({shown})" if close else f"Allowed: {shown}."
+
+
+def some_of(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def first_line(error: BaseException) -> str:

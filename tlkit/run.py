@@ -134,6 +134,19 @@ def open_run(folder: str | pathlib.Path, needs: str = "result.json") -> pathlib.
     return path
 
 
+def finished(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
+    """The folder of a run that came to its end, and its result.json.
+
+    Raises:
+        RunError: if it did not.
+    """
+    path = open_run(folder)
+    result = json.loads((path / "result.json").read_text("utf-8"))
+    if "evaluation" not in result:
+        raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
+    return path, result
+
+
 def recipe_yaml(recipe: Recipe) -> str:
     """The whole recipe, defaults and all, as YAML that can be run again."""
     import ruamel.yaml

@@ -153,10 +153,7 @@ def rewrite_report(folder: str | pathlib.Path) -> pathlib.Path:
     """
     from tlkit.report.page import write_report
 
-    path = runs.open_run(folder)
-    result = json.loads((path / "result.json").read_text("utf-8"))
-    if "evaluation" not in result:
-        raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
+    path, result = runs.finished(folder)
     return write_report(path, result, json.loads((path / "data.json").read_text("utf-8")))
 
 
@@ -277,7 +274,7 @@ def export_run(
         UserError: for an unknown format, or one whose package is not installed.
         RunFailed: if the run missed its requirements, or an export does not answer alike.
     """
-    from tlkit.export.write import Served, describe, parse_format, write_export
+    from tlkit.export.write import CALIBRATION, Served, describe, parse_format, write_export
 
     items = [parse_format(form) for form in forms]
     result = json.loads((runs.open_run(folder) / "result.json").read_text("utf-8"))
@@ -290,11 +287,12 @@ def export_run(
     say = steps.Speaker(console)
     data = run.recipe.data
     split, dataset = _proof_images(run, say)
+    prepare = run.prepare()
 
-    def images(count: int) -> np.ndarray:
+    def images() -> np.ndarray:
         if dataset is None:
             raise DataError("int8 needs the run's training images, and they are gone")
-        return some_images(dataset, run.recipe.seed, count)
+        return some_images(dataset, run.recipe.seed, CALIBRATION)
 
     counts = {} if dataset is None else dataset.counts()["train"]
     name = run.recipe.model.backbone
@@ -305,9 +303,9 @@ def export_run(
         run.image_size,
         data.resize,
         data.antialias,
-        run.prepare(),
+        prepare,
         split,
-        softmax(steps.logits_of(run.logits, split, run.prepare(), say)),
+        softmax(steps.logits_of(run.logits, split, prepare, say)),
         images,
         steps.model_card(run.recipe, licence, counts, result["evaluated"], result["evaluation"]),
     )

@@ -226,6 +226,17 @@ def _straight_way(
     return Run(folder, result)
 
 
+def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
+    """The recipe with its defaults, its data and network, and who tells a person."""
+    from tlkit import steps
+
+    recipe = completed(recipe)
+    say = steps.Speaker(console)
+    steps.start_tensorflow(recipe)
+    dataset = steps.look_at_data(recipe, say)
+    return recipe, dataset, steps.make_network(recipe, dataset, say), say
+
+
 def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
     """Says what a recipe would do, without doing it; measures how long if `profile`.
 
@@ -234,13 +245,9 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
     """
     from tlkit import steps
 
-    recipe = completed(recipe)
-    say = steps.Speaker(console)
-    steps.start_tensorflow(recipe)
+    recipe, dataset, network, say = _loaded(recipe, console)
     from tlkit.train.plans import stage_plans
 
-    dataset = steps.look_at_data(recipe, say)
-    network = steps.make_network(recipe, dataset, say)
     for line in steps.describe_changes(recipe):
         say.line(line)
     for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
@@ -261,11 +268,7 @@ def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
     """
     from tlkit import steps
 
-    recipe = completed(recipe)
-    say = steps.Speaker(console)
-    steps.start_tensorflow(recipe)
-    dataset = steps.look_at_data(recipe, say)
-    network = steps.make_network(recipe, dataset, say)
+    recipe, dataset, network, say = _loaded(recipe, console)
     problems = steps.babysit(recipe, dataset, network, say)
     if not problems:
         say.line("no problem was found", style="bold")
@@ -300,14 +303,9 @@ def find_learning_rate(
         RunFailed: if the loss is no number from the start on.
     """
     from tlkit import steps
-
-    recipe = completed(recipe)
-    say = steps.Speaker(console)
-    steps.start_tensorflow(recipe)
     from tlkit.report.plots import plot_sweep
 
-    dataset = steps.look_at_data(recipe, say)
-    network = steps.make_network(recipe, dataset, say)
+    recipe, dataset, network, say = _loaded(recipe, console)
     place, found = steps.find_rate(recipe, dataset, network, number, low, high, steps_wanted, say)
     plot_sweep(found, target)
     say.line("\n     rate     loss  smoothed")

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tlkit.audit.finding import Finding, Level
+from tlkit.data.dataset import IMBALANCED
 
 FEW = 10  # images of a class below which it can hardly be learned or measured
-IMBALANCED, VERY_IMBALANCED = 3.0, 10.0  # largest class over smallest
+VERY_IMBALANCED = 10.0  # largest class over smallest; see IMBALANCED for where it is said
 
 
 def class_findings(labels: Sequence[str], splits: Sequence[str]) -> Iterator[Finding]:

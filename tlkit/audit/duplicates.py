@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tlkit.audit.files import SIDE, Seen
+from tlkit.audit.files import Seen
 from tlkit.audit.finding import Finding
+from tlkit.errors import some_of
 
 HASH_SIDE = 8
 MOST_BITS = 8  # of 63 that may differ before two pictures are not even compared
@@ -44,7 +45,7 @@ def _finding(
     names = tuple(seen[i].record.name for i in group)
     labels = sorted({seen[i].record.label for i in group})
     places = sorted({splits[i] for i in group})
-    listed = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    listed = some_of(names, 6)
     if len(labels) > 1:
         text = f"{what} under several labels, {' and '.join(labels)}: {listed}"
         return Finding(f"{kind}_with_other_label", "error", text, names)
@@ -113,14 +114,10 @@ def _same_names(seen: Sequence[Seen]) -> Iterator[Finding]:
     ]
     if names:
         images = tuple(seen[i].record.name for name in names for i in found[name])
-        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        text = f"{len(names)} file names under more than one label: {shown}"
+        text = f"{len(names)} file names under more than one label: {some_of(names, 6)}"
         yield Finding("same_name_other_label", "note", text, images)
 
 
 def _is_number(name: str) -> bool:
     """`0001.jpg` says nothing about its picture."""
     return pathlib.PurePath(name).stem.isdigit()
-
-
-assert SIDE >= HASH_SIDE

@@ -11,19 +11,16 @@ import numpy as np
 
 from tlkit.registry import register
 
-CALIBRATION = 256  # training images by which full int8 finds its ranges
-
 
 @register(
     "litert", runtime="litert", takes="float32", extra="litert", needs="ai_edge_litert",
-    variants="precision",
 )  # fmt: skip
 def litert(
     model: Any,
     classes: list[str],
     size: tuple[int, int],
     folder: pathlib.Path,
-    images: Callable[[int], np.ndarray],
+    images: Callable[[], np.ndarray],
     *,
     precision: Literal["float32", "float16", "dynamic-int8", "int8"] = "float32",
 ) -> pathlib.Path:
@@ -38,7 +35,7 @@ def litert(
         classes: Names in the order of the outputs.
         size: Height and width that the model takes, in pixels.
         folder: Where exports go.
-        images: Gives training images, uint8, by their number.
+        images: Gives the training images that set the ranges of int8, uint8.
         precision: float32; float16 weights; int8 weights with float work; or int8 throughout.
 
     Returns:
@@ -57,7 +54,7 @@ def litert(
         settings["supported_types"] = [tf.float16]
     if precision == "int8":
         settings["supported_ops"] = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        given = images(CALIBRATION).astype("float32")
+        given = images().astype("float32")
         more["representative_dataset"] = lambda: ([image[None]] for image in given)
         more["inference_input_type"] = tf.uint8
     signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]

@@ -10,18 +10,15 @@ import numpy as np
 
 from tlkit.registry import register
 
-CALIBRATION = 256  # training images by which int8 finds its ranges
-
 
 @register(
     "openvino", runtime="openvino", takes="float32", extra="openvino", needs="openvino",
-    variants="precision",
 )  # fmt: skip
 def openvino(
     model: Any,
     size: tuple[int, int],
     folder: pathlib.Path,
-    images: Callable[[int], np.ndarray],
+    images: Callable[[], np.ndarray],
     *,
     precision: Literal["float32", "float16", "int8"] = "float32",
 ) -> pathlib.Path:
@@ -34,7 +31,7 @@ def openvino(
         model: RGB in [0, 255] to probabilities.
         size: Height and width that the model takes, in pixels.
         folder: Where exports go.
-        images: Gives training images, uint8, by their number.
+        images: Gives the training images that set the ranges of int8, uint8.
         precision: Of the weights: float32, float16, or int8 with int8 work.
 
     Returns:
@@ -58,7 +55,7 @@ def openvino(
     if precision == "int8":
         import nncf
 
-        given = nncf.Dataset([image[None].astype("float32") for image in images(CALIBRATION)])
-        read = nncf.quantize(read, given, subset_size=CALIBRATION)
+        given = [image[None].astype("float32") for image in images()]
+        read = nncf.quantize(read, nncf.Dataset(given), subset_size=len(given))
     ov.save_model(read, target, compress_to_fp16=precision == "float16")
     return target

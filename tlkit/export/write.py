@@ -20,6 +20,8 @@ from tlkit.export.parity import Parity, check_export
 from tlkit.recipe.schema import Named
 from tlkit.run import silenced
 
+CALIBRATION = 256  # training images by which int8 finds its ranges
+
 
 @dataclasses.dataclass(frozen=True)
 class Served:
@@ -34,7 +36,7 @@ class Served:
         prepare: The decoder.
         split: Images to prove it with.
         probabilities: Of those images, as evaluated.
-        images: Gives training images, uint8, by their number.
+        images: Gives the training images that set the ranges of int8, uint8; see CALIBRATION.
         card: For the model card; see `write_bundle`.
     """
 
@@ -46,7 +48,7 @@ class Served:
     prepare: Any
     split: Split
     probabilities: np.ndarray
-    images: Callable[[int], np.ndarray]
+    images: Callable[[], np.ndarray]
     card: dict[str, Any]
 
 

@@ -28,7 +28,7 @@ def export(
     """Writes every wanted format and proves that it answers as evaluated."""
     from tlkit.data.pipeline import some_images
     from tlkit.evaluate.metrics import softmax
-    from tlkit.export.write import Served, describe, write_export
+    from tlkit.export.write import CALIBRATION, Served, describe, write_export
 
     served = Served(
         network.model,
@@ -39,7 +39,7 @@ def export(
         dataset.prepare,
         dataset.splits[evaluated],
         softmax(logits),
-        functools.partial(some_images, dataset, recipe.seed),
+        functools.partial(some_images, dataset, recipe.seed, CALIBRATION),
         model_card(recipe, network.spec.licence, dataset.counts()["train"], evaluated, evaluation),
     )
     results: dict[str, Any] = {}

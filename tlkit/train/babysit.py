@@ -19,6 +19,7 @@ import numpy as np
 from tlkit.audit.labels import principal
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order, some_images
+from tlkit.errors import some_of
 from tlkit.evaluate.forward import make_forward
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.cut import flatten_model, outputs_of
@@ -26,10 +27,10 @@ from tlkit.features.probe import held_out_logits
 from tlkit.freeze import FreezePlan, is_batch_norm
 from tlkit.model import Network
 from tlkit.recipe.schema import Stage
-from tlkit.train.guard import checksums
+from tlkit.train.guard import changed_though_frozen, checksums, to_move, unreached
 from tlkit.train.loop import Prepared, prepare_stage, wants_rate
 from tlkit.train.lr_find import sweep_rates
-from tlkit.train.training import Training
+from tlkit.train.training import Training, putting_back
 
 SAMPLE = 32  # images that are looked at
 BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and steps to do so
@@ -216,8 +217,9 @@ def check_stage(
 
 
 def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[Problem]:
-    variables = [*training.network.model.variables, *ready.optimizer.variables, *ready.seeds]
-    kept = [np.asarray(v) for v in variables]
+    put_back = putting_back(
+        [*training.network.model.variables, *ready.optimizer.variables, *ready.seeds]
+    )
     before = checksums(training.network, ready.plan)
     if wants_rate(ready.stage):
         ready.optimizer.learning_rate = sweep_rates(training, ready).valley
@@ -234,16 +236,13 @@ def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[P
         yield from _penalty(training, ready)
         yield from _frozen(training, ready, before)
     finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        put_back()
 
 
 def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Problem]:
     """A new head knows nothing: its cross-entropy is that of a guess."""
     classes = len(training.network.classes)
-    logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
-    labels = np.concatenate([labels for _, labels in given])
-    loss, _ = loss_and_accuracy(logits, labels)
+    loss, _ = _measure(forward, given)
     guess = math.log(classes)
     if not 0.5 * guess < loss < 1.5 * guess + 0.5:
         yield Problem(
@@ -309,26 +308,21 @@ def _by_heart(
 
 
 def _measure(forward: Any, given: list[Any]) -> tuple[float, float]:
+    """Cross-entropy and accuracy on the given batches."""
     logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
     return loss_and_accuracy(logits, np.concatenate([labels for _, labels in given]))
 
 
 def _gradients(ready: Prepared) -> Iterator[Problem]:
-    """After some steps every variable that trains has moved: a gradient reached it."""
-    slots = [v for v in ready.optimizer.variables if v.shape and "learning_rate" not in v.path]
-    moved = [v.path for v in slots if np.any(np.asarray(v))]
-    if not slots:
-        return
-    left = [
-        path
-        for path in ready.plan.trainable
-        if not any(path.replace("/", "_") in name for name in moved)
-        and ready.plan.multipliers.get(path) != 0.0
-    ]
+    """After some steps a gradient has reached every variable that trains."""
+    if not any(v.shape for v in ready.optimizer.variables):
+        return  # plain gradient descent remembers nothing
+    left = unreached(to_move(ready.plan), ready.optimizer)
     if left:
-        shown = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
         yield Problem(
-            "gradients", f"no gradient reaches {shown}", "Something before it is dead or detached."
+            "gradients",
+            f"no gradient reaches {some_of(left)}",
+            "Something before it is dead or detached.",
         )
 
 
@@ -357,15 +351,11 @@ def _penalty(training: Training, ready: Prepared) -> Iterator[Problem]:
 def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iterator[Problem]:
     """What is frozen, moving statistics too, is as it was."""
     after = checksums(training.network, ready.plan)
-    trainable = set(ready.plan.trainable)
-    changed = [p for p, value in before.items() if after[p] != value and p not in trainable]
+    changed = changed_though_frozen(before, after, ready.plan)
     if changed:
-        shown = ", ".join(changed[:3]) + (
-            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        )
         yield Problem(
             "frozen",
-            f"{shown} changed, though frozen",
+            f"{some_of(changed)} changed, though frozen",
             "A frozen BatchNorm in training mode does that; look at custom layers.",
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order
-from tlkit.errors import RunFailed
+from tlkit.errors import RunFailed, some_of
 from tlkit.evaluate.forward import predict_outputs
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.compute import Made
@@ -271,8 +271,7 @@ class Fit:
             return
         state = self.training.state
         step = f"step {state.batch + 1}, " if names else ""
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        files = f" Its images: {shown}." if names else ""
+        files = f" Its images: {some_of(names, 8)}." if names else ""
         raise Exploded(
             f"the {what} became {value} in stage {self.stage.name!r}, epoch {state.epoch + 1}, {step}"
             f"at learning rate {float(self.optimizer.learning_rate):.3g}.{files}",

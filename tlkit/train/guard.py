@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tlkit.errors import RunFailed
+from tlkit.errors import RunFailed, some_of
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
 
@@ -62,38 +63,45 @@ def check_moves(
             gradient reached.
     """
     after = checksums(network, plan)
-    trainable = set(plan.trainable)
-    changed = [path for path, value in before.items() if after.get(path) != value]
-    wrong = [path for path in changed if path not in trainable]
     hint = "Switch this check off with finetune.guard: false, if that is meant."
+    wrong = changed_though_frozen(before, after, plan)
     if wrong:
         raise RunFailed(
-            f"{_listed(wrong)} changed in stage {stage!r}, in which it is frozen.", hint=hint
+            f"{some_of(wrong)} changed in stage {stage!r}, in which it is frozen.", hint=hint
         )
-    still = [
-        path
-        for path in plan.trainable
-        if path in before and after[path] == before[path] and plan.multipliers.get(path) != 0.0
-    ]
-    if optimizer is not None:
-        slots = [v for v in optimizer.variables if v.shape and np.any(np.asarray(v))]
-        names = [v.path for v in slots]
-        small = [p for p in still if any(p.replace("/", "_") in name for name in names)]
-        still = [path for path in still if path not in small]
-        if small and not still:
-            return (
-                f"{_listed(small)} did not move in stage {stage!r}: their gradients are too small for "
-                "the learning rate"
-            )
-    if still:
+    still = [path for path in to_move(plan) if path in before and after[path] == before[path]]
+    left = still if optimizer is None else unreached(still, optimizer)
+    if left:
         raise RunFailed(
-            f"{_listed(still)} did not move in stage {stage!r}, in which it trains: no gradient "
+            f"{some_of(left)} did not move in stage {stage!r}, in which it trains: no gradient "
             "reaches it.",
             hint=hint,
+        )
+    if still:
+        return (
+            f"{some_of(still)} did not move in stage {stage!r}: their gradients are too small for "
+            "the learning rate"
         )
     return ""
 
 
-def _listed(paths: list[str]) -> str:
-    shown = ", ".join(paths[:3])
-    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
+def changed_though_frozen(
+    before: dict[str, int], after: dict[str, int], plan: FreezePlan
+) -> list[str]:
+    """Paths of variables that a plan freezes and whose checksums differ."""
+    trainable = set(plan.trainable)
+    return [p for p, value in before.items() if after.get(p) != value and p not in trainable]
+
+
+def unreached(paths: Sequence[str], optimizer: Any) -> list[str]:
+    """Those variables whose memory in the optimizer is zero, as no gradient came to them.
+
+    All of them where it keeps none, as plain gradient descent.
+    """
+    slots = [v for v in optimizer.variables if v.shape and np.any(np.asarray(v))]
+    return [p for p in paths if not any(p.replace("/", "_") in slot.path for slot in slots)]
+
+
+def to_move(plan: FreezePlan) -> list[str]:
+    """Paths of what is to move: what trains, but at a rate of zero."""
+    return [path for path in plan.trainable if plan.multipliers.get(path) != 0.0]

@@ -10,7 +10,7 @@ import numpy as np
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import RunFailed
 from tlkit.train.pipeline_augment import augmented
-from tlkit.train.training import Training
+from tlkit.train.training import Training, putting_back
 
 if TYPE_CHECKING:
     from tlkit.train.loop import Prepared
@@ -63,11 +63,10 @@ def sweep_rates(
     Raises:
         RunFailed: if the loss is not a number from the start on.
     """
-    variables = [
+    put_back = putting_back([
         *training.network.model.variables, *ready.optimizer.variables, *ready.seeds,
         *([*ready.average.averages, ready.average.updates] if ready.average else []),
-    ]  # fmt: skip
-    kept = [np.asarray(v) for v in variables]
+    ])  # fmt: skip
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
     try:
@@ -80,8 +79,7 @@ def sweep_rates(
             if len(losses) > 10 and loss > losses[0] + RISEN * (losses[0] - min(losses) + 0.1):
                 break
     finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        put_back()
     if len(losses) < 10:
         raise RunFailed(
             f"no learning rate was found: the loss was no number after {len(losses)} steps of the "

@@ -22,7 +22,7 @@ from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import regularize_stage
 from tlkit.train.step import Step, apply_augmentations
-from tlkit.train.training import Training
+from tlkit.train.training import Training, putting_back
 
 LOOKED_AT = 128  # images
 CHECK = 32  # images on which an engine is compared, and the least that is measured
@@ -97,7 +97,7 @@ def profile_stage(
     given: Any = images[: stage.batch_size]
     with contextlib.ExitStack() as undo:
         undo.callback(apply_plan(plan, network.model, network.blocks))
-        undo.callback(_put_back(network.model.variables))
+        undo.callback(putting_back(network.model.variables))
         model = network.logits
         if cut is not None:
             wanted = worth_making(training.engine, dataset, views)
@@ -176,17 +176,6 @@ def _stepper(
         return [float(value) for value in step(given, labels[:count])]
 
     return run
-
-
-def _put_back(variables: list[Any]) -> Callable[[], None]:
-    """A function that restores the present values."""
-    values = [np.asarray(variable) for variable in variables]
-
-    def restore() -> None:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-
-    return restore
 
 
 def describe_files(files: dict[str, float]) -> list[str]:

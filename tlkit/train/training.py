@@ -74,3 +74,14 @@ class Training:
     def seconds_used(self) -> float:
         """Seconds that the run took until now, in all its processes."""
         return self.seconds_before + time.perf_counter() - self.began
+
+
+def putting_back(variables: list[Any]) -> Callable[[], None]:
+    """A function that gives variables their present values again."""
+    values = [np.asarray(variable) for variable in variables]
+
+    def restore() -> None:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    return restore
