@@ -74,6 +74,21 @@ def photos(tmp_path_factory) -> pathlib.Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, photos):
+    """A finished run of `tiny` on `photos`, exported as a SavedModel."""
+    import tlkit
+
+    recipe = {
+        "name": "colours",
+        "data": {"source": {"folder": str(photos)}, "image_size": 32, "batch_size": 8},
+        "model": {"backbone": "tiny", "weights": "bundled"},
+        "finetune": {"stages": [{"policy": "head-only", "epochs": 8}]},
+        "export": ["saved_model", "keras"],
+    }
+    return tlkit.finetune(recipe, run_dir=tmp_path_factory.mktemp("tiny") / "run")
+
+
 @pytest.fixture
 def recipe(photos) -> dict:
     """A recipe that trains `tiny` on `photos` in a few seconds."""

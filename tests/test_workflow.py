@@ -104,7 +104,8 @@ sys.modules['keras'] = None; sys.modules['tlkit'] = None
 import numpy as np, tensorflow as tf
 folder, picture, out = sys.argv[1:]
 model = tf.saved_model.load(folder)
-assert set(model.signatures) == {'serving_default', 'serve_uint8', 'serve_bytes'}, set(model.signatures)
+signatures = {'serving_default', 'serve_uint8', 'serve_bytes', 'features', 'explain'}
+assert set(model.signatures) == signatures, set(model.signatures)
 data = open(picture, 'rb').read()
 image = tf.io.decode_png(data, channels=3)[None]
 answers = [

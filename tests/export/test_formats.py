@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-import tlkit
 from tlkit import use
 from tlkit.errors import RecipeError, RunFailed, UserError
 from tlkit.export import write
@@ -33,13 +32,8 @@ FORMS = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, photos):
-    recipe = {
-        "name": "colours", "data": {"source": {"folder": str(photos)}, "image_size": 32, "batch_size": 8},
-        "model": {"backbone": "tiny", "weights": "bundled"},
-        "finetune": {"stages": [{"policy": "head-only", "epochs": 8}]}, "export": ["keras"],
-    }  # fmt: skip
-    return tlkit.finetune(recipe, run_dir=tmp_path_factory.mktemp("export") / "run")
+def run(tiny_run):
+    return tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -164,5 +158,5 @@ def test_a_package_that_is_missing_is_named_before_anything_runs(recipe, monkeyp
 
 
 def test_a_recipe_says_which_and_the_report_shows_them(run):
-    assert list(run.result["export"]) == ["keras"]
+    assert list(run.result["export"]) == ["saved_model", "keras"]
     assert "Exports, each asked for the same images" in (run.folder / "report.html").read_text()

@@ -8,18 +8,16 @@ import keras
 import numpy as np
 
 from tlkit.evaluate.forward import make_forward
-from tlkit.features.cut import flatten_model
+from tlkit.features.cut import flatten_model, nodes_of
 
 
 def find_map(model: Any) -> Any:
     """The last tensor of a flat model that has places, `(batch, height, width, channels)`, or None."""
-    depths = sorted(model._nodes_by_depth)
-    for depth in depths:  # 0 is the output
-        for node in model._nodes_by_depth[depth]:
-            for tensor in node.outputs:
-                shape = tensor.shape
-                if len(shape) == 4 and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
-                    return tensor
+    for node in reversed(nodes_of(model)):
+        for tensor in node.outputs:
+            shape = tensor.shape
+            if len(shape) == 4 and (shape[1] or 0) > 1 and (shape[2] or 0) > 1:
+                return tensor
     return None
 
 

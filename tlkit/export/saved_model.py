@@ -6,7 +6,14 @@ import pathlib
 from typing import Any
 
 from tlkit.data.decode import Resize, decode, resize
+from tlkit.evaluate.grad_cam import find_map
+from tlkit.export.warmup import write_warmup
+from tlkit.features.cut import flatten_model, nodes_of, outputs_of
 from tlkit.registry import register
+from tlkit.surgery import fold_batch_norm
+
+# a graph's constants are part of one message, which cannot be larger than 2 GiB
+MOST_CONSTANTS = 1_800_000_000
 
 
 @register("saved_model", runtime="tensorflow", takes="bytes")
@@ -16,14 +23,25 @@ def saved_model(
     size: tuple[int, int],
     how: Resize,
     antialias: bool,
+    split: Any,
     folder: pathlib.Path,
+    *,
+    explain: bool = True,
 ) -> pathlib.Path:
-    """Writes `saved_model/1/` with the signatures `serving_default` and `serve_bytes`.
+    """Writes `saved_model/1/`, with BatchNorm folded and weights as constants.
 
-    `serving_default` takes `images`, float32 or, as `serve_uint8`, uint8
-    `(batch, height, width, 3)` in [0, 255], of any size; `serve_bytes` takes
-    `image_bytes`, encoded pictures. Both resize as in training and return
-    `probabilities` `(batch, classes)`, `label` (text) and `label_id` (int64).
+    Its signatures:
+
+    - `serving_default` takes `images`, float32 `(batch, height, width, 3)` in [0, 255] of any size,
+      and `serve_uint8` the same as uint8;
+    - `serve_bytes` takes `image_bytes`, encoded pictures;
+    - `features` takes `image_bytes` and returns `features`, the vectors that the head gets;
+    - `explain` takes `image_bytes` and returns `heat` `(batch, h, w)` in [0, 1], where the label was
+      seen (Grad-CAM, Selvaraju et al. 2017).
+
+    All but `features` return `probabilities` `(batch, classes)`, `label` (text) and `label_id`
+    (int64), and all resize as in training. `assets.extra/tf_serving_warmup_requests` makes
+    TensorFlow Serving answer a few requests before it says that it is ready.
 
     Args:
         model: RGB in [0, 255] to probabilities.
@@ -31,27 +49,39 @@ def saved_model(
         size: Height and width that the model takes, in pixels.
         how: How images are brought to that size.
         antialias: Low-pass before shrinking.
+        split: Images, of which the first warms a server up.
         folder: Where exports go.
+        explain: Whether the signature `explain` is written, for networks that have a map.
 
     Returns:
         The folder `saved_model/1`.
     """
-    import keras
     import tensorflow as tf
 
     names = tf.constant(classes)
+    outputs, network, above, variables = _parts(model)
+    root = tf.Module()
+    root.network, root.above, root.kept = network, above, variables
 
-    def answer(images: Any) -> dict[str, Any]:
-        probabilities = tf.cast(model(images, training=False), tf.float32)
-        label_id = tf.argmax(probabilities, axis=-1)
-        return {
-            "probabilities": probabilities,
+    def answer(images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        found = dict(zip(outputs, network(images), strict=True))
+        label_id = tf.argmax(found["logits"], axis=-1)
+        return found, {
+            "probabilities": tf.nn.softmax(found["logits"]),
             "label": tf.gather(names, label_id),
             "label_id": label_id,
         }
 
     def fit(image: Any) -> Any:
         return resize(image, size, how, antialias)
+
+    def pixels(image_bytes: Any) -> Any:
+        images = tf.map_fn(
+            lambda data: fit(decode(data)),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8),
+        )
+        return tf.cast(images, tf.float32)
 
     def serve_images(images: Any) -> dict[str, Any]:
         exact = tf.reduce_all(tf.shape(images)[1:3] == tf.constant(size))
@@ -64,28 +94,101 @@ def saved_model(
             ),
         )
         fitting.set_shape((None, *size, 3))
-        return answer(fitting)
+        return answer(fitting)[1]
 
     def serve_bytes(image_bytes: Any) -> dict[str, Any]:
-        images = tf.map_fn(
-            lambda data: fit(decode(data)),
-            image_bytes,
-            fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8),
-        )
-        return answer(tf.cast(images, tf.float32))
+        return answer(pixels(image_bytes))[1]
+
+    def features(image_bytes: Any) -> dict[str, Any]:
+        return {"features": answer(pixels(image_bytes))[0]["features"]}
+
+    def explained(image_bytes: Any) -> dict[str, Any]:
+        found, answers = answer(pixels(image_bytes))
+        return {**answers, "heat": _heat(above, found["map"], answers["label_id"])}
 
     any_size = (None, None, None, 3)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default", serve_images, [tf.TensorSpec(any_size, tf.float32, name="images")]
-    )
-    archive.add_endpoint(
-        "serve_uint8", serve_images, [tf.TensorSpec(any_size, tf.uint8, name="images")]
-    )
-    archive.add_endpoint(
-        "serve_bytes", serve_bytes, [tf.TensorSpec((None,), tf.string, name="image_bytes")]
-    )
+    encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    endpoints = {
+        "serving_default": (serve_images, tf.TensorSpec(any_size, tf.float32, name="images")),
+        "serve_uint8": (serve_images, tf.TensorSpec(any_size, tf.uint8, name="images")),
+        "serve_bytes": (serve_bytes, encoded),
+        "features": (features, encoded),
+    }
+    if explain and "map" in outputs:
+        endpoints["explain"] = explained, encoded
+    signatures = {
+        name: tf.function(function, input_signature=[spec], autograph=False)
+        for name, (function, spec) in endpoints.items()
+    }
     target = folder / "saved_model" / "1"
-    archive.write_out(target, verbose=False)
+    tf.saved_model.save(root, str(target), signatures=signatures)
+    first = split.records[0].read()
+    one = {
+        "serving_default": tf.zeros((1, *size, 3)),
+        "serve_uint8": tf.zeros((1, *size, 3), "uint8"),
+    }
+    write_warmup(
+        target,
+        {
+            name: {"images": one[name]} if name in one else {"image_bytes": [first]}
+            for name in signatures
+        },
+    )
     return target
+
+
+def _parts(model: Any) -> tuple[list[str], Any, Any, list[Any]]:
+    """The network as one function of float32 pixels, and the head as one of the last map.
+
+    Returns:
+        Names of what the first gives, it, the second, None where there is no map, and the variables
+        of both where they are too large for constants.
+    """
+    import keras
+
+    logits = keras.Model(model.inputs, model.get_layer("probabilities").input)
+    flat = flatten_model(fold_batch_norm(logits)[0])
+    given = {"logits": flat.outputs[0]}
+    pooled = outputs_of(flat, lambda layer: layer.name == "head_pooling")
+    if not pooled:  # the original top, or a backbone that gives vectors
+        weighted = [node for node in nodes_of(flat) if getattr(node.operation, "weights", None)]
+        pooled = weighted[-1].input_tensors[:1]
+    given["features"] = pooled[0]
+    large = 4 * flat.count_params() > MOST_CONSTANTS
+    above = None
+    if (places := find_map(flat)) is not None:
+        given["map"] = places
+        above = _function(keras.Model(places, flat.outputs[0]), large)
+    network = _function(keras.Model(flat.inputs, list(given.values())), large)
+    return list(given), network, above, [w.value for w in flat.weights] if large else []
+
+
+def _function(model: Any, large: bool) -> Any:
+    """A model as a function of float32, whose weights are constants where it is not too large.
+
+    Constants let the runtime of TensorFlow join convolution, bias and activation into one.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    @tf.function(autograph=False)
+    def forward(images: Any) -> Any:
+        return [tf.cast(x, tf.float32) for x in tf.nest.flatten(model(images, training=False))]
+
+    concrete = forward.get_concrete_function(
+        tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
+    )
+    return concrete if large else convert_variables_to_constants_v2(concrete)
+
+
+def _heat(above: Any, places: Any, label_id: Any) -> Any:
+    """Grad-CAM of labels, `(batch, h, w)`, each scaled to a maximum of 1; see `grad_cam`."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(places)
+        (logits,) = above(places)
+        chosen = tf.reduce_sum(tf.gather(logits, label_id, axis=1, batch_dims=1))
+    weights = tf.reduce_mean(tape.gradient(chosen, places), axis=(1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(weights * places, -1))
+    return heat / tf.maximum(tf.reduce_max(heat, axis=(1, 2), keepdims=True), 1e-12)

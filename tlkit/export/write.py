@@ -70,14 +70,15 @@ def parse_format(text: str) -> Named:
     if name not in registry.EXPORTS:
         raise UserError(registry.EXPORTS.suggest(name), where="--format")
     entry = registry.EXPORTS[name]
-    first = next(iter(entry.arguments.model_fields), None)
-    if given and first is None:
+    if given and "precision" not in entry.arguments.model_fields:
         raise UserError(f"{name!r} takes no {given!r}", where="--format")
     try:
-        arguments = entry.arguments(**({first: given} if given and first else {})).model_dump()
+        arguments = entry.arguments(**({"precision": given} if given else {})).model_dump()
     except ValueError:
-        allowed = entry.annotation(str(first))
-        raise UserError(f"{given!r} is no {first} of {name}: {allowed}", where="--format") from None
+        allowed = entry.annotation("precision")
+        raise UserError(
+            f"{given!r} is no precision of {name}: {allowed}", where="--format"
+        ) from None
     return Named(name, arguments)
 
 

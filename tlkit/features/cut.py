@@ -47,11 +47,15 @@ def flatten_model(model: Any) -> Any:
     return model
 
 
+def nodes_of(model: Any) -> list[Any]:
+    """The calls of layers inside a flat model, input first."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in model._nodes_by_depth[depth]]
+
+
 def outputs_of(model: Any, wanted: Callable[[Any], bool]) -> list[Any]:
     """What chosen layers give inside a flat model, input first."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    nodes = [node for depth in depths for node in model._nodes_by_depth[depth]]
-    return [tensor for node in nodes if wanted(node.operation) for tensor in node.outputs]
+    return [x for node in nodes_of(model) if wanted(node.operation) for x in node.outputs]
 
 
 def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
@@ -70,18 +74,17 @@ def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
     moving: set[int] = set()  # outputs that change from step to step
     crossing: dict[int, Any] = {}
     below = False
-    for nodes in (flat._nodes_by_depth[depth] for depth in sorted(flat._nodes_by_depth)[::-1]):
-        for node in nodes:
-            operation = node.operation
-            if isinstance(operation, keras.layers.InputLayer):
-                continue
-            inputs = node.input_tensors
-            active = _is_active(operation, trainable, frozen)
-            if active or any(id(tensor) in moving for tensor in inputs):
-                moving.update(id(tensor) for tensor in node.outputs)
-                crossing.update((id(x), x) for x in inputs if id(x) not in moving)
-            elif getattr(operation, "weights", None):
-                below = True
+    for node in nodes_of(flat):
+        operation = node.operation
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        inputs = node.input_tensors
+        active = _is_active(operation, trainable, frozen)
+        if active or any(id(tensor) in moving for tensor in inputs):
+            moving.update(id(tensor) for tensor in node.outputs)
+            crossing.update((id(x), x) for x in inputs if id(x) not in moving)
+        elif getattr(operation, "weights", None):
+            below = True
     if not below or id(flat.output) not in moving:
         return None
     tensors = list(crossing.values())
