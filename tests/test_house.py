@@ -34,7 +34,7 @@ ORDER = [
     {"evaluate", "report", "run", "embed", "audit"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow", "rank", "checking", "compare"},
+    {"use", "workflow", "rank", "checking", "compare", "serve"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone

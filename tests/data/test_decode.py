@@ -115,6 +115,28 @@ def test_what_is_no_picture_raises(data):
         decoding.decode(data)
 
 
+def test_the_first_frame_of_a_moving_webp():
+    translucent = picture("RGBA")
+    translucent.putpixel((0, 0), (9, 9, 9, 100))
+    frames = [translucent, translucent.transpose(Image.Transpose.ROTATE_180)]
+    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    found = decoded(data)
+    assert np.abs(found[1:].astype(int) - np.asarray(picture())[1:]).max() <= 1
+
+
+def test_a_moving_webp_without_alpha_is_refused():
+    """TensorFlow's own kernel writes beyond its memory there, which ends the process."""
+    import tensorflow as tf
+
+    frames = [picture(), picture().transpose(Image.Transpose.ROTATE_180)]
+    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a moving WebP without alpha"):
+        decoding.decode(data)
+    prepare = decoding.make_preparer((16, 16), "crop", False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a moving WebP without alpha"):
+        prepare(data)
+
+
 @pytest.mark.parametrize(
     ("how", "size"),
     [

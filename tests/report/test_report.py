@@ -4,12 +4,12 @@ import html
 import json
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
 import tlkit
+from tests.browser import CHROMIUM, page_after
 from tlkit import use
 from tlkit.errors import RunError
 from tlkit.evaluate.calibration import calibration
@@ -18,18 +18,6 @@ from tlkit.evaluate.grad_cam import grad_cam
 from tlkit.evaluate.intervals import intervals
 from tlkit.report.reading import read_curves
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # in a frame as wide as the screen: how wide the page is, what sticks out of it, and what did not load
 MEASURE = """
 <iframe id=f style="border:0;width:{width}px;height:900px"></iframe><pre id=out></pre><script>
@@ -70,12 +58,7 @@ def in_a_browser(page, width, tmp_path):
     file = tmp_path / "measure.html"
     given = json.dumps(page).replace("</", "<\\/")
     file.write_text(MEASURE.format(width=width, page=given), "utf-8")
-    done = subprocess.run(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-         "--window-size=1600,1000", "--dump-dom", file.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    (out,) = re.findall(r"<pre id=\"out\">(.*?)</pre>", done.stdout, re.S)
+    (out,) = re.findall(r"<pre id=\"out\">(.*?)</pre>", page_after(file.as_uri(), tmp_path), re.S)
     return json.loads(html.unescape(out))
 
 

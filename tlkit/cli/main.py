@@ -26,6 +26,7 @@ from tlkit.cli.recipes import cp, ls, recipes
 from tlkit.cli.report import report
 from tlkit.cli.reproduce import reproduce
 from tlkit.cli.schema import schema
+from tlkit.cli.serve import serve
 from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
 
@@ -67,6 +68,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     tlkit init PHOTOS            write a recipe for a folder of class folders
     tlkit finetune recipe.yaml   train, evaluate, report, export
     tlkit predict RUN PHOTOS     use the result
+    tlkit serve RUN              use it over HTTP
     """
     ctx.obj = {"debug": debug}
 
@@ -89,6 +91,7 @@ for command in (
     compare,
     reproduce,
     export,
+    serve,
     cache,
     schema,
 ):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.decode import make_preparer
+from tlkit.data.decode import make_preparer, why_not_decoded
 from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import natural
@@ -358,18 +358,8 @@ def _why_broken(record: Record, prepare: Any) -> str:
     try:
         prepare(data)
     except tf.errors.OpError as error:
-        return _reason(str(error.message), data)
+        return why_not_decoded(error, data)
     return "could not be read at first"
-
-
-def _reason(message: str, data: bytes) -> str:
-    """A decoder's message in a person's words."""
-    if data[:64].lstrip()[:1] in (b"<", b"{"):
-        return "is text, not a picture"
-    # the decoder's own words stand before the name of the node that said them
-    words = message.split("[[{{node")[0].strip().split("\n")[-1].split("{{")[0].strip()
-    known = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
-    return f"does not decode: {words[:120]}" if data.startswith(known) else "is no picture"
 
 
 def keep_pixels(cache: Kept | Literal["auto"], count: int, image_size: tuple[int, int]) -> Kept:

@@ -27,7 +27,7 @@ def decode(contents: Any) -> Any:
         uint8 tensor `(height, width, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are no picture.
+        tf.errors.InvalidArgumentError: if the bytes are no picture, or a moving WebP without alpha.
     """
     import tensorflow as tf
 
@@ -42,15 +42,28 @@ def decode(contents: Any) -> Any:
         image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
         return upright(image, exif_orientation(contents))
 
-    def still_webp() -> Any:
-        return tf.io.decode_webp(contents, channels=0)[0, ..., :3]  # 4 channels where it has alpha
+    def first_webp() -> Any:
+        # TensorFlow makes room for 3 channels of a moving WebP without alpha, and writes 4
+        reason = "a moving WebP without alpha cannot be decoded; save its first frame"
+        with tf.control_dependencies([tf.debugging.Assert(~_overflows(contents), [reason])]):
+            return tf.io.decode_webp(contents, channels=0)[0, ..., :3]
 
     def other() -> Any:
         return tf.io.decode_image(contents, channels=3, expand_animations=False)
 
-    image = tf.cond(start == b"\xff\xd8\xff", jpeg, lambda: tf.cond(webp, still_webp, other))
+    image = tf.cond(start == b"\xff\xd8\xff", jpeg, lambda: tf.cond(webp, first_webp, other))
     image.set_shape((None, None, 3))
     return image
+
+
+def _overflows(contents: Any) -> Any:
+    """Whether the header of a WebP says that it moves and has no alpha (RFC 9649, section 2.7)."""
+    import tensorflow as tf
+
+    extended = tf.strings.substr(contents, 12, 4) == b"VP8X"
+    flags = tf.io.decode_raw(tf.strings.substr(contents, 12, 9), tf.uint8)[8:]
+    moves, alpha = (tf.reduce_any(tf.bitwise.bitwise_and(flags, bit) > 0) for bit in (2, 16))
+    return extended & moves & ~alpha
 
 
 def exif_orientation(contents: Any) -> Any:
@@ -161,3 +174,20 @@ def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
         return resize(decode(contents), size, how, antialias)
 
     return prepare
+
+
+def why_not_decoded(error: Any, data: bytes) -> str:
+    """What TensorFlow raised over a file, in a person's words.
+
+    Args:
+        error: A `tf.errors.OpError`.
+        data: The file.
+    """
+    if data[:64].lstrip()[:1] in (b"<", b"{"):
+        return "is text, not a picture"
+    if not data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")):
+        return "is no picture"
+    # the decoder's own words stand before the name of the node that said them
+    words = str(error.message).split("[[{{node")[0].strip().split("\n")[-1].split("{{")[0].strip()
+    words = words.removeprefix("assertion failed: [").removesuffix("]")
+    return f"does not decode: {words[:120]}"

@@ -38,11 +38,13 @@ ENDINGS = (
 def write_bundle(
     folder: pathlib.Path,
     place: pathlib.Path,
+    form: str,
     takes: str,
     precision: str,
     classes: list[str],
     size: tuple[int, int],
-    decoding: str,
+    how: str,
+    antialias: bool,
     split: Split,
     prepare: Any,
     probabilities: np.ndarray,
@@ -54,11 +56,13 @@ def write_bundle(
     Args:
         folder: Of the format.
         place: The model in it.
-        takes: `bytes`, `uint8` or `float32`.
+        form: The format's name.
+        takes: `bytes` or `float32`.
         precision: Of the model.
         classes: Names in the order of the outputs.
         size: Height and width in pixels.
-        decoding: How files become pixels, in a line.
+        how: How images are brought to that size.
+        antialias: Whether they are smoothed before.
         split: Images that were evaluated.
         prepare: The decoder.
         probabilities: Of those images.
@@ -75,10 +79,17 @@ def write_bundle(
         "order": "RGB",
     }
     encoded = {"name": "image_bytes", "dtype": "string", "shape": [None]}
+    height, width = size
+    smooth = "smoothed before shrinking" if antialias else "without smoothing"
     signature = {
+        "name": card["name"],
+        "format": form,
+        "precision": precision,
+        "model": place.relative_to(folder).as_posix(),
         "inputs": [encoded if takes == "bytes" else image],
         "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [None, len(classes)]}],
-        "decoding": decoding,
+        "decoding": f"{how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
+        "resize": {"size": [height, width], "how": how, "antialias": antialias},
         "labels": classes,
         "example": {"input": "golden/inputs.npy", "output": "golden/probabilities.npy"},
     }

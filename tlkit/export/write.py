@@ -134,16 +134,16 @@ def write_export(
         shutil.rmtree(bad, ignore_errors=True)
         home.rename(bad)
         raise
-    height, width = served.size
-    smooth = "smoothed before shrinking" if served.antialias else "without smoothing"
     write_bundle(
         home,
         place,
+        item.name,
         facts["takes"],
         precision,
         served.classes,
         served.size,
-        f"{served.how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
+        served.how,
+        served.antialias,
         served.split,
         served.prepare,
         served.probabilities,

@@ -1,0 +1,129 @@
+"""`tlkit serve`."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+import click
+
+from tlkit.cli.options import console
+
+NEEDS = ("starlette", "uvicorn", "httptools", "python_multipart", "prometheus_client")
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=pathlib.Path))
+@click.option("--format", "form", help="Of a run's exports, as onnx or litert-int8 [saved_model].")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8501,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes a free one.",
+)
+@click.option("--name", help="Of the model in addresses [the recipe's].")
+@click.option(
+    "--token",
+    envvar="TLKIT_TOKEN",
+    help="That requests must bear; better given as the variable TLKIT_TOKEN.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Lets scripts of pages from there ask; may be repeated.",
+)
+@click.option(
+    "--max-batch",
+    default=32,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Images computed together.",
+)
+@click.option(
+    "--max-delay",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(0, 1000),
+    help="Milliseconds that an image waits for others that are on their way.",
+)
+@click.option(
+    "--max-queue",
+    default=256,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images accepted and not yet answered; more get status 503.",
+)
+@click.option(
+    "--max-body",
+    default=32.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="MiB of a request.",
+)
+@click.option(
+    "--max-pixels",
+    default=50.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Megapixels of a picture.",
+)
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds for a request to arrive, and for its answer.",
+)
+@click.option("--log", is_flag=True, help="Log each request.")
+def serve(
+    target: pathlib.Path,
+    form: str | None,
+    host: str,
+    port: int,
+    name: str | None,
+    token: str | None,
+    origins: tuple[str, ...],
+    max_batch: int,
+    max_delay: float,
+    max_queue: int,
+    max_body: float,
+    max_pixels: float,
+    timeout: float,
+    log: bool,
+) -> None:
+    """Serve TARGET, a run or an export, over HTTP.
+
+    For trying, for demos and for small installations: a page to drop a photo on, TensorFlow Serving's
+    REST API, KServe's protocol 2, and curl -F file=@photo.jpg. A run without exports gets a SavedModel
+    first. Before it listens it answers the export's golden pictures, and stops if the answers are not
+    those of the evaluation.
+    """
+    from tlkit import use
+    from tlkit.errors import UserError
+    from tlkit.serve.find import find_export
+    from tlkit.serve.limits import Limits
+    from tlkit.serve.run import serve as start
+
+    if not all(importlib.util.find_spec(package) for package in NEEDS):
+        raise UserError(
+            "the server is not installed.", hint="Install it: pip install 'tlkit[serve]'"
+        )
+    screen = console()
+    folder = find_export(target, form)
+    if folder is None:
+        wanted = (form or "saved_model").replace("-", ":", 1)
+        screen.print(f"{target} has no such export; writing {wanted} ...", highlight=False)
+        use.export_run(target, [wanted], None, screen)
+        folder = find_export(target, form)
+        assert folder is not None
+    if host not in ("127.0.0.1", "::1", "localhost") and not token:
+        click.secho(f"anyone who reaches {host} may ask: no --token is set", fg="yellow", err=True)
+    limits = Limits(
+        max_batch, max_delay / 1e3, max_queue, int(max_body * 2**20), int(max_pixels * 1e6), timeout
+    )
+    start(folder, host, port, limits, name, token, origins, log,
+          lambda line: screen.print(line, highlight=False, markup=False))  # fmt: skip

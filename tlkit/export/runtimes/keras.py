@@ -1,0 +1,17 @@
+"""A Keras file."""
+
+import numpy as np
+
+BLOCKED = ("tlkit",)
+
+
+def load(path):
+    """A function from pixels to probabilities."""
+    import keras
+
+    loaded = keras.models.load_model(path, compile=False, safe_mode=True)
+
+    def run(batch):
+        return np.asarray(loaded(np.asarray(batch, "float32"), training=False))
+
+    return run

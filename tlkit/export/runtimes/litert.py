@@ -1,0 +1,26 @@
+"""A LiteRT file."""
+
+import numpy as np
+
+BLOCKED = ("tlkit", "keras", "tensorflow")
+
+
+def load(path):
+    """A function from pixels to probabilities."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    loaded = Interpreter(model_path=path, num_threads=2)
+    entry, end = loaded.get_input_details()[0], loaded.get_output_details()[0]
+
+    def run(batch):
+        images = np.asarray(batch)
+        if entry["dtype"] == np.uint8:
+            images = np.clip(np.round(images), 0, 255)
+        if tuple(loaded.get_input_details()[0]["shape"]) != images.shape:
+            loaded.resize_tensor_input(entry["index"], images.shape)
+            loaded.allocate_tensors()
+        loaded.set_tensor(entry["index"], images.astype(entry["dtype"]))
+        loaded.invoke()
+        return loaded.get_tensor(end["index"])
+
+    return run

@@ -1,0 +1,18 @@
+"""An ONNX file in ONNX Runtime."""
+
+import numpy as np
+
+BLOCKED = ("tlkit", "keras", "tensorflow")
+
+
+def load(path):
+    """A function from pixels to probabilities."""
+    import onnxruntime
+
+    loaded = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = loaded.get_inputs()[0].name
+
+    def run(batch):
+        return loaded.run(None, {name: np.asarray(batch, "float32")})[0]
+
+    return run

@@ -1,0 +1,20 @@
+"""OpenVINO's IR."""
+
+import numpy as np
+
+BLOCKED = ("tlkit", "keras", "tensorflow")
+
+
+def load(path):
+    """A function from pixels to probabilities."""
+    import openvino
+
+    core = openvino.Core()
+    loaded = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(batch):
+        return np.array(loaded(np.asarray(batch, "float32"))[0])
+
+    # let go on another thread, it would take the stack for signals with it
+    run.core = core  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,24 @@
+"""A SavedModel in TensorFlow."""
+
+import numpy as np
+
+BLOCKED = ("tlkit", "keras")  # TensorFlow imports Keras by itself where it can
+
+
+def load(path):
+    """A function from encoded files, or from pixels as uint8 or float32, to probabilities."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(path)
+
+    def run(batch):
+        if isinstance(batch[0], bytes):
+            answer = loaded.signatures["serve_bytes"](image_bytes=tf.constant(list(batch)))
+        else:
+            images = np.asarray(batch)
+            name = "serve_uint8" if images.dtype == "uint8" else "serving_default"
+            answer = loaded.signatures[name](images=tf.constant(images))
+        return answer["probabilities"].numpy()
+
+    run.signatures = loaded.signatures  # type: ignore[attr-defined]
+    return run

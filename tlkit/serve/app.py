@@ -1,0 +1,165 @@
+"""The server as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import importlib.resources
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tlkit.serve import kserve, tensorflow_rest, upload
+from tlkit.serve.bodies import Json
+from tlkit.serve.deployed import Deployed
+from tlkit.serve.limits import Limits, Refused
+from tlkit.serve.metrics import Metrics
+from tlkit.serve.openapi import describe
+from tlkit.serve.service import Service
+
+# what anyone may ask: whether it lives, and the page, which asks for the token itself
+OPEN = ("/", "/v2/health/live", "/v2/health/ready")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src blob: data:; connect-src 'self'; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; form-action 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def make_app(
+    deployed: Deployed, limits: Limits, token: str | None = None, origins: Sequence[str] = ()
+) -> Starlette:
+    """The application that serves a model.
+
+    Args:
+        deployed: The model.
+        limits: What is taken before the answer is no.
+        token: That requests must bear, but those for health and the page.
+        origins: Of pages on other servers whose scripts may ask, as `https://example.org`.
+    """
+    metrics = Metrics()
+    service = Service(deployed, limits, metrics)
+    page = importlib.resources.files(__package__).joinpath("page.html").read_text("utf-8")
+
+    async def show_page(_: Request) -> Response:
+        return HTMLResponse(page.replace("{name}", deployed.name), headers=HEADERS)
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def show_openapi(_: Request) -> Response:
+        return Json(describe(deployed, token is not None))
+
+    middleware = [Middleware(Guard, limits=limits, metrics=metrics, token=token)]
+    if origins:
+        middleware.insert(
+            0,
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+            ),
+        )
+    return Starlette(
+        routes=[
+            Route("/", show_page),
+            Route("/metrics", show_metrics),
+            Route("/openapi.json", show_openapi),
+            *upload.routes(service),
+            *tensorflow_rest.routes(service),
+            *kserve.routes(service),
+        ],
+        middleware=middleware,
+        exception_handlers={Refused: _refuse, HTTPException: _refuse_http, Exception: _fail},
+        lifespan=service.lifespan,
+    )
+
+
+async def _refuse(_: Request, error: Any) -> Response:
+    return Json({"error": error.message}, error.status, error.headers)
+
+
+async def _refuse_http(_: Request, error: Any) -> Response:
+    return Json({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _fail(_: Request, error: Exception) -> Response:
+    return Json({"error": f"the model failed: {type(error).__name__}"}, 500)
+
+
+class Guard:
+    """Asks for the token, bounds the body in bytes and time, and counts requests."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, token: str | None):
+        self.app, self.limits, self.metrics, self.token = app, limits, metrics, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+        end = asyncio.get_running_loop().time() + self.limits.seconds
+        arrived = 0
+        whole = False
+
+        async def bounded() -> Message:
+            nonlocal arrived, whole
+            if whole:  # what comes now is that the client has gone
+                return await receive()
+            try:
+                async with asyncio.timeout_at(end):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused(408, f"the body took longer than {self.limits.seconds:g} s") from None
+            arrived += len(message.get("body", b""))
+            if arrived > self.limits.body:
+                raise Refused(413, _too_large(self.limits.body))
+            whole = not message.get("more_body", False)
+            return message
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if refused := self._refused(Request(scope)):
+                await refused(scope, receive, counted)
+            else:
+                await self.app(scope, bounded, counted)
+        finally:
+            route = scope.get("route")
+            path = getattr(route, "path", "other")
+            self.metrics.request(path, status, time.perf_counter() - start)
+
+    def _refused(self, request: Request) -> Response | None:
+        """The answer to a request that need not be read."""
+        given = request.headers.get("authorization", "")
+        if self.token is not None and request.url.path not in OPEN:
+            wanted = f"Bearer {self.token}"
+            if not hmac.compare_digest(given.encode(), wanted.encode()):
+                return Json(
+                    {"error": "this server asks for a bearer token"},
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self.limits.body:
+            return Json({"error": _too_large(self.limits.body)}, 413, {"Connection": "close"})
+        return None
+
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit / 2**20:g} MiB"

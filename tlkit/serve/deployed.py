@@ -1,0 +1,133 @@
+"""An export, loaded and proved to answer as it was evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tlkit import registry
+from tlkit.data.decode import make_preparer
+from tlkit.errors import RunFailed, UserError
+from tlkit.serve.find import read_signature
+
+ALIKE = 1e-3  # largest difference of a probability where an export is in float32
+
+
+@dataclasses.dataclass
+class Deployed:
+    """A model that answers.
+
+    Attributes:
+        name: In addresses.
+        version: In addresses.
+        format: Of the export.
+        classes: Names in the order of the outputs.
+        size: Height and width in pixels.
+        prepare: From the bytes of a file to pixels.
+        fit: From pixels of any size to pixels of that size.
+        run: From pixels, uint8 or float32, to probabilities.
+        features: From files to the vectors that the head gets; None where it cannot.
+        explain: From files to heat maps of their labels; None where it cannot.
+    """
+
+    name: str
+    version: str
+    format: str
+    classes: list[str]
+    size: tuple[int, int]
+    prepare: Callable[[bytes], Any]
+    fit: Callable[[Any], Any]
+    run: Callable[[np.ndarray], np.ndarray]
+    features: Callable[[list[bytes]], np.ndarray] | None
+    explain: Callable[[list[bytes]], np.ndarray] | None
+
+
+def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
+    """Loads an export in its own runtime.
+
+    Args:
+        folder: With signature.json.
+        name: In addresses; the recipe's if not given.
+
+    Raises:
+        RunError: if it is damaged.
+        UserError: if its runtime is not installed.
+        RunFailed: if its runtime cannot load it.
+    """
+    from tlkit.data.decode import resize
+    from tlkit.export.write import missing
+
+    signature: dict[str, Any] = read_signature(folder)
+    form = signature["format"]
+    if command := missing(form):
+        raise UserError(
+            f"{form} is not installed", where=str(folder), hint=f"Install it: {command}"
+        )
+    size, how, antialias = (signature["resize"][key] for key in ("size", "how", "antialias"))
+    runtime = importlib.import_module(
+        f"tlkit.export.runtimes.{registry.EXPORTS[form].facts['runtime']}"
+    )
+    registry.register_layers()
+    place = folder / signature["model"]
+    try:
+        run = runtime.load(str(place))
+    # each runtime has errors of its own
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise RunFailed(f"cannot be loaded: {text}", where=str(place)) from error
+    signatures = getattr(run, "signatures", {})
+
+    def asked(name: str, output: str) -> Callable[[list[bytes]], np.ndarray] | None:
+        if name not in signatures:
+            return None
+        import tensorflow as tf
+
+        return lambda files: np.asarray(signatures[name](image_bytes=tf.constant(files))[output])
+
+    return Deployed(
+        name=name or signature["name"],
+        version=place.name if place.name.isdigit() else "1",
+        format=folder.name,
+        classes=signature["labels"],
+        size=(size[0], size[1]),
+        prepare=make_preparer((size[0], size[1]), how, antialias),
+        fit=lambda image: resize(image, (size[0], size[1]), how, antialias),
+        run=run,
+        features=asked("features", "features"),
+        explain=asked("explain", "heat"),
+    )
+
+
+def prove(deployed: Deployed, folder: pathlib.Path) -> tuple[int, float] | None:
+    """Asks a loaded export for its golden pack, which warms it up too.
+
+    Returns:
+        The number of images and the largest difference of a probability; None without a pack.
+
+    Raises:
+        RunFailed: if it does not answer as it was evaluated.
+    """
+    golden = folder / "golden"
+    if not (golden / "golden.json").is_file():
+        return None
+    rows = json.loads((golden / "golden.json").read_text("utf-8"))
+    pixels = np.stack(
+        [np.asarray(deployed.prepare((golden / row["file"]).read_bytes())) for row in rows]
+    )
+    expected = np.load(golden / "probabilities.npy")
+    difference = float(np.abs(deployed.run(pixels) - expected).max())
+    exact = read_signature(folder)["precision"] == "float32"
+    if not np.array_equal(pixels, np.load(golden / "inputs.npy")):
+        raise RunFailed("its golden pictures decode to other pixels here", where=str(golden))
+    if exact and not difference <= ALIKE:
+        raise RunFailed(
+            f"does not answer as it was evaluated: probabilities differ by {difference:.2g}",
+            where=str(golden),
+        )
+    return len(rows), difference

@@ -1,0 +1,110 @@
+"""What every address of the server asks: pictures in, probabilities out, within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+
+from tlkit.serve.batcher import Batcher
+from tlkit.serve.deployed import Deployed
+from tlkit.serve.limits import Limits, Refused
+from tlkit.serve.metrics import Metrics
+from tlkit.serve.picture import read_picture
+
+
+class Service:
+    """A loaded model behind a bounded queue.
+
+    Args:
+        deployed: The model.
+        limits: What is taken before the answer is no.
+        metrics: Are told what happens.
+    """
+
+    def __init__(self, deployed: Deployed, limits: Limits, metrics: Metrics):
+        self.deployed, self.limits, self.metrics = deployed, limits, metrics
+        self.readers = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "decode")
+        self.pending = 0  # images that were accepted and not answered
+        self.batcher = Batcher(deployed.run, limits, metrics.batch)
+        self.ready = False
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any) -> AsyncIterator[None]:
+        """Computes while the server runs."""
+        work = asyncio.create_task(self.batcher.work())
+        self.ready = True
+        yield
+        self.ready = False
+        work.cancel()
+
+    async def answer(self, items: Sequence[bytes | np.ndarray]) -> np.ndarray:
+        """Probabilities `(n, classes)` of files or pixels.
+
+        Raises:
+            Refused: 400 or 413 for a picture, 413 for too many, 503 where the queue is full, 504
+                where the answer takes too long.
+        """
+        async with self._accepted(len(items)):
+            self.batcher.coming += len(items)
+            rows = await asyncio.gather(*map(self._one, items), return_exceptions=True)
+        for row in rows:
+            if isinstance(row, BaseException):
+                raise row
+        return np.stack([row for row in rows if not isinstance(row, BaseException)])
+
+    async def special(
+        self, ask: Callable[[list[bytes]], np.ndarray], files: list[bytes]
+    ) -> np.ndarray:
+        """What a signature that is not batched says of files, which are read before."""
+        async with self._accepted(len(files)):
+            for data in files:
+                await self.read(data)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.batcher.thread, ask, files)
+
+    async def read(self, item: bytes | np.ndarray) -> np.ndarray:
+        """The pixels of a file, or of pixels, at the network's size."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.readers, self._read, item)
+
+    def _read(self, item: bytes | np.ndarray) -> np.ndarray:
+        if isinstance(item, bytes):
+            return read_picture(item, self.deployed.prepare, self.limits.pixels)
+        if item.shape[:2] == self.deployed.size:
+            return item
+        return np.asarray(self.deployed.fit(item))
+
+    async def _one(self, item: bytes | np.ndarray) -> np.ndarray:
+        try:
+            image = await self.read(item)
+        finally:
+            self.batcher.coming -= 1
+        return await self.batcher.submit(image)
+
+    @asynccontextmanager
+    async def _accepted(self, count: int) -> AsyncIterator[None]:
+        """A place in the queue, for a limited time."""
+        if not count:
+            raise Refused(400, "no picture in the request")
+        if count > self.limits.queue:
+            raise Refused(413, f"{count} pictures in one request, at most {self.limits.queue}")
+        if self.pending + count > self.limits.queue:
+            raise Refused(503, "the queue is full", {"Retry-After": "1"})
+        self._count(count)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                yield
+        except TimeoutError:
+            raise Refused(504, f"no answer within {self.limits.seconds:g} s") from None
+        finally:
+            self._count(-count)
+
+    def _count(self, change: int) -> None:
+        self.pending += change
+        self.metrics.pending(self.pending)

@@ -1,0 +1,92 @@
+"""`/predict`, for people: files as they are, and an answer that can be read."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tlkit.serve.bodies import Json
+from tlkit.serve.limits import Refused
+from tlkit.serve.service import Service
+
+TOP = 5
+
+
+def routes(service: Service) -> list[Route]:
+    """`/predict`."""
+    deployed = service.deployed
+
+    async def predict(request: Request) -> Response:
+        top = _number(request, "top", min(TOP, len(deployed.classes)))
+        explain = _flag(request, "explain")
+        if explain and deployed.explain is None:
+            raise Refused(400, f"{deployed.format} cannot explain; a SavedModel can")
+        files = await _files(request, service.limits.queue)
+        probabilities = await service.answer([data for _, data in files])
+        answers = []
+        for (name, _), row in zip(files, probabilities.astype("float64"), strict=True):
+            order = np.argsort(-row, kind="stable")[:top]
+            best = [{"label": deployed.classes[k], "probability": float(row[k])} for k in order]
+            answers.append({"file": name, **best[0], "top": best})
+        if explain and deployed.explain is not None:
+            heats = await service.special(deployed.explain, [data for _, data in files])
+            for answer, (_, data), heat in zip(answers, files, heats, strict=True):
+                image = await service.read(data)
+                picture = await asyncio.to_thread(_picture, image, heat)
+                answer["explanation"] = f"data:image/png;base64,{picture}"
+        return Json({"model": deployed.name, "predictions": answers})
+
+    return [Route("/predict", predict, methods=["POST"])]
+
+
+async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
+    """Names and contents of a form's files, or of the one that is the body."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        if kind == "application/x-www-form-urlencoded":
+            raise Refused(415, "send files with curl -F file=@photo.jpg")
+        return [("", await request.body())]
+    async with request.form(max_files=most, max_fields=most) as form:
+        found = [
+            (value.filename or "", await value.read())
+            for _, value in form.multi_items()
+            if isinstance(value, UploadFile)
+        ]
+    if not found:
+        raise Refused(400, "the form holds no file")
+    return found
+
+
+def _number(request: Request, name: str, otherwise: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
+        raise Refused(400, f"{name}={text[:50]!r}: expected a whole number above 0")
+    return int(text)
+
+
+def _flag(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise Refused(400, f"{name}={text[:50]!r}: expected true or false")
+    return text == "true"
+
+
+def _picture(image: np.ndarray, heat: Any) -> str:
+    """What the network got with the heat map over it, as a PNG in base64."""
+    from PIL import Image
+
+    from tlkit.evaluate.grad_cam import overlay
+
+    buffer = io.BytesIO()
+    Image.fromarray(overlay(image, np.asarray(heat))).save(buffer, "png")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
