@@ -15,6 +15,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from tlkit import registry
 from tlkit.data.dataset import Split
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record
@@ -28,7 +29,12 @@ FORMS = (
     "saved_model", "keras", "onnx", "litert", "litert:float16", "litert:dynamic-int8", "litert:int8",
     "openvino", "openvino:float16", "openvino:int8",
 )  # fmt: skip
-INSERTED = ("soft_threshold", "residual_shrinkage")
+# tlkit's own layers that a recipe can insert; the fused norms become Keras's own before an export
+INSERTED = [
+    name
+    for name in registry.LAYERS
+    if "native" not in (facts := registry.LAYERS[name].facts) and facts.get("inserted", True)
+]
 NETWORKS: dict[str, dict[str, object]] = {
     "MobileNetV2": {"backbone": "mobilenet_v2", "norm": {"recalibrate": 16}},
     "ResNet50": {"backbone": "resnet50", "norm": {"recalibrate": 16}},

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from tests.export.test_litert_metadata import check_metadata
 from tlkit import use
 from tlkit.errors import RecipeError, RunFailed, UserError
 from tlkit.export import write
@@ -107,10 +108,16 @@ def test_an_own_program_gets_the_same_from_onnx(exported, tmp_path):
 
 
 @pytest.mark.slow
-def test_labels_can_be_unpacked_from_a_litert_file(exported):
-    _, places, _ = exported
-    with zipfile.ZipFile(places["litert"]) as packed:
+@pytest.mark.parametrize("form", ["litert", "litert:int8"])
+def test_a_litert_file_says_what_it_takes_and_gives(exported, form):
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    file = exported[1][form]
+    with zipfile.ZipFile(file) as packed:
         assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(file.read_bytes(), 0))
+    (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
+    check_metadata(bytes(model.buffers[entry.buffer].data), "colours", (32, 32))
 
 
 def test_what_answers_otherwise_is_not_left_as_if_it_were_good(run, tmp_path, monkeypatch):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-import zipfile
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
+from tlkit.export.litert_metadata import add_metadata
 from tlkit.registry import register
 
 
@@ -21,14 +21,16 @@ def litert(
     size: tuple[int, int],
     folder: pathlib.Path,
     images: Callable[[], np.ndarray],
+    card: dict[str, Any],
     *,
     precision: Literal["float32", "float16", "dynamic-int8", "int8"] = "float32",
 ) -> pathlib.Path:
-    """Writes `litert/model.tflite`, or `litert-PRECISION/`, with the labels packed into it.
+    """Writes `litert/model.tflite`, or `litert-PRECISION/`, with metadata and labels in it.
 
     Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size, and uint8
     ones where it is int8 throughout; gives float32 probabilities. Scaling is in the model.
-    `labels.txt` can be unpacked from the file as from a zip, where tools for LiteRT look for it.
+    Metadata in the file say so to the tools that make code from it, and `labels.txt` can be unpacked
+    from it as from a zip.
 
     Args:
         model: RGB in [0, 255] to probabilities.
@@ -36,6 +38,7 @@ def litert(
         size: Height and width that the model takes, in pixels.
         folder: Where exports go.
         images: Gives the training images that set the ranges of int8, uint8.
+        card: Name and licence are written into the file.
         precision: float32; float16 weights; int8 weights with float work; or int8 throughout.
 
     Returns:
@@ -62,6 +65,5 @@ def litert(
         str(target), format="litert", verbose=False, input_signature=signature,
         target_spec=settings, **more,
     )  # fmt: skip
-    with zipfile.ZipFile(target, "a") as packed:
-        packed.writestr("labels.txt", "".join(f"{label}\n" for label in classes))
+    add_metadata(target, card["name"], card["licence"], classes, size)
     return target

@@ -1,0 +1,117 @@
+"""What a LiteRT file says of its tensors, in the format that tools for it read.
+
+The tables and the numbers of their fields are those of `metadata_schema.fbs` of TensorFlow Lite Support
+(https://www.tensorflow.org/lite/models/convert/metadata); its own Python package has no versions for
+today's Pythons.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+LABELS = "labels.txt"
+AXIS_LABELS, RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
+IMAGE_PROPERTIES, NORMALIZATION = 2, 1  # in the unions ContentProperties and ProcessUnitOptions
+
+
+def add_metadata(
+    file: pathlib.Path, name: str, licence: str, classes: list[str], size: tuple[int, int]
+) -> None:
+    """Writes into a LiteRT file that it takes RGB images as they are, and what its outputs are called.
+
+    Args:
+        file: A classifier with one input and one output; `labels.txt` is packed into it, and can be
+            unpacked as from a zip.
+        name: Of the model.
+        licence: Of the weights that it began with.
+        classes: Names in the order of the outputs.
+        size: Height and width in pixels.
+    """
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(file))
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(describe(name, licence, size), np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    flatbuffer_utils.write_model(model, str(file))
+    with zipfile.ZipFile(file, "a") as packed:
+        packed.writestr(LABELS, "".join(f"{label}\n" for label in classes))
+
+
+def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:
+    """The message `ModelMetadata`."""
+    to = flatbuffers.Builder(1024)
+    height, width = size
+
+    def floats(value: float) -> int:
+        return int(to.CreateNumpyVector(np.array([value], "float32")))
+
+    extent = _table(to, {0: np.uint32(width), 1: np.uint32(height)})
+    properties = _table(to, {0: np.uint8(RGB), 1: extent})
+    content = _table(to, {0: np.uint8(IMAGE_PROPERTIES), 1: properties})
+    # the scaling that the backbone needs is in the network: pixels come as they are
+    normalization = _table(to, {0: floats(0.0), 1: floats(1.0)})
+    unit = _table(to, {0: np.uint8(NORMALIZATION), 1: normalization})
+    image = _table(
+        to,
+        {
+            0: to.CreateString("images"),
+            1: to.CreateString("RGB in [0, 255]"),
+            3: content,
+            4: _list(to, unit),
+            5: _table(to, {0: floats(255.0), 1: floats(0.0)}),
+        },
+    )
+    labels = _table(to, {0: to.CreateString(LABELS), 2: np.uint8(AXIS_LABELS)})
+    feature = _table(to, {0: np.uint8(1), 1: _table(to, {})})  # FeatureProperties
+    probabilities = _table(
+        to,
+        {
+            0: to.CreateString("probabilities"),
+            3: feature,
+            5: _table(to, {0: floats(1.0), 1: floats(0.0)}),
+            6: _list(to, labels),
+        },
+    )
+    graph = _table(to, {2: _list(to, image), 3: _list(to, probabilities)})
+    model = _table(
+        to,
+        {
+            0: to.CreateString(name),
+            1: to.CreateString("An image classifier."),
+            3: _list(to, graph),
+            5: to.CreateString(licence),
+            7: to.CreateString("1.0.0"),
+        },
+    )
+    to.Finish(model, b"M001")
+    return bytes(to.Output())
+
+
+def _table(to: Any, fields: dict[int, Any]) -> int:
+    """A table of numbers, and of offsets of what was written before."""
+    to.StartObject(max(fields, default=-1) + 1)
+    for slot, value in fields.items():
+        if isinstance(value, np.uint8):
+            to.PrependUint8Slot(slot, int(value), 0)
+        elif isinstance(value, np.uint32):
+            to.PrependUint32Slot(slot, int(value), 0)
+        else:
+            to.PrependUOffsetTRelativeSlot(slot, value, 0)
+    return int(to.EndObject())
+
+
+def _list(to: Any, only: int) -> int:
+    """A vector of one table."""
+    to.StartVector(4, 1, 4)
+    to.PrependUOffsetTRelative(only)
+    return int(to.EndVector())
