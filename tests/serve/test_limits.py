@@ -112,7 +112,7 @@ def test_wrong_parameters(client, picture, query):
 
 
 def test_forms_without_a_file(client):
-    assert client.post("/predict", data={"file": "text"}).status_code == 415
+    assert client.post("/predict", data={"file": "text"}).status_code == 400
     answer = client.post("/predict", files={"file": (None, "text")})
     assert (answer.status_code, answer.json()["error"]) == (400, "the form holds no file")
     broken = {"content-type": "multipart/form-data; boundary=x"}

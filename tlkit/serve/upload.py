@@ -50,9 +50,7 @@ def routes(service: Service) -> list[Route]:
 async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
     """Names and contents of a form's files, or of the one that is the body."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        if kind == "application/x-www-form-urlencoded":
-            raise Refused(415, "send files with curl -F file=@photo.jpg")
+    if kind != "multipart/form-data":  # curl --data-binary names a type that it is not
         return [("", await request.body())]
     async with request.form(max_files=most, max_fields=most) as form:
         found = [
