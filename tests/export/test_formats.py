@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,7 @@ from tlkit.export.parity import check_export
 from tlkit.export.write import parse_format
 from tlkit.preflight import check_files
 from tlkit.recipe.load import load_recipe
+from tlkit.serve.deployed import load_export, prove
 
 FORMS = {
     "saved_model": "saved_model",
@@ -42,8 +44,13 @@ def exported(run, tmp_path_factory):
     """All formats, and what was said; the development extra brings all of their packages."""
     said = Console(record=True, file=io.StringIO(), width=300)
     folder = tmp_path_factory.mktemp("formats")
-    places = use.export_run(run.folder, list(FORMS), folder, said)
-    return folder, dict(zip(FORMS, places, strict=True)), said.export_text()
+    done = {name: run.folder / "export" / name for name in ("saved_model", "keras")}
+    for name, home in done.items():
+        shutil.copytree(home, folder / name)
+    places = {name: folder / run.result["export"][name]["path"][len("export/") :] for name in done}
+    others = [form for form in FORMS if form not in done]
+    made = use.export_run(run.folder, others, folder, said)
+    return folder, {**places, **dict(zip(others, made, strict=True))}, said.export_text()
 
 
 @pytest.mark.slow
@@ -52,7 +59,8 @@ def test_it_answers_as_evaluated_and_has_all_beside_it(run, exported, form):
     folder, places, said = exported
     home = folder / FORMS[form]
     assert places[form].is_relative_to(home)
-    assert f"{FORMS[form]}: {run.result['evaluation']['images']} images, " in said
+    if form not in run.result["export"]:
+        assert f"{FORMS[form]}: {run.result['evaluation']['images']} images, " in said
     parity = json.loads((home / "parity.json").read_text())
     assert parity["images"] == run.result["evaluation"]["images"]
     assert parity["accuracy"] >= run.result["evaluation"]["accuracy"] - 0.02
@@ -63,6 +71,17 @@ def test_it_answers_as_evaluated_and_has_all_beside_it(run, exported, form):
     signature = json.loads((home / "signature.json").read_text())
     assert signature["labels"] == ["blue", "green", "red"]
     assert "Its figures" in (home / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_it_is_served_as_it_was_evaluated(exported, form):
+    home = exported[0] / FORMS[form]
+    deployed = load_export(home)
+    count, difference = prove(deployed, home)
+    assert count == 10
+    assert difference < (0.3 if "int8" in form else 0.01 if "float16" in form else 1e-3)
+    assert (deployed.explain is not None) == (form == "saved_model")
 
 
 def bilinear(image, size):

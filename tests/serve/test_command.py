@@ -74,19 +74,6 @@ def test_what_does_not_answer_as_evaluated_is_not_served(export, tiny_run):
     assert prove(deployed, export) is None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["keras", "onnx", "openvino", "litert:int8"])
-def test_every_runtime_is_served(tiny_run, form, tmp_path):
-    from tlkit import use
-
-    use.export_run(tiny_run.folder, [form], tmp_path, None)
-    deployed = load_export(find_export(tmp_path))
-    count, difference = prove(deployed, find_export(tmp_path))
-    assert count == 10
-    assert difference < (0.3 if "int8" in form else 1e-3)
-    assert deployed.explain is None
-
-
 def test_a_damaged_model_is_answered(export):
     (export / "1" / "saved_model.pb").write_bytes(b"no")
     with pytest.raises(RunFailed, match="cannot be loaded"):
