@@ -1,9 +1,13 @@
 """What the server does when it is asked for too much."""
 
+import http.client
+import json
 import threading
 
 import pytest
 
+from tests.serve.conftest import listening
+from tlkit.serve.app import make_app
 from tlkit.serve.limits import Limits
 
 
@@ -63,6 +67,18 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(serving, stuck, picture
     assert (answer.status_code, answer.json()) == (504, {"error": "no answer within 0.2 s"})
     stuck.go.set()
     assert "tlkit_queue_images 0.0" in client.get("/metrics").text
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(deployed, picture):
+    with listening(make_app(deployed, Limits(seconds=0.3))) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Length", str(len(picture)))
+        connection.endheaders(picture[:100])
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)) == (
+            408, {"error": "the body took longer than 0.3 s"},
+        )  # fmt: skip
 
 
 def test_a_model_that_fails_does_not_take_the_server_with_it(serving, deployed, picture):
