@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.serve.conftest import listening
+from tlkit.serve import app
 from tlkit.serve.app import make_app
 from tlkit.serve.limits import Limits
 
@@ -79,6 +80,23 @@ def test_a_body_that_does_not_come_is_not_waited_for(deployed, picture):
         assert (answer.status, json.load(answer)) == (
             408, {"error": "the body took longer than 0.3 s"},
         )  # fmt: skip
+
+
+def test_bodies_together_are_bounded_too(serving, stuck, picture, monkeypatch):
+    monkeypatch.setattr(app, "BODIES", 1.5)
+    client = serving(run=stuck, body=len(picture) + 10)
+    answers = []
+    first = threading.Thread(
+        target=lambda: answers.append(client.post("/predict", content=picture))
+    )
+    first.start()
+    assert stuck.began.wait(60)
+    assert client.post("/predict", content=picture).status_code == 503
+    stuck.go.set()
+    first.join()
+    assert answers[0].status_code == 200
+    for _ in range(3):
+        assert client.post("/predict", content=picture).status_code == 200
 
 
 def test_a_model_that_fails_does_not_take_the_server_with_it(serving, deployed, picture):

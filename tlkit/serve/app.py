@@ -28,6 +28,8 @@ from tlkit.serve.service import Service
 
 # what anyone may ask: whether it lives, and the page, which asks for the token itself
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
+# bodies of the largest size that may be held at once, whoever sends them
+BODIES = 8
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src blob: data:; connect-src 'self'; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; form-action 'none'; "
@@ -99,10 +101,11 @@ async def _fail(_: Request, error: Exception) -> Response:
 
 
 class Guard:
-    """Asks for the token, bounds the body in bytes and time, and counts requests."""
+    """Asks for the token, bounds bodies in bytes and time, and counts requests."""
 
     def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, token: str | None):
         self.app, self.limits, self.metrics, self.token = app, limits, metrics, token
+        self.held = 0  # bytes of bodies of all requests under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,9 +125,13 @@ class Guard:
                     message = await receive()
             except TimeoutError:
                 raise Refused(408, f"the body took longer than {self.limits.seconds:g} s") from None
-            arrived += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            arrived += size
+            self.held += size
             if arrived > self.limits.body:
                 raise Refused(413, _too_large(self.limits.body))
+            if self.held > BODIES * self.limits.body:
+                raise Refused(503, "too many large requests at once", {"Retry-After": "1"})
             whole = not message.get("more_body", False)
             return message
 
@@ -140,6 +147,7 @@ class Guard:
             else:
                 await self.app(scope, bounded, counted)
         finally:
+            self.held -= arrived
             route = scope.get("route")
             path = getattr(route, "path", "other")
             self.metrics.request(path, status, time.perf_counter() - start)

@@ -14,9 +14,8 @@ import numpy as np
 from tlkit import registry
 from tlkit.data.decode import make_preparer
 from tlkit.errors import RunFailed, UserError
+from tlkit.export.parity import ALIKE
 from tlkit.serve.find import read_signature
-
-ALIKE = 1e-3  # largest difference of a probability where an export is in float32
 
 
 @dataclasses.dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -67,7 +68,8 @@ def routes(service: Service) -> list[Route]:
             raise Refused(400, "binary tensor data is not taken; send files as base64 in BYTES")
         body = await read_json(request)
         wanted = _wanted(body)
-        answers = columns(service, await service.answer(_items(body.get("inputs"))))
+        items = await asyncio.to_thread(_items, body.get("inputs"))
+        answers = columns(service, await service.answer(items))
         shapes = {name: list(np.shape(value)) for name, value in answers.items()}
         outputs = [
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -147,24 +148,27 @@ def _named(value: Any, otherwise: Any) -> Any:
 
 async def _answer(service: Service, signature: str, given: list[Any]) -> dict[str, list[Any]]:
     """The outputs of a signature as columns."""
-    if signature in PIXELS:
-        if any(isinstance(value, dict) for value in given):
-            raise Refused(400, f"{signature} takes pixels; files go to serve_bytes")
-        dtype = PIXELS[signature][0]
-        probabilities = await service.answer([to_pixels(value, dtype) for value in given])
-        return columns(service, probabilities)
-    files = []
-    for value in given:
-        if not isinstance(value, dict) or set(value) != {"b64"}:
-            raise Refused(400, f'{signature} takes {{"b64": "..."}}, a file in base64')
-        files.append(from_base64(value["b64"]))
+    items = await asyncio.to_thread(_items, signature, given)
     deployed = service.deployed
+    files = [item for item in items if isinstance(item, bytes)]
     if signature == "features" and deployed.features is not None:
         return {"features": (await service.special(deployed.features, files)).tolist()}
-    answers = columns(service, await service.answer(files))
+    answers = columns(service, await service.answer(items))
     if signature == "explain" and deployed.explain is not None:
         answers["heat"] = (await service.special(deployed.explain, files)).tolist()
     return answers
+
+
+def _items(signature: str, given: list[Any]) -> list[bytes | np.ndarray]:
+    """The files or the pixels that a signature takes."""
+    if signature in PIXELS:
+        if any(isinstance(value, dict) for value in given):
+            raise Refused(400, f"{signature} takes pixels; files go to serve_bytes")
+        return [to_pixels(value, PIXELS[signature][0]) for value in given]
+    for value in given:
+        if not isinstance(value, dict) or set(value) != {"b64"}:
+            raise Refused(400, f'{signature} takes {{"b64": "..."}}, a file in base64')
+    return [from_base64(value["b64"]) for value in given]
 
 
 def columns(service: Service, probabilities: np.ndarray) -> dict[str, list[Any]]:
