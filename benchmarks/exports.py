@@ -1,6 +1,6 @@
 """Which network can be written in which format, and whether it answers alike.
 
-    python benchmarks/exports.py
+    python benchmarks/exports.py [NETWORK ...]
 
 Networks with random weights but measured statistics, 64 pixels (ConvNeXt and others 96), three
 classes, 24 drawn images; every format with its precision, each proved in its own runtime. Prints a
@@ -9,7 +9,10 @@ Markdown table.
 
 from __future__ import annotations
 
+import concurrent.futures
+import multiprocessing
 import pathlib
+import sys
 import tempfile
 
 import numpy as np
@@ -74,23 +77,30 @@ def served(config: dict[str, object], size: int) -> Served:
     )  # fmt: skip
 
 
+def row(name: str) -> str:
+    """A network in all formats."""
+    given = served(NETWORKS[name], 64 if NETWORKS[name]["backbone"] != "convnext_tiny" else 96)
+    cells = []
+    for form in FORMS:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                # of random networks int8 may lose what it likes: what counts is that it runs
+                _, _, parity = write_export(parse_format(form), given, pathlib.Path(folder), 1.0)
+                cells.append(f"{100 * parity.agreement:.0f} %, {parity.largest_difference:.0e}")
+            except RunFailed as error:
+                cells.append("no: " + error.message[:300].replace("|", "/"))
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     print("| network | " + " | ".join(FORMS) + " |")
-    print("|---" * (len(FORMS) + 1) + "|")
-    for name, config in NETWORKS.items():
-        given = served(config, 64 if config["backbone"] != "convnext_tiny" else 96)
-        cells = []
-        for form in FORMS:
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    # of random networks int8 may lose what it likes: what counts is that it runs
-                    _, _, parity = write_export(
-                        parse_format(form), given, pathlib.Path(folder), 1.0
-                    )
-                    cells.append(f"{100 * parity.agreement:.0f} %, {parity.largest_difference:.0e}")
-                except RunFailed as error:
-                    cells.append("no: " + str(error).split(": ", 1)[-1][:60].replace("|", "/"))
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    print("|---" * (len(FORMS) + 1) + "|", flush=True)
+    for name in sys.argv[1:] or NETWORKS:
+        # converters keep what they had in memory
+        with concurrent.futures.ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn")
+        ) as process:
+            print(process.submit(row, name).result(), flush=True)
 
 
 if __name__ == "__main__":

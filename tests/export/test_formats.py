@@ -139,6 +139,41 @@ def test_a_litert_file_says_what_it_takes_and_gives(exported, form):
     check_metadata(bytes(model.buffers[entry.buffer].data), "colours", (32, 32))
 
 
+def test_fixed_statistics_are_part_of_an_onnx_file(tmp_path):
+    """EfficientNetV2 and `preprocess: normalization` hold mean and variance outside of the graph."""
+    import keras
+    import onnxruntime
+
+    from tlkit.export.onnx import onnx
+
+    given = keras.Input((8, 8, 3))
+    statistics = {"mean": [100.0, 110.0, 120.0], "variance": [50.0, 60.0, 0.0]}
+    x = keras.layers.GlobalAveragePooling2D()(
+        keras.layers.Normalization(axis=-1, **statistics)(given)
+    )
+    model = keras.Model(given, keras.layers.Softmax()(keras.layers.Dense(2)(x)))
+    session = onnxruntime.InferenceSession(onnx(model, (8, 8), tmp_path))
+    assert [entry.name for entry in session.get_inputs()] == ["images"]
+    images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)).astype("float32")
+    images[..., 2] = 120 + images[..., 2] * 1e-7
+    (found,) = session.run(None, {"images": images})
+    np.testing.assert_allclose(found, model(images), atol=1e-4)
+
+
+def test_what_stopped_a_runtime_is_said_in_a_line(run, tmp_path):
+    split = use._proof_images(use.load_run(run.folder), None)[0]
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no")
+    with pytest.raises(
+        RunFailed, match=r"cannot be run by onnxruntime alone: .*INVALID_PROTOBUF"
+    ) as e:
+        check_export(
+            broken, "onnxruntime", "float32", split, use.load_run(run.folder).prepare(), None
+        )
+    assert "\n" not in str(e.value)
+    assert "Traceback" not in str(e.value)
+
+
 def test_what_answers_otherwise_is_not_left_as_if_it_were_good(run, tmp_path, monkeypatch):
     softmax = use.softmax
     monkeypatch.setattr(use, "softmax", lambda logits: softmax(-logits))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pathlib
 from typing import Any, Literal
 
+import numpy as np
+
 from tlkit.registry import register
+from tlkit.surgery.clone import clone_with
 
 
 @register(
@@ -30,6 +33,7 @@ def onnx(
     """
     import tensorflow as tf
 
+    model = clone_with(model, _rescaling)
     target = folder / "onnx" / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
@@ -38,3 +42,19 @@ def onnx(
         opset_version=opset,
     )  # fmt: skip
     return target
+
+
+def _rescaling(layer: Any) -> Any:
+    """What `Normalization` does with its mean and variance as constants of the graph.
+
+    The layer holds them outside of it, from where the converter would make them inputs.
+    """
+    import keras
+
+    if not isinstance(layer, keras.layers.Normalization) or layer.invert:
+        return None
+    mean, variance = (
+        np.asarray(value, "float64").ravel() for value in (layer.mean, layer.variance)
+    )
+    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+    return keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=layer.name)

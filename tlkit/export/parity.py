@@ -177,7 +177,7 @@ def _served(
         )
         if run.returncode:
             raise RunFailed(
-                f"cannot be run by {runtime} alone:\n{run.stderr[-2000:]}", where=str(place)
+                f"cannot be run by {runtime} alone: {_last_error(run.stderr)}", where=str(place)
             )
         with np.load(answered) as file:
             return (
@@ -185,6 +185,14 @@ def _served(
                 float(file["images_per_second"]),
                 float(file["milliseconds"]),
             )
+
+
+def _last_error(stderr: str) -> str:
+    """The error that a traceback ends with, in a line."""
+    lines = stderr.strip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    said = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    return " ".join(line.strip() for line in said if line[:1] not in (" ", ""))[:400]
 
 
 def _size(place: pathlib.Path) -> int:

@@ -121,7 +121,9 @@ def saved_model(
         for name, (function, spec) in endpoints.items()
     }
     target = folder / "saved_model" / "1"
-    tf.saved_model.save(root, str(target), signatures=signatures)
+    # gradients that layers define for themselves cannot be saved beside constants; `explain` has its own
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(root, str(target), signatures=signatures, options=options)
     first = split.records[0].read()
     one = {
         "serving_default": tf.zeros((1, *size, 3)),
