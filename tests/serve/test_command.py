@@ -18,6 +18,7 @@ from tlkit.cli.serve import serve
 from tlkit.errors import RunError, RunFailed, UserError
 from tlkit.serve.deployed import load_export, prove
 from tlkit.serve.find import find_export
+from tlkit.serve.limits import Limits
 from tlkit.serve.run import open_port
 
 
@@ -87,6 +88,39 @@ def test_a_port_that_is_taken_is_named():
             open_port("127.0.0.1", port)
     with pytest.raises(UserError, match="cannot listen"):
         open_port("203.0.113.7", 0)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What the command would serve."""
+    calls = []
+    monkeypatch.setattr("tlkit.serve.run.serve", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.mark.slow
+def test_a_run_without_an_export_gets_one_first(tiny_run, tmp_path, started):
+    run = pathlib.Path(shutil.copytree(tiny_run.folder, tmp_path / "run"))
+    shutil.rmtree(run / "export")
+    answer = click.testing.CliRunner().invoke(serve, [str(run), "--format", "litert:float16"])
+    assert answer.exit_code == 0, answer.output
+    assert "has no such export; writing litert:float16 ..." in answer.output
+    assert started[0][0] == run / "export" / "litert-float16"
+
+
+def test_options_reach_the_server(tiny_run, started):
+    asked = ["--host", "0.0.0.0", "--port", "0", "--name", "x", "--max-batch", "1", "--max-delay", "0",
+             "--max-queue", "7", "--max-body", "1", "--max-pixels", "2", "--timeout", "3", "--log",
+             "--allow-origin", "https://a.org"]  # fmt: skip
+    answer = click.testing.CliRunner().invoke(serve, [str(tiny_run.folder), *asked])
+    assert "anyone who reaches 0.0.0.0 may ask: no --token is set" in answer.output
+    folder, *rest, _ = started[0]
+    assert folder == tiny_run.folder / "export" / "saved_model"
+    assert rest == [
+        "0.0.0.0", 0, Limits(1, 0.0, 7, 2**20, 2_000_000, 3.0), "x", None, ("https://a.org",), True,
+    ]  # fmt: skip
+    answer = click.testing.CliRunner().invoke(serve, [str(tiny_run.folder), "--name", "a/b"])
+    assert "--name: 'a/b' is no name for an address" in str(answer.exception)
 
 
 def test_what_is_not_installed_is_said(monkeypatch, tiny_run):

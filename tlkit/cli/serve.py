@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import re
 
 import click
 
 from tlkit.cli.options import console
 
+NAME = r"[A-Za-z0-9][\w.-]*"  # as a recipe's
 NEEDS = ("starlette", "uvicorn", "httptools", "python_multipart", "prometheus_client")
 
 
 @click.command()
 @click.argument("target", type=click.Path(path_type=pathlib.Path))
-@click.option("--format", "form", help="Of a run's exports, as onnx or litert-int8 [saved_model].")
+@click.option("--format", "form", help="Of a run's exports, as onnx or litert:int8 [saved_model].")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -112,7 +114,12 @@ def serve(
         raise UserError(
             "the server is not installed.", hint="Install it: pip install 'tlkit[serve]'"
         )
+    if name is not None and not re.fullmatch(NAME, name):
+        raise UserError(
+            f"{name!r} is no name for an address", where="--name", hint=f"Expected {NAME}"
+        )
     screen = console()
+    form = form and form.replace(":", "-")
     folder = find_export(target, form)
     if folder is None:
         wanted = (form or "saved_model").replace("-", ":", 1)
