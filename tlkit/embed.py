@@ -46,8 +46,10 @@ def embed(
 
     from tlkit.backbones.load import load_backbone
     from tlkit.model import preprocess
+    from tlkit.surgery import as_depthwise
 
     backbone, spec = load_backbone(name, weights, dataset.image_size)
+    backbone = as_depthwise(backbone)
     image = keras.Input((*dataset.image_size, 3))
     features = backbone(preprocess(image, spec))
     if len(features.shape) == 4:

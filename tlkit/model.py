@@ -17,7 +17,13 @@ from tlkit.backbones.spec import BackboneSpec
 from tlkit.errors import UserError
 from tlkit.freeze import Block, backbone_blocks
 from tlkit.recipe.schema import Model, Named, Recipe
-from tlkit.surgery import insert_layers, plain_model, recalibrate_batch_norm, swap_norm
+from tlkit.surgery import (
+    as_depthwise,
+    insert_layers,
+    plain_model,
+    recalibrate_batch_norm,
+    swap_norm,
+)
 from tlkit.surgery.insert import Insertion
 from tlkit.surgery.swap_norm import replace_norms
 
@@ -104,6 +110,7 @@ def build_network(
     backbone, spec = load_backbone(
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
     )
+    backbone = as_depthwise(backbone)
     inputs = keras.Input((*size, 3), name="image")
     images: Any = inputs
     leaves: Leaves = "pixels"

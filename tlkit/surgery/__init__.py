@@ -1,5 +1,6 @@
 """Changes to built networks; each gives a new model and leaves the given one as it is."""
 
+from tlkit.surgery.depthwise import as_depthwise
 from tlkit.surgery.fold_batch_norm import fold_batch_norm
 from tlkit.surgery.fuse import fuse, unfuse
 from tlkit.surgery.insert import insert_layers
@@ -8,6 +9,7 @@ from tlkit.surgery.recalibrate import recalibrate_batch_norm
 from tlkit.surgery.swap_norm import swap_norm
 
 __all__ = [
+    "as_depthwise",
     "fold_batch_norm",
     "fuse",
     "insert_layers",
