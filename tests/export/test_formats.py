@@ -139,6 +139,21 @@ def test_a_litert_file_says_what_it_takes_and_gives(exported, form):
     check_metadata(bytes(model.buffers[entry.buffer].data), "colours", (32, 32))
 
 
+def test_layers_of_tlkit_s_are_named_where_keras_alone_would_load_the_file(tmp_path):
+    import keras
+
+    from tlkit.export.keras import keras as write_keras
+    from tlkit.layers import SoftThreshold
+
+    given = keras.Input((8, 8, 3))
+    model = keras.Model(given, keras.Sequential([given, SoftThreshold()])(given))
+    with pytest.raises(
+        ValueError, match="Keras alone does not know SoftThreshold; the other formats"
+    ):
+        write_keras(model, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_fixed_statistics_are_part_of_an_onnx_file(tmp_path):
     """EfficientNetV2 and `preprocess: normalization` hold mean and variance outside of the graph."""
     import keras

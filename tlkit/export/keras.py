@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+from tlkit.features.cut import flatten_model
 from tlkit.registry import register
 
 
@@ -21,7 +22,17 @@ def keras(model: Any, folder: pathlib.Path) -> pathlib.Path:
 
     Returns:
         The file.
+
+    Raises:
+        ValueError: if the network has layers of tlkit's, which Keras alone does not load.
     """
+    layers = flatten_model(model).layers
+    own = {type(layer).__name__ for layer in layers if type(layer).__module__.startswith("tlkit.")}
+    if own:
+        raise ValueError(
+            f"Keras alone does not know {', '.join(sorted(own))}; the other formats hold them as "
+            "plain operations, and the run's model.keras loads where tlkit is installed"
+        )
     target = folder / "keras" / "model.keras"
     target.parent.mkdir(parents=True, exist_ok=True)
     model.save(target)
