@@ -147,7 +147,9 @@ def child(way: str, data: str, folder: str) -> None:
         import tlkit.train.loop  # noqa: F401
 
         if "openvino" in way:
-            import openvino  # noqa: F401
+            from tlkit.features.engines.openvino import runtime
+
+            runtime()
     imported = time.perf_counter() - start
     start = time.perf_counter()
     kind, _, rest = way.partition(", ")

@@ -32,7 +32,10 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
     import numpy as np
-    import openvino as ov
+
+    from tlkit.features.engines.openvino import runtime
+
+    ov = runtime()
     import tensorflow as tf
     from openvino import opset13 as ops
 

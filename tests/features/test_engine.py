@@ -160,3 +160,18 @@ def test_a_signal_after_openvino_was_used_does_not_end_the_process():
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+def test_openvino_tells_nobody():
+    """Its telemetry sends an event for every import and conversion, from a fork of the process."""
+    code = """
+import sys
+import keras
+from tlkit import registry
+model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+registry.ENGINES.build("openvino-float32", keras.Model(model.inputs, model.outputs))
+import openvino.tools.ovc.telemetry_utils as used
+print(used.tm.__name__, sorted(name for name in sys.modules if name.startswith("openvino_telemetry.")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == "openvino.tools.ovc.telemetry_stub []", done.stderr[-500:]

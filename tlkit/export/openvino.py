@@ -37,8 +37,11 @@ def openvino(
     Returns:
         The .xml file.
     """
-    import openvino as ov
     import tensorflow as tf
+
+    from tlkit.features.engines.openvino import core, runtime
+
+    ov = runtime()
 
     name = "openvino" if precision == "float32" else f"openvino-{precision}"
     target = folder / name / "model.xml"
@@ -47,8 +50,6 @@ def openvino(
     model.export(str(target), format="openvino", verbose=False, input_signature=signature)
     if precision == "float32":
         return target
-    from tlkit.features.engines.openvino import core
-
     read = core().read_model(target)
     target.unlink()
     target.with_suffix(".bin").unlink()

@@ -1,5 +1,7 @@
 """OpenVINO's IR."""
 
+import sys
+
 import numpy as np
 
 BLOCKED = ("tlkit", "keras", "tensorflow")
@@ -7,6 +9,8 @@ BLOCKED = ("tlkit", "keras", "tensorflow")
 
 def load(path):
     """A function from pixels to probabilities."""
+    # it would tell its makers of each import
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     core = openvino.Core()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from typing import Any
 
@@ -43,6 +44,17 @@ def openvino_float32(model: Any) -> Any:
     return _compiled(model, "f32")
 
 
+def runtime() -> Any:
+    """The package, kept from telling its makers of each import and conversion.
+
+    It would do so from a forked copy of this process, which takes a second of a run, too.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 @functools.cache
 def core() -> Any:
     """OpenVINO's runtime, which is never let go.
@@ -51,19 +63,16 @@ def core() -> Any:
     the last use of it ends, on whatever thread: the next Ctrl-C would end the process without
     a word.
     """
-    import openvino as ov
-
-    return ov.Core()
+    return runtime().Core()
 
 
 def _compiled(model: Any, precision: str) -> Any:
-    import openvino as ov
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     if model not in _CONVERTED:
         # OpenVINO folds BatchNorm itself
         graph = convert_variables_to_constants_v2(traced(model))
-        converted = ov.convert_model(graph.graph)
+        converted = runtime().convert_model(graph.graph)
         converted.reshape([BATCH, *model.inputs[0].shape[1:]])
         _CONVERTED[model] = converted, [name.name for name in graph.outputs]
     converted, names = _CONVERTED[model]
