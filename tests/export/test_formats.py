@@ -154,8 +154,8 @@ def test_layers_of_tlkit_s_are_named_where_keras_alone_would_load_the_file(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fixed_statistics_are_part_of_an_onnx_file(tmp_path):
-    """EfficientNetV2 and `preprocess: normalization` hold mean and variance outside of the graph."""
+def test_what_the_converter_does_not_know_is_written_otherwise_in_onnx(tmp_path):
+    """Mean and variance outside of the graph (EfficientNetV2, a recipe's own), and GELU (ConvNeXt)."""
     import keras
     import onnxruntime
 
@@ -166,6 +166,7 @@ def test_fixed_statistics_are_part_of_an_onnx_file(tmp_path):
     x = keras.layers.GlobalAveragePooling2D()(
         keras.layers.Normalization(axis=-1, **statistics)(given)
     )
+    x = keras.layers.Activation("gelu")(keras.layers.Dense(5, activation="gelu")(x))
     model = keras.Model(given, keras.layers.Softmax()(keras.layers.Dense(2)(x)))
     session = onnxruntime.InferenceSession(onnx(model, (8, 8), tmp_path))
     assert [entry.name for entry in session.get_inputs()] == ["images"]

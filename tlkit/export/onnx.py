@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ def onnx(
     """
     import tensorflow as tf
 
-    model = clone_with(model, _rescaling)
+    model = clone_with(model, _convertible)
     target = folder / "onnx" / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
@@ -44,17 +45,21 @@ def onnx(
     return target
 
 
-def _rescaling(layer: Any) -> Any:
-    """What `Normalization` does with its mean and variance as constants of the graph.
+def _convertible(layer: Any) -> Any:
+    """The same layer in operations that the converter knows; None where it knows them.
 
-    The layer holds them outside of it, from where the converter would make them inputs.
+    `Normalization` holds mean and variance outside of the graph, where they would become inputs. GELU
+    is x/2 erfc(-x/sqrt(2)) in TensorFlow, and ONNX has no erfc; it equals x/2 (1 + erf(x/sqrt(2))).
     """
     import keras
 
-    if not isinstance(layer, keras.layers.Normalization) or layer.invert:
-        return None
-    mean, variance = (
-        np.asarray(value, "float64").ravel() for value in (layer.mean, layer.variance)
-    )
-    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
-    return keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=layer.name)
+    if isinstance(layer, keras.layers.Normalization) and not layer.invert:
+        given = (np.asarray(value, "float64").ravel() for value in (layer.mean, layer.variance))
+        mean, variance = given
+        scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+        return keras.layers.Rescaling(scale.tolist(), (-mean * scale).tolist(), name=layer.name)
+    if getattr(layer, "activation", None) is keras.activations.gelu:
+        new = type(layer).from_config(layer.get_config())
+        new.activation = lambda x: 0.5 * x * (1 + keras.ops.erf(x * math.sqrt(0.5)))
+        return new
+    return None
