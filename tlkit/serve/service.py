@@ -51,7 +51,6 @@ class Service:
                 where the answer takes too long.
         """
         async with self._accepted(len(items)):
-            self.batcher.coming += len(items)
             rows = await asyncio.gather(*map(self._one, items), return_exceptions=True)
         for row in rows:
             if isinstance(row, BaseException):
@@ -81,6 +80,7 @@ class Service:
         return np.asarray(self.deployed.fit(item))
 
     async def _one(self, item: bytes | np.ndarray) -> np.ndarray:
+        self.batcher.coming += 1
         try:
             image = await self.read(item)
         finally:
