@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.evaluate.forward import make_forward
 from tlkit.features.cut import flatten_model, nodes_of
+
+AT_ONCE = 8  # images, whose inner maps are in memory together
 
 
 def find_map(model: Any) -> Any:
@@ -45,7 +46,13 @@ def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray 
     below = keras.Model(flat.inputs, tensor)
     above = keras.Model(tensor, flat.outputs[0])
     # compiled, as each of a network's many layers is slow the first time it runs by itself
-    maps = make_forward(below)(images)
+    forward = tf.function(lambda part: below(part, training=False), autograph=False)
+    given = forward.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.float32))
+    parts = [
+        given(tf.constant(images[first : first + AT_ONCE], tf.float32))
+        for first in range(0, len(images), AT_ONCE)
+    ]
+    maps = tf.cast(tf.concat(parts, 0), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(maps)
         logits = above(maps, training=False)
