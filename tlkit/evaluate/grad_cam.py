@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from tlkit.features.cut import flatten_model, nodes_of
+from tlkit.features.cut import flatten_model
+from tlkit.surgery.walk import nodes_of
 
 AT_ONCE = 8  # images, whose inner maps are in memory together
 
@@ -53,14 +55,25 @@ def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray 
         for first in range(0, len(images), AT_ONCE)
     ]
     maps = tf.cast(tf.concat(parts, 0), tf.float32)
+    return np.asarray(heat_of(lambda given: above(given, training=False), maps, classes))
+
+
+def heat_of(above: Callable[[Any], Any], maps: Any, classes: Any) -> Any:
+    """Heat maps `(n, h, w)` as `grad_cam` defines them, in operations of a graph.
+
+    Args:
+        above: From the last feature maps to logits.
+        maps: These, `(n, h, w, channels)`, float32.
+        classes: Class id of each, `(n,)`.
+    """
+    import tensorflow as tf
+
     with tf.GradientTape() as tape:
         tape.watch(maps)
-        logits = above(maps, training=False)
-        chosen = tf.reduce_sum(tf.gather(logits, tf.constant(classes), axis=1, batch_dims=1))
-    gradient = tape.gradient(chosen, maps)
-    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-    heat = np.maximum(np.asarray(tf.reduce_sum(weights * maps, -1), "float32"), 0.0)
-    return heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12)
+        chosen = tf.reduce_sum(tf.gather(above(maps), classes, axis=1, batch_dims=1))
+    weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(weights * maps, -1))
+    return heat / tf.maximum(tf.reduce_max(heat, axis=(1, 2), keepdims=True), 1e-12)
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -18,9 +18,8 @@ from tlkit.errors import RunFailed
 from tlkit.export import runtimes
 
 BATCH = 32
-ALIKE = (
-    1e-3  # largest difference of a probability: another runtime, or folded kernels, round otherwise
-)
+# largest difference of a probability: another runtime, or folded kernels, round otherwise
+ALIKE = 1e-3
 # a process in which only the runtime can be imported; its `load` comes before this
 PROGRAM = """
 import sys

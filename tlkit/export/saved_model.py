@@ -6,11 +6,12 @@ import pathlib
 from typing import Any
 
 from tlkit.data.decode import Resize, decode, resize
-from tlkit.evaluate.grad_cam import find_map
+from tlkit.evaluate.grad_cam import find_map, heat_of
 from tlkit.export.warmup import write_warmup
-from tlkit.features.cut import flatten_model, nodes_of, outputs_of
+from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
+from tlkit.surgery.walk import nodes_of
 
 # a graph's constants are part of one message, which cannot be larger than 2 GiB
 MOST_CONSTANTS = 1_800_000_000
@@ -104,7 +105,10 @@ def saved_model(
 
     def explained(image_bytes: Any) -> dict[str, Any]:
         found, answers = answer(pixels(image_bytes))
-        return {**answers, "heat": _heat(above, found["map"], answers["label_id"])}
+        return {
+            **answers,
+            "heat": heat_of(lambda maps: above(maps)[0], found["map"], answers["label_id"]),
+        }
 
     any_size = (None, None, None, 3)
     encoded = tf.TensorSpec((None,), tf.string, name="image_bytes")
@@ -181,16 +185,3 @@ def _function(model: Any, large: bool) -> Any:
         tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
     )
     return concrete if large else convert_variables_to_constants_v2(concrete)
-
-
-def _heat(above: Any, places: Any, label_id: Any) -> Any:
-    """Grad-CAM of labels, `(batch, h, w)`, each scaled to a maximum of 1; see `grad_cam`."""
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(places)
-        (logits,) = above(places)
-        chosen = tf.reduce_sum(tf.gather(logits, label_id, axis=1, batch_dims=1))
-    weights = tf.reduce_mean(tape.gradient(chosen, places), axis=(1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(weights * places, -1))
-    return heat / tf.maximum(tf.reduce_max(heat, axis=(1, 2), keepdims=True), 1e-12)

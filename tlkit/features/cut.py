@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tlkit.freeze import FreezePlan
+from tlkit.surgery.walk import nodes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +46,6 @@ def flatten_model(model: Any) -> Any:
             model, clone_function=lambda layer: layer, call_function=call
         )
     return model
-
-
-def nodes_of(model: Any) -> list[Any]:
-    """The calls of layers inside a flat model, input first."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth]]
 
 
 def outputs_of(model: Any, wanted: Callable[[Any], bool]) -> list[Any]:

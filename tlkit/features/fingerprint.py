@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.surgery.walk import nodes_of
+
 # parts of a layer's configuration that do not change what it computes while it is frozen
 IDLE = ("name", "trainable", "build_config", "shared_object_id", "registered_name")
 
@@ -28,19 +30,18 @@ def fingerprint(model: Any) -> str:
     """
     digest = hashlib.sha256()
     places: dict[int, int] = {}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            operation = node.operation
-            given = [places[id(tensor)] for tensor in node.input_tensors]
-            constants = [
-                value
-                for value in (*node.arguments.args, *node.arguments.kwargs.items())
-                if not _is_tensor(value)
-            ]
-            _add(digest, [type(operation).__name__, operation.get_config(), given, repr(constants)])
-            add_arrays(digest, getattr(operation, "weights", ()))
-            for tensor in node.outputs:
-                places[id(tensor)] = len(places)
+    for node in nodes_of(model):
+        operation = node.operation
+        given = [places[id(tensor)] for tensor in node.input_tensors]
+        constants = [
+            value
+            for value in (*node.arguments.args, *node.arguments.kwargs.items())
+            if not _is_tensor(value)
+        ]
+        _add(digest, [type(operation).__name__, operation.get_config(), given, repr(constants)])
+        add_arrays(digest, getattr(operation, "weights", ()))
+        for tensor in node.outputs:
+            places[id(tensor)] = len(places)
     _add(digest, [places[id(tensor)] for tensor in model.outputs])
     return digest.hexdigest()
 

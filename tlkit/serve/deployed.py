@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.decode import make_preparer
+from tlkit.data.decode import make_preparer, resize
 from tlkit.errors import RunFailed, UserError
 from tlkit.export.parity import ALIKE
 from tlkit.serve.find import read_signature
@@ -59,7 +59,6 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
         UserError: if its runtime is not installed.
         RunFailed: if its runtime cannot load it.
     """
-    from tlkit.data.decode import resize
     from tlkit.export.write import missing
 
     signature: dict[str, Any] = read_signature(folder)

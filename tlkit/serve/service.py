@@ -59,15 +59,14 @@ class Service:
 
     async def special(
         self, ask: Callable[[list[bytes]], np.ndarray], files: list[bytes]
-    ) -> np.ndarray:
-        """What a signature that is not batched says of files, which are read before."""
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """What a signature that is not batched says of files, and their pixels."""
         async with self._accepted(len(files)):
-            for data in files:
-                await self.read(data)
+            images = await asyncio.gather(*map(self._pixels, files))
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.batcher.thread, ask, files)
+            return await loop.run_in_executor(self.batcher.thread, ask, files), images
 
-    async def read(self, item: bytes | np.ndarray) -> np.ndarray:
+    async def _pixels(self, item: bytes | np.ndarray) -> np.ndarray:
         """The pixels of a file, or of pixels, at the network's size."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.readers, self._read, item)
@@ -82,7 +81,7 @@ class Service:
     async def _one(self, item: bytes | np.ndarray) -> np.ndarray:
         self.batcher.coming += 1
         try:
-            image = await self.read(item)
+            image = await self._pixels(item)
         finally:
             self.batcher.coming -= 1
         return await self.batcher.submit(image)

@@ -152,10 +152,12 @@ async def _answer(service: Service, signature: str, given: list[Any]) -> dict[st
     deployed = service.deployed
     files = [item for item in items if isinstance(item, bytes)]
     if signature == "features" and deployed.features is not None:
-        return {"features": (await service.special(deployed.features, files)).tolist()}
+        vectors, _ = await service.special(deployed.features, files)
+        return {"features": vectors.tolist()}
     answers = columns(service, await service.answer(items))
     if signature == "explain" and deployed.explain is not None:
-        answers["heat"] = (await service.special(deployed.explain, files)).tolist()
+        heats, _ = await service.special(deployed.explain, files)
+        answers["heat"] = heats.tolist()
     return answers
 
 

@@ -37,9 +37,8 @@ def routes(service: Service) -> list[Route]:
             best = [{"label": deployed.classes[k], "probability": float(row[k])} for k in order]
             answers.append({"file": name, **best[0], "top": best})
         if explain and deployed.explain is not None:
-            heats = await service.special(deployed.explain, [data for _, data in files])
-            for answer, (_, data), heat in zip(answers, files, heats, strict=True):
-                image = await service.read(data)
+            heats, images = await service.special(deployed.explain, [data for _, data in files])
+            for answer, image, heat in zip(answers, images, heats, strict=True):
                 picture = await asyncio.to_thread(_picture, image, heat)
                 answer["explanation"] = f"data:image/png;base64,{picture}"
         return Json({"model": deployed.name, "predictions": answers})

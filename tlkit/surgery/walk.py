@@ -36,8 +36,7 @@ def walk(
         {id(tensor): value for tensor, value in zip(model.inputs, _as_list(batch), strict=True)}
         for batch in batches
     ]
-    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True)
-             for node in model._nodes_by_depth[depth]]  # fmt: skip
+    nodes = nodes_of(model)
     users = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
     users.update(id(tensor) for tensor in model.outputs)
     for node in nodes:
@@ -75,3 +74,9 @@ def _run(node: Any, known: dict[int, Any]) -> Any:
 
 def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def nodes_of(model: Any) -> list[Any]:
+    """The calls of layers inside a flat model, input first."""
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    return [node for depth in depths for node in model._nodes_by_depth[depth]]
