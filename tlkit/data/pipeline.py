@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.data.dataset import Dataset, Split
+from tlkit.data.dataset import Dataset, Split, on_all_cores
 from tlkit.errors import DataError
 
 Batch = tuple[Any, np.ndarray]
@@ -88,7 +88,7 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
         .prefetch(tf.data.AUTOTUNE)
     )
     try:
-        for images, indices in dataset:
+        for images, indices in on_all_cores(dataset):
             yield images, split.labels[indices.numpy()]
     except tf.errors.OpError:
         if not gone:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tlkit.features.cut import flatten_model
+from tlkit.features.engines.keras import as_traced
 from tlkit.surgery.walk import nodes_of
 
 AT_ONCE = 8  # images, whose inner maps are in memory together
@@ -50,10 +51,11 @@ def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray 
     # compiled, as each of a network's many layers is slow the first time it runs by itself
     forward = tf.function(lambda part: below(part, training=False), autograph=False)
     given = forward.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.float32))
-    parts = [
-        given(tf.constant(images[first : first + AT_ONCE], tf.float32))
-        for first in range(0, len(images), AT_ONCE)
-    ]
+    with as_traced():
+        parts = [
+            given(tf.constant(images[first : first + AT_ONCE], tf.float32))
+            for first in range(0, len(images), AT_ONCE)
+        ]
     maps = tf.cast(tf.concat(parts, 0), tf.float32)
     return np.asarray(heat_of(lambda given: above(given, training=False), maps, classes))
 

@@ -131,7 +131,10 @@ def choose_engine(
 
 def keras_outputs(model: Any, images: Any) -> list[np.ndarray]:
     """What Keras gives, in float32."""
-    found: list[np.ndarray] = registry.ENGINES.build("keras", model)(images)
+    from tlkit.features.engines.keras import as_traced
+
+    with as_traced():
+        found: list[np.ndarray] = registry.ENGINES.build("keras", model)(images)
     return found
 
 

@@ -571,8 +571,8 @@ class Checkpoint(Section):
 
     every: Annotated[str, BeforeValidator(_often)] = Field(
         "10 minutes",
-        description="Beside the end of every epoch: `500 steps`, `10 minutes`, or epoch for nothing "
-        "more.",
+        description="Beside the end of every epoch that takes longer than its saving: `500 steps`, "
+        "`10 minutes`, or epoch for nothing more.",
     )
 
 

@@ -27,6 +27,7 @@ from tlkit.train.training import Training
 
 VALIDATION_BATCH = 32
 MOST_ROLLBACKS = 3
+SAVING_SHARE = 0.1  # of the time of short epochs that may go into saving them
 SAMPLE_EVERY = 120  # steps between two looks at the ReLUs
 # seconds that evaluating, exporting and writing the report take beside passes over the images
 CLOSING_SECONDS = 20.0
@@ -61,6 +62,7 @@ class Fit:
     monitor: Monitor | None
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
+    saving: float = 0.0  # seconds that this took
     waited: float = 0.0  # seconds for the data of this epoch
     passing: float = 0.0  # seconds that the last validation took
 
@@ -111,7 +113,9 @@ class Fit:
                 row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
                 state.history.append(row)
                 state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
-                self.save()
+                # short epochs are not saved one by one: a kill takes ten times a saving at most
+                if time.monotonic() - self.saved >= self.saving / SAVING_SHARE:
+                    self.save()
         return self._end(forward, images_seen, train_seconds)
 
     def _end(self, forward: Any, images_seen: int, train_seconds: float) -> dict[str, Any]:
@@ -408,7 +412,7 @@ class Fit:
 
     def save(self) -> None:
         """Writes the whole state, and the rows of metrics.csv that belong to it."""
-        state = self.training.state
+        state, began = self.training.state, time.monotonic()
         for callback in self.callbacks.callbacks:
             if hasattr(callback, "flush"):
                 callback.flush()
@@ -427,6 +431,7 @@ class Fit:
         state.seconds = self.training.seconds_used()
         save_state(self.training.state_file, state, arrays)
         self.saved = time.monotonic()
+        self.saving = self.saved - began
 
     def _continue(self, arrays: Arrays) -> None:
         """Takes up a saved state, callbacks' memory included."""

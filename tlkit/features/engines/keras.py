@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from tlkit.registry import register
 
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_CONSTANT: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 @register("keras", rank=4, least_cosine=0.0, precisions="float32")
@@ -26,20 +29,50 @@ def keras(model: Any) -> Any:
     return run
 
 
-def traced(model: Any) -> Any:
-    """A concrete function of any number of uint8 images, its variables still in it.
-
-    Traced once for a model; what is made from it reads the weights of that moment.
-    """
+@contextlib.contextmanager
+def as_traced() -> Iterator[None]:
+    """Inside, functions run as they were traced: for a few batches, TensorFlow's rewriting of a graph
+    takes longer than it saves."""
     import tensorflow as tf
 
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get("disable_meta_optimizer", False)
+    options.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"disable_meta_optimizer": before})
+
+
+def traced(model: Any) -> Any:
+    """A concrete function of any number of uint8 images to float32 outputs; traced once a model."""
     if model not in _TRACED:
-
-        @tf.function(autograph=False)
-        def forward(images: Any) -> Any:
-            outputs = model(tf.cast(images, tf.float32), training=False)
-            return [tf.cast(x, tf.float32) for x in tf.nest.flatten(outputs)]
-
-        shape = (None, *model.inputs[0].shape[1:])
-        _TRACED[model] = forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+        _TRACED[model] = _trace(model, contextlib.nullcontext)
     return _TRACED[model]
+
+
+def constant(model: Any) -> Any:
+    """The same with the weights of this moment as constants of its graph; made once a model."""
+    import keras
+    import tensorflow as tf
+
+    if model not in _CONSTANT:
+        values = [(v, np.asarray(v)) for v in model.variables]
+        _CONSTANT[model] = _trace(
+            model,
+            lambda: keras.StatelessScope([(v, tf.constant(value)) for v, value in values]),
+        )
+    return _CONSTANT[model]
+
+
+def _trace(model: Any, inside: Callable[[], Any]) -> Any:
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def forward(images: Any) -> Any:
+        with inside():
+            outputs = model(tf.cast(images, tf.float32), training=False)
+        return [tf.cast(x, tf.float32) for x in tf.nest.flatten(outputs)]
+
+    shape = (None, *model.inputs[0].shape[1:])
+    return forward.get_concrete_function(tf.TensorSpec(shape, tf.uint8))

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.features.engines.keras import traced
+from tlkit.features.engines.keras import constant
 from tlkit.registry import register
 
-BATCH = 32
+# images at once: few, whose inner maps stay in the processor's caches
+BATCH = 8
 # what both precisions are compiled from
 _CONVERTED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
@@ -67,11 +68,9 @@ def core() -> Any:
 
 
 def _compiled(model: Any, precision: str) -> Any:
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     if model not in _CONVERTED:
         # OpenVINO folds BatchNorm itself
-        graph = convert_variables_to_constants_v2(traced(model))
+        graph = constant(model)
         converted = runtime().convert_model(graph.graph)
         converted.reshape([BATCH, *model.inputs[0].shape[1:]])
         _CONVERTED[model] = converted, [name.name for name in graph.outputs]
