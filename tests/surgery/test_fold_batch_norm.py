@@ -2,7 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+from tlkit.features.cut import flatten_model
 from tlkit.surgery import fold_batch_norm
+from tlkit.surgery.fold_batch_norm import folded_in_place
+from tlkit.surgery.fuse import fuse_in_place
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.uniform(0, 255, (2, 64, 64, 3)).astype("float32")
@@ -74,3 +77,33 @@ def test_a_subclassed_model_is_refused():
 
     with pytest.raises(ValueError, match="is a subclassed model"):
         fold_batch_norm(Own())
+
+
+def test_layers_that_other_models_call_too_are_folded():
+    base = unsettle(
+        keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
+    )
+    image = keras.Input((64, 64, 3))
+    flat = flatten_model(keras.Model(image, base(keras.layers.Rescaling(1 / 255)(image))))
+    folded, report = fold_batch_norm(flat)
+    assert (len(report.folded), report.kept) == (52, {})
+    expected = np.asarray(flat(IMAGE))
+    np.testing.assert_allclose(folded(IMAGE), expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_folded_in_place_while_it_is_traced_and_as_before_after_it():
+    model = unsettle(
+        keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
+    )
+    release = fuse_in_place(model.get_layer("bn_Conv1"), frozen=True)
+    expected = np.asarray(model(IMAGE))
+    with folded_in_place(model) as kernels:
+        assert len(kernels) == 52
+        with keras.StatelessScope([(v, keras.ops.convert_to_tensor(x)) for v, x in kernels]):
+            found = np.asarray(model(IMAGE))
+        assert not np.allclose(model(IMAGE), expected)  # without the scales
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_array_equal(model(IMAGE), expected)
+    assert "call" in vars(model.get_layer("bn_Conv1"))
+    release()
+    assert not any("call" in vars(layer) for layer in model.layers)

@@ -9,12 +9,10 @@ from tlkit.data.decode import Resize, decode, resize
 from tlkit.evaluate.grad_cam import find_map, heat_of
 from tlkit.export.warmup import write_warmup
 from tlkit.features.cut import flatten_model, outputs_of
+from tlkit.features.engines.keras import MOST_CONSTANTS
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 from tlkit.surgery.walk import nodes_of
-
-# a graph's constants are part of one message, which cannot be larger than 2 GiB
-MOST_CONSTANTS = 1_800_000_000
 
 
 @register("saved_model", runtime="tensorflow", takes="bytes")

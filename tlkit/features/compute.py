@@ -234,7 +234,7 @@ class _Work:
             self.reference, before.chosen = before.reference, None  # its memory is given back
         images, _ = next(batches(self.dataset.train, self.dataset.prepare, CHECKED))
         images = np.asarray(images)
-        if self.reference is None:
+        if self.reference is None and self.wanted != "keras":
             self.reference = keras_outputs(self.cut.frozen, images)
         self.chosen = choose_engine(
             self.cut.frozen, images, self.wanted, self.exact, self.reference

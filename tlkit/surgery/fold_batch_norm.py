@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from tlkit.surgery.clone import clone_with
+from tlkit.surgery.walk import nodes_of
 
 FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D,
             keras.layers.Dense)  # fmt: skip
@@ -47,64 +51,121 @@ def fold_batch_norm(model: Any) -> tuple[Any, FoldReport]:
     Raises:
         ValueError: for a subclassed model.
     """
-    report = FoldReport({}, {})
-    into: dict[str, Any] = {}
-    _look(model, into, report)
+    report, pairs = _look(model)
+    into = {layer.name: (norm, shape) for layer, norm, shape in pairs}
 
     def replace(layer: Any) -> Any:
-        norm = into.get(layer.name)
-        if norm is None:
+        if layer.name not in into:
             return keras.layers.Identity(name=layer.name) if layer.name in report.folded else None
+        norm, shape = into[layer.name]
         new = type(layer).from_config({**layer.get_config(), "use_bias": True})
-        new.build(layer.input.shape)
-        _fill(new, layer, norm)
+        new.build(shape)
+        for source, target in zip(layer.weights, new.weights, strict=False):
+            if target.name != "bias":
+                target.assign(source)
+        kernel, bias = _folded(layer, norm)
+        _kernel_of(new).assign(kernel)
+        new.bias.assign(bias)
         return new
 
     return clone_with(model, replace), report
 
 
-def _look(model: Any, into: dict[str, Any], report: FoldReport) -> None:
-    """Finds each BatchNorm and the layer that it can go into."""
-    for layer in model.layers:
+@contextlib.contextmanager
+def folded_in_place(model: Any) -> Iterator[list[tuple[Any, np.ndarray]]]:
+    """Makes BatchNorm add a constant and no more, while something is traced.
+
+    Nothing is copied. Yields the kernels, each with what it must read as meanwhile.
+
+    Args:
+        model: A functional Keras model; nested ones are opened.
+    """
+    kernels, before = [], []
+    for layer, norm, _ in _look(model)[1]:
+        kernel, bias = _folded(layer, norm)
+        kernels.append((_kernel_of(layer), kernel.astype("float32")))
+        if layer.use_bias:
+            kernels.append((layer.bias, np.zeros(layer.bias.shape, "float32")))
+        before.append((norm, vars(norm).get("call")))
+        norm.call = _adder(bias)
+    try:
+        yield kernels
+    finally:
+        for norm, call in before:
+            if call is None:
+                del norm.call
+            else:
+                norm.call = call
+
+
+def _adder(bias: np.ndarray) -> Any:
+    """What a BatchNorm is called as that has nothing left to do but to add."""
+    import tensorflow as tf
+
+    return lambda x, **_: tf.nn.bias_add(x, tf.cast(bias, x.dtype))
+
+
+def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
+    """Finds the layers that a BatchNorm can go into, that, and the shape of what the layer gets."""
+    report = FoldReport({}, {})
+    pairs: list[tuple[Any, Any, Any]] = []
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        return report, pairs  # a subclassed model
+    nodes = nodes_of(model._functional if isinstance(model, keras.Sequential) else model)
+    maker = {id(tensor): node for node in nodes for tensor in node.outputs}
+    calls = Counter(id(node.operation) for node in nodes)
+    users = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    users.update(id(tensor) for tensor in model.outputs)
+
+    def producer(node: Any) -> tuple[Any, str]:
+        """The call whose output a BatchNorm normalises, or why it cannot take it up."""
+        norm, (tensor,) = node.operation, node.input_tensors
+        if calls[id(norm)] != 1:
+            return None, "is used more than once"
+        if norm.axis not in (-1, len(tensor.shape) - 1):
+            return None, "does not normalise the last axis"
+        before = maker[id(tensor)].operation
+        if type(before) not in FOLDABLE:
+            return None, f"comes after {type(before).__name__} {before.name!r}, which has no kernel"
+        if calls[id(before)] != 1 or users[id(tensor)] != 1:
+            return None, f"the output of {before.name!r} is used elsewhere too"
+        if keras.activations.serialize(before.activation) not in (None, "linear"):
+            return None, f"{before.name!r} has an activation between"
+        return maker[id(tensor)], ""
+
+    for node in nodes:
+        layer = node.operation
         if isinstance(layer, keras.Model):
-            _look(layer, into, report)
+            inner, more = _look(layer)
+            report.folded.update(inner.folded)
+            report.kept.update(inner.kept)
+            pairs.extend(more)
         elif isinstance(layer, keras.layers.BatchNormalization):
-            before, why = _producer(model, layer)
+            before, why = producer(node)
             if why:
                 report.kept[layer.name] = why
             else:
-                into[before.name] = layer
-                report.folded[layer.name] = before.name
+                pairs.append((before.operation, layer, before.input_tensors[0].shape))
+                report.folded[layer.name] = before.operation.name
+    return report, pairs
 
 
-def _producer(model: Any, norm: Any) -> tuple[Any, str]:
-    """The layer whose output a BatchNorm normalises, or why it cannot take it up."""
-    if len(norm._inbound_nodes) != 1:
-        return None, "is used more than once"
-    if norm.axis not in (-1, len(norm.input.shape) - 1):
-        return None, "does not normalise the last axis"
-    before = norm.input._keras_history.operation
-    if type(before) not in FOLDABLE:
-        return None, f"comes after {type(before).__name__} {before.name!r}, which has no kernel"
-    shared = len(before._inbound_nodes) != 1 or len(before._outbound_nodes) != 1
-    if shared or any(before.output is tensor for tensor in model.outputs):
-        return None, f"the output of {before.name!r} is used elsewhere too"
-    if keras.activations.serialize(before.activation) not in (None, "linear"):
-        return None, f"{before.name!r} has an activation between"
-    return before, ""
-
-
-def _fill(new: Any, old: Any, norm: Any) -> None:
-    """Writes the folded weights; computed in float64."""
+def _folded(layer: Any, norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias with a BatchNorm in them; float64."""
     channels = norm.moving_mean.shape[0]
     gamma = np.asarray(norm.gamma, "float64") if norm.scale else np.ones(channels)
     beta = np.asarray(norm.beta, "float64") if norm.center else np.zeros(channels)
     scale = gamma / np.sqrt(np.asarray(norm.moving_variance, "float64") + norm.epsilon)
-    bias = np.asarray(old.bias, "float64") if old.use_bias else np.zeros(channels)
-    for source, target in zip(old.weights, new.weights, strict=False):
-        if target.name != "bias":
-            target.assign(source)
-    kernel = new.pointwise_kernel if isinstance(old, keras.layers.SeparableConv2D) else new.kernel
-    shape = kernel.shape[-2:] if isinstance(old, keras.layers.DepthwiseConv2D) else (channels,)
-    kernel.assign(np.asarray(kernel, "float64") * scale.reshape(shape))
-    new.bias.assign(scale * (bias - np.asarray(norm.moving_mean, "float64")) + beta)
+    bias = np.asarray(layer.bias, "float64") if layer.use_bias else np.zeros(channels)
+    kernel = np.asarray(_kernel_of(layer), "float64")
+    shape = kernel.shape[-2:] if isinstance(layer, keras.layers.DepthwiseConv2D) else (channels,)
+    return (
+        kernel * scale.reshape(shape),
+        scale * (bias - np.asarray(norm.moving_mean, "float64")) + beta,
+    )
+
+
+def _kernel_of(layer: Any) -> Any:
+    """The variable whose last axes are the output channels."""
+    separable = isinstance(layer, keras.layers.SeparableConv2D)
+    return layer.pointwise_kernel if separable else layer.kernel

@@ -23,6 +23,7 @@ from tlkit.errors import some_of
 from tlkit.evaluate.forward import make_forward
 from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.cut import flatten_model, outputs_of
+from tlkit.features.engines.keras import as_traced
 from tlkit.features.probe import held_out_logits
 from tlkit.freeze import FreezePlan, is_batch_norm
 from tlkit.model import Network
@@ -113,7 +114,8 @@ def _one_decoder(dataset: Dataset) -> Iterator[Problem]:
         if split is None or not len(split) or isinstance(split.pixels, list):
             continue
         images, _ = next(batches(split, dataset.prepare, 1))
-        again = np.asarray(dataset.prepare(split.records[0].read()))
+        with as_traced():
+            again = np.asarray(dataset.prepare(split.records[0].read()))
         if not np.array_equal(np.asarray(images)[0], again):
             yield Problem(
                 "decoding",
@@ -132,13 +134,13 @@ def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Probl
     """
     if any(leaves != "pixels" for leaves, _ in network.preprocessing):
         return
-    flat = flatten_model(network.logits)
-    found = outputs_of(flat, lambda operation: operation.name == "preprocess")
+    model = network.logits
+    found = outputs_of(model, lambda operation: operation.name == "preprocess")
     low, high = RANGES.get(network.spec.preprocessing, (None, None))
     if not found or low is None or high is None:
         return
     images = some_images(dataset, seed, SAMPLE).astype("float32")
-    values = np.asarray(keras.Model(flat.inputs, found[0])([images], training=False))
+    values = np.asarray(keras.Model(model.inputs, found[0])([images], training=False))
     least, most, span = float(values.min()), float(values.max()), high - low
     if least < low - 0.05 * span or most > high + 0.05 * span or most - least < 0.1 * span:
         yield Problem(

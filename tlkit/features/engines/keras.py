@@ -11,6 +11,8 @@ import numpy as np
 
 from tlkit.registry import register
 
+# bytes of weights; a graph's constants are part of one message, which cannot be larger than 2 GiB
+MOST_CONSTANTS = 1_800_000_000
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 _CONSTANT: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
@@ -52,17 +54,37 @@ def traced(model: Any) -> Any:
 
 
 def constant(model: Any) -> Any:
-    """The same with the weights of this moment as constants of its graph; made once a model."""
+    """The same with the weights of this moment as constants of its graph; made once a model.
+
+    Raises:
+        ValueError: if there are too many of them.
+    """
+    if model not in _CONSTANT:
+        _CONSTANT[model] = trace_constants(model, [])
+    return _CONSTANT[model]
+
+
+def trace_constants(model: Any, instead: list[tuple[Any, np.ndarray]]) -> Any:
+    """A concrete function with constants for variables.
+
+    Args:
+        model: Whose variables they are.
+        instead: Values that some variables read as in the place of their own.
+
+    Raises:
+        ValueError: if there are too many of them.
+    """
     import keras
     import tensorflow as tf
 
-    if model not in _CONSTANT:
-        values = [(v, np.asarray(v)) for v in model.variables]
-        _CONSTANT[model] = _trace(
-            model,
-            lambda: keras.StatelessScope([(v, tf.constant(value)) for v, value in values]),
-        )
-    return _CONSTANT[model]
+    if 4 * model.count_params() > MOST_CONSTANTS:
+        raise ValueError("its weights are too large to be constants of a graph")
+    other = {id(v) for v, _ in instead}
+    own = [(v, np.asarray(v)) for v in model.variables if id(v) not in other]
+    return _trace(
+        model,
+        lambda: keras.StatelessScope([(v, tf.constant(x, v.dtype)) for v, x in own + instead]),
+    )
 
 
 def _trace(model: Any, inside: Callable[[], Any]) -> Any:
