@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import itertools
 import json
 import pathlib
@@ -29,32 +30,88 @@ from tlkit.recipe.schema import Recipe
 
 @dataclasses.dataclass
 class Trained:
-    """A finished run, loaded.
+    """A finished run; its model is loaded when it is first asked for.
 
     Attributes:
         folder: Of the run.
         recipe: With all defaults.
-        model: RGB in [0, 255] to probabilities.
-        logits: The same, ending before the softmax.
         classes: Names in the order of the outputs.
         image_size: Height and width in pixels.
     """
 
     folder: pathlib.Path
     recipe: Recipe
-    model: Any
-    logits: Any
     classes: list[str]
     image_size: tuple[int, int]
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """RGB in [0, 255] to probabilities.
+
+        Raises:
+            RunError: if it has other classes than labels.txt.
+        """
+        import keras
+
+        registry.register_layers()
+        model = keras.models.load_model(self.file, compile=False, safe_mode=True)
+        if model.output_shape[-1] != len(self.classes):
+            raise RunError(
+                f"labels.txt names {len(self.classes)} classes, the model has "
+                f"{model.output_shape[-1]}",
+                where=str(self.folder),
+            )
+        return model
+
+    @functools.cached_property
+    def logits(self) -> Any:
+        """The same, ending before the softmax."""
+        import keras
+
+        return keras.Model(self.model.input, self.model.get_layer("probabilities").input)
+
+    @property
+    def file(self) -> pathlib.Path:
+        """Where the model is."""
+        return self.folder / "model.keras"
 
     def prepare(self) -> Any:
         """The run's own decoder."""
         data = self.recipe.data
         return make_preparer(self.image_size, data.resize, data.antialias)
 
+    def forward(
+        self, images: Any, count: int, engine: str, say: Callable[[str], None]
+    ) -> Callable[[Any], Any]:
+        """The fastest pass to logits; an engine that was made before is read from the run's folder.
+
+        Args:
+            images: Some of those that it will get, uint8.
+            count: How many those will be.
+            engine: `auto`, or the name of one that may round more than float32 does.
+            say: Is told which was taken.
+        """
+        from tlkit.evaluate.forward import make_fast_forward
+        from tlkit.features.kept import keep_engine, kept_engine
+
+        place = self.folder / "engine"
+        kept = kept_engine(self.file, place, engine, engine == "auto", say)
+        if kept is None:
+            return make_fast_forward(
+                self.logits,
+                images,
+                count,
+                engine,
+                say,
+                lambda made: keep_engine(made, self.file, place),
+            )
+        say(f"computed by engine {kept}, kept in {place}")
+        run = kept.run
+        return lambda given: run(given)[0]
+
 
 def load_run(folder: str | pathlib.Path) -> Trained:
-    """Loads a finished run.
+    """Opens a finished run.
 
     Raises:
         RunError: if it is not finished or a file of it is missing.
@@ -62,10 +119,8 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     path = runs.open_run(folder, "model.keras")
     recipe = load_recipe(path / "resolved.yaml")
     steps.start_tensorflow(recipe)
-    import keras
+    from tlkit.model import image_size
 
-    registry.register_layers()
-    model = keras.models.load_model(path / "model.keras", compile=False, safe_mode=True)
     if recipe.model.head.name == "original":
         from tlkit.backbones.imagenet import imagenet_classes
 
@@ -75,13 +130,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
         if not labels.is_file():
             raise RunError("has no labels.txt", where=str(path))
         classes = labels.read_text("utf-8").splitlines()
-    if model.output_shape[-1] != len(classes):
-        raise RunError(
-            f"labels.txt names {len(classes)} classes, the model has {model.output_shape[-1]}",
-            where=str(path),
-        )
-    logits = keras.Model(model.input, model.get_layer("probabilities").input)
-    return Trained(path, recipe, model, logits, classes, tuple(model.input_shape[1:3]))
+    return Trained(path, recipe, classes, image_size(recipe))
 
 
 def evaluate_run(
@@ -201,7 +250,6 @@ def predict_files(
     files = find_images(paths)
     run = load_run(folder)
     from tlkit.data.dataset import look_through
-    from tlkit.evaluate.forward import make_fast_forward
 
     records = [Record(str(file), "", None, file.read_bytes) for file in files]
     prepare, forward, done = run.prepare(), None, 0
@@ -211,7 +259,7 @@ def predict_files(
         if images := [item.image for item in chunk if item.problem is None]:
             pixels = np.stack(images)
             if forward is None:
-                forward = make_fast_forward(run.logits, pixels, len(files), engine, say)
+                forward = run.forward(pixels, len(files), engine, say)
             probabilities = iter(softmax(np.asarray(forward(pixels))))
         for item in chunk:
             if item.problem is not None:

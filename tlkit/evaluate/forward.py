@@ -10,7 +10,7 @@ import numpy as np
 from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
 from tlkit.features.cut import flatten_model
-from tlkit.features.engine import WORTH_AN_ENGINE, choose_engine
+from tlkit.features.engine import CHECKED, WORTH_AN_ENGINE, Engine, choose_engine
 
 
 def make_forward(model: Any) -> Any:
@@ -31,6 +31,7 @@ def make_fast_forward(
     count: int,
     engine: str = "auto",
     say: Callable[[str], None] = lambda line: None,
+    keep: Callable[[Engine], None] = lambda engine: None,
 ) -> Callable[[Any], Any]:
     """The fastest pass of a finished model that gives what Keras gives.
 
@@ -41,14 +42,17 @@ def make_fast_forward(
         engine: `auto` is the fastest that differs from Keras by rounding in float32 alone; a
             registered name may round more.
         say: Is told which engine was taken, and why not another.
+        keep: Is given the engine that was made.
     """
     height, width = model.input_shape[1:3]
     if engine == "keras" or (engine == "auto" and count * height * width < WORTH_AN_ENGINE):
         return make_forward(model)
-    chosen = choose_engine(flatten_model(model), images, engine, exact=engine == "auto")
+    flat = flatten_model(model)
+    chosen = choose_engine(flat, images[:CHECKED], engine, exact=engine == "auto")
     for note in chosen.notes:
         say(note)
     say(f"computed by engine {chosen}")
+    keep(chosen)
     return lambda given: chosen.run(given)[0]
 
 

@@ -19,16 +19,20 @@ from tlkit.data.record import SplitName
 from tlkit.data.spool import free_disk
 from tlkit.features.cache import Entry, cache_key, cache_root
 from tlkit.features.cut import Cut
-from tlkit.features.engine import WORTH_AN_ENGINE, Engine, choose_engine, keras_outputs, ranked
+from tlkit.features.engine import (
+    CHECKED,
+    WORTH_AN_ENGINE,
+    Engine,
+    choose_engine,
+    keras_outputs,
+    ranked,
+)
 from tlkit.features.fingerprint import fingerprint
 from tlkit.recipe.schema import Cache
 
 FEATURE_BATCH = 32
-# images on which an engine is compared with Keras
-CHECKED = 8
 # of one shard: what a killed run loses at the most
 SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
-# of the free disk that features may take unasked
 
 Say = Callable[[str], None]
 

@@ -14,6 +14,8 @@ from tlkit.errors import first_line
 
 # of engines that only round as float32 does, and the most that they may differ then
 EXACT_COSINE, EXACT_DIFFERENCE = 0.9999, 1e-3
+# images on which an engine is compared with Keras
+CHECKED = 8
 # pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
 WORTH_AN_ENGINE = 256 * 224 * 224
 

@@ -114,7 +114,8 @@ class Fit:
                 state.history.append(row)
                 state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
                 # short epochs are not saved one by one: a kill takes ten times a saving at most
-                if time.monotonic() - self.saved >= self.saving / SAVING_SHARE:
+                last = state.epoch == self.stage.epochs or model.stop_training
+                if last or time.monotonic() - self.saved >= self.saving / SAVING_SHARE:
                     self.save()
         return self._end(forward, images_seen, train_seconds)
 

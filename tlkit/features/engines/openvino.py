@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 import sys
 import weakref
 from typing import Any
@@ -32,8 +33,7 @@ def openvino(model: Any) -> Any:
     Heads trained on bfloat16 features of MobileNetV2, whose cosine with float32's was
     0.987 to 0.996, did as well on float32's as those trained there (docs/performance.md).
     """
-    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return _compiled(model, "bf16" if "BF16" in able else "f32")
+    return _compiled(*_converted(model), _fastest())
 
 
 @register(
@@ -42,7 +42,19 @@ def openvino(model: Any) -> Any:
 )  # fmt: skip
 def openvino_float32(model: Any) -> Any:
     """OpenVINO in float32, for networks that lose too much in bfloat16."""
-    return _compiled(model, "f32")
+    return _compiled(*_converted(model), "f32")
+
+
+def read(folder: pathlib.Path, outputs: list[str], name: str) -> Any:
+    """One of these engines from what its `save` wrote.
+
+    Args:
+        folder: Where to.
+        outputs: Their names, in order.
+        name: Of the engine.
+    """
+    model = core().read_model(folder / "model.xml")
+    return _compiled(model, outputs, _fastest() if name == "openvino" else "f32")
 
 
 def runtime() -> Any:
@@ -67,14 +79,25 @@ def core() -> Any:
     return runtime().Core()
 
 
-def _compiled(model: Any, precision: str) -> Any:
+def _fastest() -> str:
+    """The fastest precision that the processor has."""
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if "BF16" in able else "f32"
+
+
+def _converted(model: Any) -> tuple[Any, list[str]]:
+    """The network as OpenVINO has it, and the names of its outputs; made once a model."""
     if model not in _CONVERTED:
         # OpenVINO folds BatchNorm itself
         graph = constant(model)
         converted = runtime().convert_model(graph.graph)
         converted.reshape([BATCH, *model.inputs[0].shape[1:]])
         _CONVERTED[model] = converted, [name.name for name in graph.outputs]
-    converted, names = _CONVERTED[model]
+    found: tuple[Any, list[str]] = _CONVERTED[model]
+    return found
+
+
+def _compiled(converted: Any, names: list[str], precision: str) -> Any:
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     compiled = core().compile_model(converted, "CPU", settings)
     # OpenVINO may put a graph's outputs in another order than it had
@@ -90,5 +113,10 @@ def _compiled(model: Any, precision: str) -> Any:
             parts.append([np.array(found[port][: len(part)], np.float32) for port in ports])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
+    def save(folder: pathlib.Path) -> list[str]:
+        runtime().save_model(converted, folder / "model.xml", compress_to_fp16=False)
+        return names
+
     run.precision = {"bf16": "bfloat16", "f32": "float32"}[precision]  # type: ignore[attr-defined]
+    run.save = save  # type: ignore[attr-defined]
     return run
