@@ -107,3 +107,22 @@ def test_folded_in_place_while_it_is_traced_and_as_before_after_it():
     assert "call" in vars(model.get_layer("bn_Conv1"))
     release()
     assert not any("call" in vars(layer) for layer in model.layers)
+
+
+def test_what_two_models_inside_share_is_not_folded():
+    conv = keras.layers.Conv2D(4, 3, name="shared", use_bias=False)
+    norm = keras.layers.BatchNormalization(name="one")
+    x = keras.Input((8, 8, 3))
+    with_norm = keras.Model(x, norm(conv(x)), name="with_norm")
+    y = keras.Input((8, 8, 3))
+    without = keras.Model(y, conv(y), name="without")
+    image = keras.Input((8, 8, 3))
+    twice = keras.layers.add([with_norm(image), with_norm(-image), without(image)])
+    model = unsettle(keras.Model(image, twice))
+    pixels = RNG.normal(size=(2, 8, 8, 3)).astype("float32")
+    expected = np.asarray(model(pixels))
+    _, report = fold_batch_norm(model)
+    assert list(report.kept) == ["one"]
+    with folded_in_place(model) as kernels:
+        assert kernels == []
+        np.testing.assert_array_equal(model(pixels), expected)

@@ -109,13 +109,12 @@ def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
     """Finds the layers that a BatchNorm can go into, that, and the shape of what the layer gets."""
     report = FoldReport({}, {})
     pairs: list[tuple[Any, Any, Any]] = []
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
-        return report, pairs  # a subclassed model
-    nodes = nodes_of(model._functional if isinstance(model, keras.Sequential) else model)
+    graphs = _graphs(model)
+    nodes = [node for graph in graphs for node in nodes_of(graph)]
     maker = {id(tensor): node for node in nodes for tensor in node.outputs}
     calls = Counter(id(node.operation) for node in nodes)
     users = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
-    users.update(id(tensor) for tensor in model.outputs)
+    users.update(id(tensor) for graph in graphs for tensor in graph.outputs)
 
     def producer(node: Any) -> tuple[Any, str]:
         """The call whose output a BatchNorm normalises, or why it cannot take it up."""
@@ -135,12 +134,7 @@ def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
 
     for node in nodes:
         layer = node.operation
-        if isinstance(layer, keras.Model):
-            inner, more = _look(layer)
-            report.folded.update(inner.folded)
-            report.kept.update(inner.kept)
-            pairs.extend(more)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization):
             before, why = producer(node)
             if why:
                 report.kept[layer.name] = why
@@ -148,6 +142,19 @@ def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
                 pairs.append((before.operation, layer, before.input_tensors[0].shape))
                 report.folded[layer.name] = before.operation.name
     return report, pairs
+
+
+def _graphs(model: Any) -> list[Any]:
+    """A functional model and those inside it, each once; none for a subclassed one."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    if not hasattr(model, "operations"):
+        return []
+    found = [model]
+    for node in nodes_of(model):
+        if isinstance(node.operation, keras.Model):
+            found += [graph for graph in _graphs(node.operation) if graph not in found]
+    return found
 
 
 def _folded(layer: Any, norm: Any) -> tuple[np.ndarray, np.ndarray]:
