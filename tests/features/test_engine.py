@@ -175,3 +175,22 @@ print(used.tm.__name__, sorted(name for name in sys.modules if name.startswith("
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split("\n")[0] == "openvino.tools.ovc.telemetry_stub []", done.stderr[-500:]
+
+
+@pytest.mark.parametrize("name", ["keras", "tensorflow", "openvino-float32"])
+def test_weights_that_have_changed_since_are_seen(name):
+    if "openvino" in name:
+        pytest.importorskip("openvino")
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(image)
+    x = keras.layers.BatchNormalization()(x)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    pixels = IMAGES[:5, :16, :16]
+    before = choose_engine(model, pixels, name)
+    assert before.name == name
+    for weight in model.weights:
+        weight.assign(np.asarray(weight) + 0.5)
+    after = choose_engine(model, pixels, name)
+    expected = np.asarray(model(pixels.astype("float32"), training=False))
+    assert (after.name, after.is_exact()) == (name, True)
+    np.testing.assert_allclose(after.run(pixels)[0], expected, rtol=1e-4)

@@ -1,6 +1,5 @@
-"""An engine kept in a run's folder against the one that was made."""
+"""An engine kept beside its model against the one that was made."""
 
-import os
 import shutil
 
 import keras
@@ -8,76 +7,92 @@ import numpy as np
 import pytest
 
 from tlkit import use
+from tlkit.features import kept
+from tlkit.features.engine import choose_engine
+from tlkit.features.kept import keep_engine, kept_engine
 
 pytest.importorskip("openvino")
 
+IMAGES = np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3)).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def model():
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3)(image)
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+
 
 @pytest.fixture
-def run(tiny_run, tmp_path):
-    return shutil.copytree(tiny_run.folder, tmp_path / "run")
+def place(model, tmp_path):
+    """A model's file, and the folder in which an engine of it is kept."""
+    model.save(tmp_path / "model.keras")
+    keep_engine(
+        choose_engine(model, IMAGES, "openvino-float32"),
+        tmp_path / "model.keras",
+        tmp_path / "engine",
+    )
+    return tmp_path
 
 
-def predicted(run, photos, engine="openvino"):
+def read(place, wanted="openvino-float32", exact=False):
     said = []
-    rows = list(use.predict_files(run, [photos], 3, engine, said.append))
-    return [row["top"] for row in rows], said
+    found = kept_engine(place / "model.keras", place / "engine", wanted, exact, said.append)
+    return found, said
 
 
-def load_nothing(*_, **__):
-    raise AssertionError("the model was loaded")
+def test_it_computes_the_same_and_says_what_was_compared(model, place):
+    made = choose_engine(model, IMAGES, "openvino-float32")
+    found, said = read(place)
+    np.testing.assert_array_equal(found.run(IMAGES)[0], made.run(IMAGES)[0])
+    assert (str(found), said) == (str(made), [])
+    assert str(read(place, "auto", exact=True)[0]) == str(made)
+    files = sorted(f.name for f in (place / "engine").iterdir())
+    assert files == ["engine.json", "model.bin", "model.xml"]
 
 
-@pytest.mark.parametrize("engine", ["openvino", "openvino-float32"])
-def test_the_second_time_the_model_is_not_loaded(run, photos, monkeypatch, engine):
-    made, said = predicted(run, photos, engine)
-    assert said == [line for line in said if "kept" not in line]
-    monkeypatch.setattr(keras.models, "load_model", load_nothing)
-    kept, said = predicted(run, photos, engine)
-    assert kept == made
-    assert said[0].startswith(f"computed by engine {engine}, ") and "kept in" in said[0]
+def test_one_precision_does_not_stand_for_another(model, place):
+    for wanted in ("openvino", "auto", "tensorflow", "keras"):
+        assert read(place, wanted) == (None, [])
+    keep_engine(choose_engine(model, IMAGES, "openvino"), place / "model.keras", place / "engine")
+    assert read(place, "openvino")[0].name == "openvino"
+    assert read(place)[0].name == "openvino-float32"
 
 
-def test_two_precisions_share_a_file_and_neither_stands_for_the_other(run, photos, monkeypatch):
-    predicted(run, photos, "openvino")
-    other, said = predicted(run, photos, "openvino-float32")
-    assert "kept" not in said[0]
-    monkeypatch.setattr(keras.models, "load_model", load_nothing)
-    assert predicted(run, photos, "openvino-float32")[0] == other
-    predicted(run, photos, "openvino")
-    assert sorted(os.listdir(run / "engine")) == ["engine.json", "model.bin", "model.xml"]
-
-
-def test_the_engine_of_another_model_is_not_taken(run, photos):
-    predicted(run, photos)
-    model = keras.models.load_model(run / "model.keras", compile=False)
-    head = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][-1]
-    for weight in head.weights:
-        weight.assign(-np.asarray(weight))
-    model.save(run / "model.keras")
-    changed, said = predicted(run, photos)
-    assert "kept" not in said[0]
-    assert changed == predicted(run, photos)[0]
-    exact = predicted(run, photos, "keras")[0]
-    assert [row[0][0] for row in changed] == [row[0][0] for row in exact]
+def test_that_of_another_model_is_not_taken(place):
+    with open(place / "model.keras", "ab") as file:
+        file.write(b" ")
+    assert read(place) == (None, [])
 
 
 @pytest.mark.parametrize("file", ["engine.json", "model.xml", "model.bin"])
-def test_a_damaged_one_is_made_again(run, photos, file):
-    made, _ = predicted(run, photos)
-    (run / "engine" / file).write_bytes(b"")
-    again, said = predicted(run, photos)
-    assert again == made
-    assert ("is made again" in said[0]) == (file != "engine.json")
-    assert "kept in" in predicted(run, photos)[1][0]
+def test_a_damaged_one_is_not_taken(place, file):
+    (place / "engine" / file).write_bytes(b"")
+    found, said = read(place)
+    assert found is None
+    assert [line for line in said if "cannot be read" in line] == said
+    assert len(said) == (file != "engine.json")
 
 
-def test_where_it_cannot_be_kept_it_predicts(run, photos, monkeypatch):
-    from tlkit.features import kept
-
+def test_where_there_is_no_room_none_is_kept(model, place, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
+    engine = choose_engine(model, IMAGES, "openvino-float32")
     monkeypatch.setattr(kept.os, "replace", full)
-    rows, _ = predicted(run, photos)
-    assert rows and sorted(f.name for f in run.glob(".engine*")) == []
-    assert not (run / "engine").exists()
+    keep_engine(engine, place / "model.keras", place / "other")
+    assert sorted(f.name for f in place.iterdir()) == ["engine", "model.keras"]
+
+
+def test_predicting_again_needs_no_model(tiny_run, photos, tmp_path, monkeypatch):
+    run = shutil.copytree(tiny_run.folder, tmp_path / "run")
+    said = []
+    made = list(use.predict_files(run, [photos], 3, "openvino", said.append))
+    assert "kept" not in said[0]
+
+    def none(*_, **__):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(keras.models, "load_model", none)
+    assert list(use.predict_files(run, [photos], 3, "openvino", said.append)) == made
+    assert said[1].startswith("computed by engine openvino") and "kept in" in said[1]

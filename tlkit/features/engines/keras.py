@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,8 @@ from tlkit.registry import register
 # bytes of weights; a graph's constants are part of one message, which cannot be larger than 2 GiB
 MOST_CONSTANTS = 1_800_000_000
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-_CONSTANT: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+# with a checksum of the weights that are in it
+_CONSTANT: weakref.WeakKeyDictionary[Any, tuple[int, Any]] = weakref.WeakKeyDictionary()
 
 
 @register("keras", rank=4, least_cosine=0.0, precisions="float32")
@@ -54,14 +56,18 @@ def traced(model: Any) -> Any:
 
 
 def constant(model: Any) -> Any:
-    """The same with the weights of this moment as constants of its graph; made once a model.
+    """The same with the weights of this moment as constants of its graph; made once for them.
 
     Raises:
         ValueError: if there are too many of them.
     """
-    if model not in _CONSTANT:
-        _CONSTANT[model] = trace_constants(model, [])
-    return _CONSTANT[model]
+    checksum = 0
+    for variable in model.variables:
+        checksum = zlib.crc32(np.ascontiguousarray(variable).tobytes(), checksum)
+    made = _CONSTANT.get(model)
+    if made is None or made[0] != checksum:
+        made = _CONSTANT[model] = checksum, trace_constants(model, [])
+    return made[1]
 
 
 def trace_constants(model: Any, instead: list[tuple[Any, np.ndarray]]) -> Any:

@@ -15,7 +15,7 @@ from tlkit.registry import register
 
 # images at once: few, whose inner maps stay in the processor's caches
 BATCH = 8
-# what both precisions are compiled from
+# what both precisions are compiled from, by the function it was converted from
 _CONVERTED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
@@ -86,14 +86,14 @@ def _fastest() -> str:
 
 
 def _converted(model: Any) -> tuple[Any, list[str]]:
-    """The network as OpenVINO has it, and the names of its outputs; made once a model."""
-    if model not in _CONVERTED:
+    """The network as OpenVINO has it, and the names of its outputs; made once for its weights."""
+    graph = constant(model)
+    if graph not in _CONVERTED:
         # OpenVINO folds BatchNorm itself
-        graph = constant(model)
         converted = runtime().convert_model(graph.graph)
         converted.reshape([BATCH, *model.inputs[0].shape[1:]])
-        _CONVERTED[model] = converted, [name.name for name in graph.outputs]
-    found: tuple[Any, list[str]] = _CONVERTED[model]
+        _CONVERTED[graph] = converted, [name.name for name in graph.outputs]
+    found: tuple[Any, list[str]] = _CONVERTED[graph]
     return found
 
 
