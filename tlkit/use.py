@@ -55,12 +55,7 @@ class Trained:
 
         registry.register_layers()
         model = keras.models.load_model(self.file, compile=False, safe_mode=True)
-        if model.output_shape[-1] != len(self.classes):
-            raise RunError(
-                f"labels.txt names {len(self.classes)} classes, the model has "
-                f"{model.output_shape[-1]}",
-                where=str(self.folder),
-            )
+        self._expect(model.output_shape[-1])
         return model
 
     @functools.cached_property
@@ -74,6 +69,13 @@ class Trained:
     def file(self) -> pathlib.Path:
         """Where the model is."""
         return self.folder / "model.keras"
+
+    def _expect(self, classes: int) -> None:
+        if classes != len(self.classes):
+            raise RunError(
+                f"labels.txt names {len(self.classes)} classes, the model has {classes}",
+                where=str(self.folder),
+            )
 
     def prepare(self) -> Any:
         """The run's own decoder."""
@@ -90,6 +92,9 @@ class Trained:
             count: How many those will be.
             engine: `auto`, or the name of one that may round more than float32 does.
             say: Is told which was taken.
+
+        Raises:
+            RunError: if the model has other classes than labels.txt.
         """
         from tlkit.evaluate.forward import make_fast_forward
         from tlkit.features.kept import keep_engine, kept_engine
@@ -107,7 +112,13 @@ class Trained:
             )
         say(f"computed by engine {kept}, kept in {place}")
         run = kept.run
-        return lambda given: run(given)[0]
+
+        def forward(given: Any) -> np.ndarray:
+            logits: np.ndarray = run(given)[0]
+            self._expect(logits.shape[-1])
+            return logits
+
+        return forward
 
 
 def load_run(folder: str | pathlib.Path) -> Trained:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tlkit import use
+from tlkit.errors import RunError
 from tlkit.features import kept
 from tlkit.features.engine import choose_engine
 from tlkit.features.kept import keep_engine, kept_engine
@@ -74,9 +75,12 @@ def test_a_damaged_one_is_not_taken(place, file):
     assert len(said) == (file != "engine.json")
 
 
-def test_where_there_is_no_room_none_is_kept(model, place, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("Can't open bin file.")]
+)
+def test_where_there_is_no_room_none_is_kept(model, place, monkeypatch, error):
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     engine = choose_engine(model, IMAGES, "openvino-float32")
     monkeypatch.setattr(kept.os, "replace", full)
@@ -96,3 +100,7 @@ def test_predicting_again_needs_no_model(tiny_run, photos, tmp_path, monkeypatch
     monkeypatch.setattr(keras.models, "load_model", none)
     assert list(use.predict_files(run, [photos], 3, "openvino", said.append)) == made
     assert said[1].startswith("computed by engine openvino") and "kept in" in said[1]
+    labels = run / "labels.txt"
+    labels.write_text(labels.read_text() + "one more\n")
+    with pytest.raises(RunError, match=r"labels\.txt names"):
+        list(use.predict_files(run, [photos], 3, "openvino"))

@@ -133,13 +133,18 @@ def choose_engine(
 
 def keras_outputs(model: Any, images: Any) -> list[np.ndarray]:
     """What Keras gives, in float32: its operations as it calls them, which engines begin with too."""
-    import tensorflow as tf
-
-    from tlkit.features.engines.keras import MOST_CONSTANTS, as_traced, constant, traced
+    from tlkit.features.engines.keras import (
+        MOST_CONSTANTS,
+        as_arrays,
+        as_traced,
+        constant,
+        traced,
+    )
 
     forward = (traced if 4 * model.count_params() > MOST_CONSTANTS else constant)(model)
     with as_traced():
-        return [x.numpy() for x in forward(tf.convert_to_tensor(images, tf.uint8))]
+        found: list[np.ndarray] = as_arrays(forward)(images)
+    return found
 
 
 def compare(expected: list[np.ndarray], found: list[np.ndarray]) -> tuple[float, float]:

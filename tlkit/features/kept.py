@@ -47,7 +47,7 @@ def keep_engine(engine: Engine, model: pathlib.Path, folder: pathlib.Path) -> No
             os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except OSError:
+    except (OSError, RuntimeError):  # the latter is what OpenVINO raises where it cannot write
         return  # a run on a disk that is full or cannot be written to is still good for predicting
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from tlkit import run as runs
 from tlkit.recipe.schema import Recipe
 
@@ -15,8 +13,6 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
-    # what importing made stays; to look through it again and again costs a tenth of building a network
-    gc.freeze()
     for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
 

@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import weakref
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tlkit.features.fingerprint import add_arrays
 from tlkit.registry import register
 
 # bytes of weights; a graph's constants are part of one message, which cannot be larger than 2 GiB
 MOST_CONSTANTS = 1_800_000_000
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-# with a checksum of the weights that are in it
-_CONSTANT: weakref.WeakKeyDictionary[Any, tuple[int, Any]] = weakref.WeakKeyDictionary()
+# with a hash of the weights that are in it
+_CONSTANT: weakref.WeakKeyDictionary[Any, tuple[bytes, Any]] = weakref.WeakKeyDictionary()
 
 
 @register("keras", rank=4, least_cosine=0.0, precisions="float32")
 def keras(model: Any) -> Any:
     """Keras itself, compiled by TensorFlow; what the others are compared with."""
+    return as_arrays(traced(model))
+
+
+def as_arrays(forward: Any) -> Any:
+    """A function of uint8 tensors to a list of them as one from arrays to arrays."""
     import tensorflow as tf
 
-    forward = traced(model)
-
     def run(images: Any) -> list[np.ndarray]:
-        outputs = forward(tf.convert_to_tensor(images, tf.uint8))
-        return [x.numpy() for x in tf.nest.flatten(outputs)]
+        return [x.numpy() for x in forward(tf.convert_to_tensor(images, tf.uint8))]
 
     return run
+
+
+def in_parts(run: Callable[[Any], list[np.ndarray]], size: int) -> Any:
+    """A pass that takes no more than `size` images at a time."""
+
+    def whole(images: Any) -> list[np.ndarray]:
+        parts = [run(images[first : first + size]) for first in range(0, len(images), size)]
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    return whole
 
 
 @contextlib.contextmanager
@@ -61,12 +74,11 @@ def constant(model: Any) -> Any:
     Raises:
         ValueError: if there are too many of them.
     """
-    checksum = 0
-    for variable in model.variables:
-        checksum = zlib.crc32(np.ascontiguousarray(variable).tobytes(), checksum)
+    digest = hashlib.sha256()
+    add_arrays(digest, model.variables)
     made = _CONSTANT.get(model)
-    if made is None or made[0] != checksum:
-        made = _CONSTANT[model] = checksum, trace_constants(model, [])
+    if made is None or made[0] != digest.digest():
+        made = _CONSTANT[model] = digest.digest(), trace_constants(model, [])
     return made[1]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.features.engines.keras import constant
+from tlkit.features.engines.keras import constant, in_parts
 from tlkit.registry import register
 
 # images at once: few, whose inner maps stay in the processor's caches
@@ -103,20 +103,17 @@ def _compiled(converted: Any, names: list[str], precision: str) -> Any:
     # OpenVINO may put a graph's outputs in another order than it had
     ports = [compiled.output(name) for name in names]
 
-    def run(images: Any) -> list[np.ndarray]:
+    def few(images: Any) -> list[np.ndarray]:
         images = np.asarray(images)
-        parts = []
-        for first in range(0, len(images), BATCH):
-            part = images[first : first + BATCH]
-            filled = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), 0)])
-            found = compiled(filled)
-            parts.append([np.array(found[port][: len(part)], np.float32) for port in ports])
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        found = compiled(np.concatenate([images, np.repeat(images[-1:], BATCH - len(images), 0)]))
+        return [np.array(found[port][: len(images)], np.float32) for port in ports]
+
+    run = in_parts(few, BATCH)
 
     def save(folder: pathlib.Path) -> list[str]:
         runtime().save_model(converted, folder / "model.xml", compress_to_fp16=False)
         return names
 
-    run.precision = {"bf16": "bfloat16", "f32": "float32"}[precision]  # type: ignore[attr-defined]
-    run.save = save  # type: ignore[attr-defined]
+    run.precision = {"bf16": "bfloat16", "f32": "float32"}[precision]
+    run.save = save
     return run

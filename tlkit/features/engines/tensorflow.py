@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tlkit.features.engines.keras import trace_constants
+from tlkit.features.engines.keras import as_arrays, in_parts, trace_constants
 from tlkit.registry import register
 from tlkit.surgery.fold_batch_norm import folded_in_place
 
@@ -21,19 +19,6 @@ def tensorflow(model: Any) -> Any:
     With kernels that are known, the runtime joins convolution, bias and activation into one
     operation. It would fold BatchNorm too, but not into depthwise convolutions.
     """
-    import tensorflow as tf
-
     with folded_in_place(model) as kernels:
         forward = trace_constants(model, kernels)
-
-    def run(images: Any) -> list[np.ndarray]:
-        parts = [
-            [
-                x.numpy()
-                for x in forward(tf.convert_to_tensor(images[first : first + BATCH], tf.uint8))
-            ]
-            for first in range(0, len(images), BATCH)
-        ]
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-    return run
+    return in_parts(as_arrays(forward), BATCH)

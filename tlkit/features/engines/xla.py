@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tlkit.features.engines.keras import traced
+from tlkit.features.engines.keras import as_arrays, traced
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 
@@ -18,12 +16,8 @@ def xla(model: Any) -> Any:
 
     folded, _ = fold_batch_norm(model)
     forward = tf.function(traced(_in_half_precision(folded)), jit_compile=True, autograph=False)
-
-    def run(images: Any) -> list[np.ndarray]:
-        outputs = forward(tf.convert_to_tensor(images, tf.uint8))
-        return [x.numpy() for x in tf.nest.flatten(outputs)]
-
-    run.precision = "float16"  # type: ignore[attr-defined]
+    run = as_arrays(forward)
+    run.precision = "float16"
     return run
 
 
