@@ -53,6 +53,16 @@ def test_mcnemar_is_the_binomial_test_of_what_one_alone_has_right():
     assert compare.mcnemar(one, one).p == 1.0
 
 
+def test_pictures_of_one_name_and_other_content_are_not_compared(two, tmp_path):
+    other = shutil.copytree(two[1], tmp_path / "other")
+    rows = (other / "images.csv").read_text().splitlines()
+    judged = [line for line in rows if line.startswith("val,")]
+    changed = judged[0][:-4] + ("0000" if not judged[0].endswith("0000") else "1111")
+    (other / "images.csv").write_text("\n".join(rows).replace(judged[0], changed) + "\n")
+    first, second = (compare.read_compared(folder) for folder in (two[0], other))
+    assert compare.mcnemar(first.right, second.right).images == len(judged) - 1
+
+
 def test_only_what_differs_in_the_recipes_is_shown(two):
     compared = [compare.read_compared(folder) for folder in two]
     assert compare.differences(compared) == [

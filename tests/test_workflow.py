@@ -1,6 +1,8 @@
 """A whole run, what it leaves behind, and what is done with it."""
 
 import csv
+import errno
+import hashlib
 import json
 import subprocess
 import sys
@@ -134,7 +136,8 @@ def test_the_export_is_refused_if_it_answers_otherwise(run):
     from tlkit.export.parity import check_export
 
     data = (run.folder / "plots" / "classes.png").read_bytes()
-    split = Split([Record("x", "", None, lambda: data)], np.array([0]), ["x"])
+    digest = hashlib.sha256(data).hexdigest()
+    split = Split([Record("x", "", None, lambda: data)], np.array([0]), [digest])
     with pytest.raises(RunFailed, match="is not what was evaluated"):
         check_export(
             run.folder / "export/saved_model/1",
@@ -226,6 +229,30 @@ def test_a_full_disk_is_told_before_the_work(recipe, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
     with pytest.raises(tlkit.errors.UserError, match="only 1 MB are free"):
+        tlkit.finetune(recipe, run_dir=tmp_path / "run")
+
+
+def test_a_run_that_the_disk_ends_says_so_in_its_folder(recipe, tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "/photos/x.png")
+
+    monkeypatch.setattr("tlkit.steps.read_data", refused)
+    with pytest.raises(RunFailed, match=r"^/photos/x\.png: Permission denied\. .*start again"):
+        tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert "Permission denied" in result["error"]
+    monkeypatch.undo()
+    tlkit.finetune(recipe, run_dir=tmp_path / "run")  # its folder may be used again
+
+
+def test_where_not_even_that_can_be_written_the_first_error_is_told(recipe, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tlkit.steps.read_data", full)
+    monkeypatch.setattr("tlkit.run.write_json", full)
+    with pytest.raises(RunFailed, match="the disk is full"):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
 
 

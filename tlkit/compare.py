@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import html
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -29,13 +28,13 @@ class Compared:
         folder: Of the run.
         result: What result.json says.
         recipe: Resolved, as dotted keys and values.
-        right: Image name and its label -> whether it was named rightly.
+        right: Image name, SHA-256 of its file and its label -> whether it was named rightly.
     """
 
     folder: pathlib.Path
     result: dict[str, Any]
     recipe: dict[str, Any]
-    right: dict[tuple[str, str], bool]
+    right: dict[tuple[str, str, str], bool]
 
 
 def read_compared(folder: str | pathlib.Path) -> Compared:
@@ -48,8 +47,22 @@ def read_compared(folder: str | pathlib.Path) -> Compared:
     recipe = load_recipe(path / "resolved.yaml").model_dump(mode="json", exclude_none=True)
     with open(path / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    right = {(row["image"], row["label"]): row["label"] == row["predicted"] for row in rows}
+    # two data sets may call different pictures alike
+    content = _contents(path / "images.csv")
+    right = {
+        (row["image"], content.get(row["image"], ""), row["label"]): row["label"]
+        == row["predicted"]
+        for row in rows
+    }
     return Compared(path, result, flat(recipe), right)
+
+
+def _contents(path: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of each image's file by its name; empty where a run noted none."""
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["image"]: row["sha256"] for row in csv.DictReader(file)}
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -212,7 +225,7 @@ def same_numbers(one: pathlib.Path, other: pathlib.Path) -> list[str]:
 
     found = []
     for name in ("environment.json", "data.json"):
-        a, b = (flat(json.loads((f / name).read_text("utf-8"))) for f in (one, other))
+        a, b = (flat(runs.read_json(f / name)) for f in (one, other))
         for key in dict.fromkeys([*a, *b]):
             if a.get(key) != b.get(key) and not key.startswith(("notes", "git.")):
                 found.append(f"{name[:-5]} {key}: {a.get(key)} before, {b.get(key)} now")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 
@@ -52,6 +53,20 @@ class RunFailed(UserError):  # noqa: N818 - it names what happened
     """The input was right, but the run could not reach its end."""
 
     exit_code = 1
+
+
+def disk_trouble(error: OSError, hint: str | None = None) -> RunFailed:
+    """What the system said about a file, as an error that names the file.
+
+    Args:
+        error: As it was raised.
+        hint: What to do about it; that of a full disk if not given.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, hint = "the disk is full.", hint or "Make room, and try again."
+    else:
+        reason = f"{error.strerror or first_line(error)}."
+    return RunFailed(reason, where=str(error.filename) if error.filename else None, hint=hint)
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

@@ -38,6 +38,23 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """What `write_json` wrote as a mapping.
+
+    Raises:
+        RunError: if the file is not there, or is damaged.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunError("is not there", where=str(path)) from None
+    except ValueError as error:
+        raise RunError(f"is damaged: {error}", where=str(path)) from None
+    if not isinstance(found, dict):
+        raise RunError("is damaged: it holds no mapping", where=str(path))
+    return found
+
+
 def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Path:
     """Creates `runs/<name>/<id>/`, or the folder that the user names.
 
@@ -86,7 +103,7 @@ def _reusable(folder: pathlib.Path) -> bool:
     result = folder / "result.json"
     if not result.is_file() or (folder / "checkpoints").exists():
         return False
-    return bool(json.loads(result.read_text("utf-8")).get("status") == "failed")
+    return bool(read_json(result).get("status") == "failed")
 
 
 def _point_latest(folder: pathlib.Path) -> None:
@@ -109,7 +126,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     with open(folder / ".lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RunError("is in use by another tlkit process", where=str(folder)) from None
         yield
 
@@ -141,7 +158,7 @@ def finished(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
         RunError: if it did not.
     """
     path = open_run(folder)
-    result = json.loads((path / "result.json").read_text("utf-8"))
+    result = read_json(path / "result.json")
     if "evaluation" not in result:
         raise RunError(f"has no result: its status is {result.get('status')!r}", where=str(path))
     return path, result

@@ -108,7 +108,7 @@ class Trained:
                 count,
                 engine,
                 say,
-                lambda made: keep_engine(made, self.file, place),
+                lambda made: keep_engine(made, self.file, place, say),
             )
         say(f"computed by engine {kept}, kept in {place}")
         run = kept.run
@@ -214,7 +214,7 @@ def rewrite_report(folder: str | pathlib.Path) -> pathlib.Path:
     from tlkit.report.page import write_report
 
     path, result = runs.finished(folder)
-    return write_report(path, result, json.loads((path / "data.json").read_text("utf-8")))
+    return write_report(path, result, runs.read_json(path / "data.json"))
 
 
 def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
@@ -336,7 +336,7 @@ def export_run(
     from tlkit.export.write import CALIBRATION, Served, describe, parse_format, write_export
 
     items = [parse_format(form) for form in forms]
-    result = json.loads((runs.open_run(folder) / "result.json").read_text("utf-8"))
+    result = runs.read_json(runs.open_run(folder) / "result.json")
     if result.get("missed"):
         raise RunFailed(
             f"below what its recipe requires: {'; '.join(result['missed'])}; it is not exported.",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import errno
-import json
 import pathlib
 import shutil
 import time
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tlkit import run as runs
-from tlkit.errors import RunError, RunFailed
+from tlkit.errors import RunError, RunFailed, disk_trouble
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.train.defaults import completed
@@ -104,7 +103,7 @@ def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: b
     """
     path = runs.open_run(folder, "resolved.yaml")
     if (path / "result.json").exists():
-        status = json.loads((path / "result.json").read_text("utf-8")).get("status")
+        status = runs.read_json(path / "result.json").get("status")
         if status in ("done", "below requirement"):
             raise RunError("is finished; there is nothing to continue", where=str(path))
     recipe = load_recipe(path / "resolved.yaml")
@@ -150,9 +149,9 @@ def _guarded(
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
         except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise RunFailed("the disk is full", where=str(folder)) from None
+            trouble = disk_trouble(error, _how_to_go_on(folder))
+            _write_status(folder, recipe.name, "failed", str(trouble))
+            raise trouble from error
         except Exception as error:
             _write_status(folder, recipe.name, "failed", str(error))
             error.add_note(f"run folder: {folder}")
@@ -165,8 +164,17 @@ def _guarded(
     return run
 
 
+def _how_to_go_on(folder: pathlib.Path) -> str:
+    """What to do once the disk is well again."""
+    if (folder / "checkpoints" / "state.npz").exists():
+        return f"Mend that, then: tlkit finetune --resume {folder}"
+    return f"Mend that, and start again; the run's folder is {folder}"
+
+
 def _write_status(folder: pathlib.Path, name: str, status: str, error: str | None = None) -> None:
-    runs.write_json(folder / "result.json", {"status": status, "name": name, "error": error})
+    """Says in result.json how a run ended, where that can be written at all."""
+    with contextlib.suppress(OSError):  # what ended the run may be the disk itself
+        runs.write_json(folder / "result.json", {"status": status, "name": name, "error": error})
 
 
 def _straight_way(
@@ -189,6 +197,7 @@ def _straight_way(
         dataset = steps.read_data(recipe, folder, say, resumed, allow_data_change)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
+        steps.refuse_unplaced(recipe, dataset, network)
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
@@ -234,7 +243,9 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     say = steps.Speaker(console)
     steps.start_tensorflow(recipe)
     dataset = steps.look_at_data(recipe, say)
-    return recipe, dataset, steps.make_network(recipe, dataset, say), say
+    network = steps.make_network(recipe, dataset, say)
+    steps.refuse_unplaced(recipe, dataset, network)
+    return recipe, dataset, network, say
 
 
 def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:

@@ -10,12 +10,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.conftest import draw
+from tlkit.audit.audit import audit
 from tlkit.audit.duplicates import near_pairs
 from tlkit.audit.files import look_at_file
 from tlkit.audit.labels import label_noise, outliers
 from tlkit.checking import check
 from tlkit.cli.main import cli
+from tlkit.data.dataset import load_dataset
 from tlkit.data.record import Record
+from tlkit.features.cache import cache_root, entries
+from tlkit.recipe.schema import Data
 
 WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
 
@@ -273,3 +277,21 @@ def test_flipped_labels_of_real_photos_come_first(assets, name, tmp_path):
     share = len(wrong & first) / len(wrong)
     print(f"{name}: {share:.3f} of {len(wrong)} flipped labels in the first 15 %")
     assert share >= 0.8
+
+
+def test_features_are_cached_by_how_the_pictures_were_decoded(photos, tmp_path):
+    def keys(antialias):
+        config = Data.model_validate(
+            {"source": {"folder": str(photos)}, "image_size": 32, "antialias": antialias}
+        )
+        before = {entry.key for entry in entries(cache_root())}
+        audit(config, ("tiny", "bundled"), (32, 32), "keras")
+        return {e.key: e.about["images"] for e in entries(cache_root()) if e.key not in before}
+
+    plain, smooth = keys(False), keys(True)
+    assert len(plain) == len(smooth) == 1  # the second found nothing that the first had kept
+    assert "antialias" in str(smooth) and "antialias" not in str(plain)
+    data = load_dataset(
+        Data.model_validate({"source": {"folder": str(photos)}, "antialias": True}), (32, 32)
+    )
+    assert [*smooth.values()] == [data.decoding]

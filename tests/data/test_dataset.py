@@ -3,7 +3,7 @@ import pytest
 
 from tests.conftest import draw
 from tlkit.data import dataset
-from tlkit.data.dataset import keep_pixels, load_dataset, load_for_evaluation
+from tlkit.data.dataset import keep_pixels, load_dataset, load_for_evaluation, resized
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Data
@@ -41,6 +41,30 @@ def test_on_disk_they_are_the_same_and_leave_nothing(photos, tmp_path, monkeypat
     assert isinstance(spooled.train.pixels.parts[0], np.memmap)
     np.testing.assert_array_equal(kept.train.pixels, spooled.train.pixels)
     assert not list((tmp_path / "more").iterdir())  # the file has no name
+
+
+@pytest.mark.parametrize("harm", ["broken", "gone", "changed"])
+def test_another_size_of_files_that_changed_is_refused(tmp_path, harm):
+    make(tmp_path, {"a": 8, "b": 8})
+    data = load_dataset(config(tmp_path), (32, 32))
+    file = tmp_path / data.train.records[2].name
+    if harm == "gone":
+        file.unlink()
+    elif harm == "broken":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        draw(2, 99).save(file)
+    with pytest.raises(DataError, match=f"changed while tlkit was using them: .*{file.name}"):
+        resized(data, config(tmp_path), (16, 16))
+
+
+def test_a_file_that_changed_is_not_streamed(tmp_path):
+    make(tmp_path, {"a": 8, "b": 8})
+    data = load_dataset(config(tmp_path, cache="off"), (32, 32))
+    file = tmp_path / data.train.records[2].name
+    draw(2, 99).save(file)
+    with pytest.raises(DataError, match=rf"{file.name} is not the file that it was"):
+        list(batches(data.train, data.prepare, 4))
 
 
 def test_where_decoded_images_are_kept(monkeypatch):

@@ -1,6 +1,7 @@
 """Features on disk: whole, found again, and never mixed up."""
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -43,7 +44,7 @@ def pictures(count, first=0):
     images = np.random.default_rng(7).integers(0, 256, (first + count, SIDE, SIDE, 3), np.uint8)
     encoded = [tf.io.encode_png(image).numpy() for image in images[first:]]
     records = [Record(str(k), "a", None, lambda d=data: d) for k, data in enumerate(encoded)]
-    hashes = [f"hash-{first + k}" for k in range(count)]
+    hashes = [hashlib.sha256(data).hexdigest() for data in encoded]
     return images[first:], Split(records, np.zeros(count, np.int32), hashes)
 
 
@@ -137,6 +138,45 @@ def test_fingerprints_tell_settings_order_and_operations_apart():
     assert one == fingerprint(build(name="other"))
     others = [build(stride=2), build(swap=True), build(operation=keras.ops.subtract)]
     assert len({one, *map(fingerprint, others)}) == 4
+
+
+def test_a_shard_that_cannot_be_read_now_is_left_for_later(monkeypatch):
+    cut = network()
+    _, data = dataset()
+    features, made, _ = extract(cut, data)
+    shards = sorted(entries(cache_root())[0].folder.glob("shard-*"))
+    whole = {file: file.read_bytes() for file in shards[0].iterdir()}
+    lost = len(json.loads((shards[0] / "shard.json").read_text())["keys"])
+    read = cache._read_shard
+
+    def hiccup(shard, shapes, dtype):
+        if shard == shards[0]:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(shard, shapes, dtype)
+
+    monkeypatch.setattr(cache, "_read_shard", hiccup)
+    again, made, said = extract(cut, data)
+    assert made.computed == lost
+    assert said[0] == (
+        f"1 shards in {made.folder} cannot be read (Input/output error); they are left as they are"
+    )
+    for a, b in zip(features.train.pixels, again.train.pixels, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert {file: file.read_bytes() for file in shards[0].iterdir()} == whole
+
+
+def test_features_of_a_file_that_changed_are_not_cached_as_those_of_the_old(tmp_path):
+    cut = network()
+    images, data = dataset()
+    other = tf.io.encode_png(255 - images[3]).numpy()
+    data.train.records[3] = Record("3", "a", None, lambda: other)
+    with pytest.raises(DataError, match=r"^3 is not the file that it was"):
+        extract(cut, data)
+    assert data.train.hashes[3] not in {
+        key
+        for file in cache_root().glob("*/shard-*/shard.json")
+        for key in json.loads(file.read_text())["keys"]
+    }
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut short", "no list"])
@@ -358,9 +398,11 @@ def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
     monkeypatch.setattr(compute, "SHARD_IMAGES", 1024)
     count = 50_000
     _, small = pictures(100)
-    split = Split(
-        small.records * (count // 100), np.zeros(count, np.int32), [f"h{k}" for k in range(count)]
-    )
+    # a PNG may be followed by anything, so a hundred pictures make as many files as wanted
+    files = [small.records[k % 100].read() + str(k).encode() for k in range(count)]
+    records = [Record(str(k), "a", None, lambda d=data: d) for k, data in enumerate(files)]
+    hashes = [hashlib.sha256(data).hexdigest() for data in files]
+    split = Split(records, np.zeros(count, np.int32), hashes)
     _, val = pictures(20, 100)
     data = Dataset(["a"], {"train": split, "val": val}, [], decode, (SIDE, SIDE), "8x8 crop")
     frozen_features(cut, Dataset(**{**data.__dict__, "splits": {"train": val, "val": val}}), "auto")

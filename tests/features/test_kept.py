@@ -32,6 +32,7 @@ def place(model, tmp_path):
         choose_engine(model, IMAGES, "openvino-float32"),
         tmp_path / "model.keras",
         tmp_path / "engine",
+        print,
     )
     return tmp_path
 
@@ -55,7 +56,8 @@ def test_it_computes_the_same_and_says_what_was_compared(model, place):
 def test_one_precision_does_not_stand_for_another(model, place):
     for wanted in ("openvino", "auto", "tensorflow", "keras"):
         assert read(place, wanted) == (None, [])
-    keep_engine(choose_engine(model, IMAGES, "openvino"), place / "model.keras", place / "engine")
+    made = choose_engine(model, IMAGES, "openvino")
+    keep_engine(made, place / "model.keras", place / "engine", print)
     assert read(place, "openvino")[0].name == "openvino"
     assert read(place)[0].name == "openvino-float32"
 
@@ -78,13 +80,18 @@ def test_a_damaged_one_is_not_taken(place, file):
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), RuntimeError("Can't open bin file.")]
 )
-def test_where_there_is_no_room_none_is_kept(model, place, monkeypatch, error):
+def test_where_there_is_no_room_none_is_kept_and_it_is_said(model, place, monkeypatch, error):
     def full(*_):
         raise error
 
     engine = choose_engine(model, IMAGES, "openvino-float32")
     monkeypatch.setattr(kept.os, "replace", full)
-    keep_engine(engine, place / "model.keras", place / "other")
+    said = []
+    keep_engine(engine, place / "model.keras", place / "other", said.append)
+    reason = getattr(error, "strerror", None) or str(error)
+    assert said == [
+        f"the engine is not kept in {place / 'other'} ({reason}), and will be made again next time"
+    ]
     assert sorted(f.name for f in place.iterdir()) == ["engine", "model.keras"]
 
 

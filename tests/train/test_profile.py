@@ -5,7 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from tlkit import steps
+import tlkit
+from tlkit import steps, workflow
+from tlkit.errors import UserError
 from tlkit.recipe.load import load_recipe
 from tlkit.train import profile
 from tlkit.train.defaults import completed
@@ -49,6 +51,26 @@ def test_each_part_is_where_it_happens_and_the_weights_are_put_back(staged):
     for old, variable in zip(before, training.network.model.variables, strict=True):
         np.testing.assert_array_equal(old, variable)
     assert all(layer.trainable for layer in training.network.head)
+
+
+def test_a_head_to_be_solved_whose_features_fit_nowhere_is_refused_before_the_run(
+    staged, monkeypatch, tmp_path
+):
+    staged["finetune"]["stages"] = [
+        {"policy": "head-only", "epochs": 1},
+        {"policy": "head-only", "solver": "lbfgs"},
+    ]
+    training, plans = prepared(staged)
+    monkeypatch.setattr("tlkit.train.profile.place_for", lambda *_: (None, "no room"))
+    found = profile_stage(training, *plans[1], {"read": 0.5, "decode": 1.0})
+    assert "step" not in found.every
+    monkeypatch.setattr("tlkit.train.plans.place_for", lambda *_: (None, "9 MB are free"))
+    expected = r"^finetune\.stages\[1\]\.solver: solver lbfgs needs a place .*: 9 MB are free"
+    with pytest.raises(UserError, match=expected):
+        tlkit.finetune(staged, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    with pytest.raises(UserError, match=expected):
+        workflow.show_plan(load_recipe(staged), None, profile=True)
 
 
 def test_draws_of_kept_images_are_counted_once(staged):

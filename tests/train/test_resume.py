@@ -211,6 +211,32 @@ def test_of_a_damaged_state_the_one_before_is_used_and_it_is_said(tmp_path, harm
         load_state(path, said.append)
 
 
+def test_a_state_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "run" / "checkpoints" / "state.npz"
+    saved(path, 1)
+    saved(path, 2)
+
+    def hiccup(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(states.np, "load", hiccup)
+        with pytest.raises(RunError, match="cannot be read: Input/output error"):
+            load_state(path, print)
+    assert load_state(path, print)[0].epoch == 2  # and not 1
+
+
+def test_a_rollback_passes_over_a_damaged_state(tmp_path):
+    path = tmp_path / "run" / "checkpoints" / "state.npz"
+    saved(path, 1)
+    saved(path, 2)
+    path.write_bytes(b"PK\x03\x04")
+    assert states.good_state(path)[0].epoch == 1
+    earlier(path).write_bytes(b"")
+    with pytest.raises(RunFailed, match="no whole state"):
+        states.good_state(path)
+
+
 def test_a_full_disk_leaves_the_state_before_whole(tmp_path, monkeypatch):
     path = tmp_path / "run" / "checkpoints" / "state.npz"
     saved(path, 4)

@@ -14,7 +14,15 @@ from tlkit.audit.duplicates import duplicate_findings
 from tlkit.audit.files import file_findings, look_at_files
 from tlkit.audit.finding import LEVELS, Finding
 from tlkit.audit.labels import Doubt, judge
-from tlkit.data.dataset import Dataset, Split, assign_splits, keep_pixels, read_source, scan
+from tlkit.data.dataset import (
+    Dataset,
+    Split,
+    assign_splits,
+    decoding_key,
+    keep_pixels,
+    read_source,
+    scan,
+)
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record
 from tlkit.errors import UserError, first_line
@@ -156,8 +164,7 @@ def _judge_labels(
     ids = {name: index for index, name in enumerate(classes)}
     labels = np.array([ids[record.label] for record in scanned.records], np.int32)
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
-    height, width = image_size
-    decoding = f"{height}x{width} {config.resize}"
+    decoding = decoding_key(config, image_size)
     dataset = Dataset(classes, {"train": split}, [], prepare, image_size, decoding)
     name, weights = backbone
     try:

@@ -102,7 +102,7 @@ for command in (ls, cp):
 
 def main() -> None:
     """Runs the command line; wrong input ends with exit code 2 and no traceback."""
-    from tlkit.errors import RecipeError, UserError
+    from tlkit.errors import RecipeError, UserError, disk_trouble
 
     debug = "--debug" in sys.argv[1:]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -127,6 +127,12 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        trouble = disk_trouble(error)
+        click.secho(f"error: {trouble}", fg="red", err=True)
+        sys.exit(trouble.exit_code)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.decode import make_preparer, why_not_decoded
+from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
 from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import natural
 from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
-from tlkit.errors import DataError
+from tlkit.errors import DataError, some_of
 from tlkit.recipe.schema import Data
 
 MOST_BROKEN = 0.05  # share of files that may be broken
@@ -27,6 +27,8 @@ DISK_SHARE = 0.5  # of the free disk
 IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
 MOST_NOTES = 10  # about copies
 LOOKED_AT_ONCE = 16  # images handed from TensorFlow to Python together
+
+CHANGED = "is not the file that it was when tlkit first read it"
 
 Kept = Literal["memory", "disk", "off"]
 
@@ -173,7 +175,7 @@ def load_dataset(
                 [hashes[i] for i in chosen],
                 None if scanned.pixels is None else scanned.pixels.take(chosen),
             )
-    decoding = _decoding(config, image_size)
+    decoding = decoding_key(config, image_size)
     dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, decoding, notes)
     _check_splits(dataset)
     return dataset
@@ -186,25 +188,51 @@ def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Data
         dataset: Already scanned.
         config: The recipe's `data`.
         image_size: Height and width in pixels.
+
+    Raises:
+        DataError: if a file broke, vanished or changed since the first scan, by which its label
+            and its split were decided.
     """
     prepare = make_preparer(image_size, config.resize, config.antialias)
     splits: dict[SplitName, Split] = {}
     for name, split in dataset.splits.items():
         kept = keep_pixels(config.cache, len(split), image_size)
-        pixels = scan(split.records, prepare, kept).pixels
-        splits[name] = dataclasses.replace(split, pixels=pixels)
+        scanned = scan(split.records, prepare, kept)
+        _refuse_changed(split, scanned)
+        splits[name] = dataclasses.replace(split, pixels=scanned.pixels)
     return dataclasses.replace(
         dataset,
         splits=splits,
         prepare=prepare,
         image_size=image_size,
-        decoding=_decoding(config, image_size),
+        decoding=decoding_key(config, image_size),
     )
 
 
-def _decoding(config: Data, image_size: tuple[int, int]) -> str:
+def _refuse_changed(split: Split, scanned: Scan) -> None:
+    """Refuses a second scan whose rows are not those of the first."""
+    changed = [f"{name} {reason}" for name, reason in scanned.broken]
+    if not changed:
+        changed = [
+            f"{record.name} {CHANGED}"
+            for record, before, now in zip(split.records, split.hashes, scanned.hashes, strict=True)
+            if before != now
+        ]
+    if changed:
+        raise DataError(
+            f"images changed while tlkit was using them: {some_of(changed)}.",
+            hint="Leave the files alone while a run lasts, and start it again.",
+        )
+
+
+def decoding_key(config: Data, image_size: tuple[int, int]) -> str:
+    """How files become images, in a line: whatever can change a pixel, the decoder's version too.
+
+    Cached features are found by it, so there is no other place that makes one.
+    """
     height, width = image_size
-    return f"{height}x{width} {config.resize}{' antialias' if config.antialias else ''}"
+    antialias = " antialias" if config.antialias else ""
+    return f"{height}x{width} {config.resize}{antialias} decoder {DECODER_VERSION}"
 
 
 def load_for_evaluation(
@@ -251,7 +279,7 @@ def load_for_evaluation(
         scanned.broken,
         prepare,
         image_size,
-        _decoding(config, image_size),
+        decoding_key(config, image_size),
         notes,
     )
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 Resize = Literal["crop", "squash", "pad"]
 
+# part of the key of cached features: to be raised with any change of what a file decodes to
+DECODER_VERSION = 1
 EXIF_MARK = b"Exif\0\0"
 ORIENTATION = 0x0112  # the EXIF tag that says which way up a picture is
 

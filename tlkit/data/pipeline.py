@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tlkit.data.dataset import Dataset, Split, on_all_cores
+from tlkit.data.dataset import CHANGED, Dataset, Split, on_all_cores
 from tlkit.errors import DataError
 
 Batch = tuple[Any, np.ndarray]
@@ -71,10 +72,16 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
     def read(index: Any) -> bytes:
         record = split.records[int(index)]
         try:
-            return record.read()
+            contents = record.read()
         except OSError as error:
-            gone.append(f"{record.name}: {error.strerror or error}")
+            reason = error.strerror or error
+            gone.append(f"could be read at first, and no longer: {record.name}: {reason}")
             raise
+        if hashlib.sha256(contents).hexdigest() != split.hashes[int(index)]:
+            # its features would be cached as those of the file that it was
+            gone.append(f"{record.name} {CHANGED}")
+            raise ValueError(CHANGED)
+        return contents
 
     def load(index: Any) -> tuple[Any, Any]:
         contents = tf.numpy_function(read, [index], tf.string, stateful=False)
@@ -93,4 +100,6 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
     except tf.errors.OpError:
         if not gone:
             raise
-        raise DataError(f"could be read at first, and no longer: {gone[0]}") from None
+        raise DataError(
+            f"{gone[0]}.", hint="Leave the files alone while a run lasts, and start it again."
+        ) from None

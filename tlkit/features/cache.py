@@ -28,6 +28,7 @@ import numpy as np
 
 from tlkit.data.rows import Rows
 from tlkit.data.spool import cache_folder
+from tlkit.errors import first_line
 
 FORMAT = 1
 PARTIAL = ".partial-"
@@ -55,7 +56,8 @@ class Entry:
         shapes: Of one image's tensors.
         dtype: `float32` or `float16`.
         about: What a person should know, for `tlkit cache ls`.
-        damaged: Shards that were found damaged, and are not used.
+        damaged: Shards that were found damaged, and are removed.
+        unreadable: Shards that could not be read, and why; they are left as they are.
     """
 
     folder: pathlib.Path
@@ -63,6 +65,7 @@ class Entry:
     dtype: str
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
     damaged: list[str] = dataclasses.field(default_factory=list)
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shards: dict[str, list[np.ndarray]] = {}
@@ -71,14 +74,17 @@ class Entry:
     def read(self) -> None:
         """Takes up the shards that were not there before, and tests their checksums."""
         for shard in sorted(self.folder.glob("shard-*")):
-            if shard.name in self._shards or shard.name in self.damaged:
+            if {shard.name} & (self._shards.keys() | self.unreadable.keys() | {*self.damaged}):
                 continue
             try:
                 keys, arrays = _read_shard(shard, self.shapes, self.dtype)
-            except (OSError, ValueError, KeyError):
+            except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError):
                 self.damaged.append(shard.name)
                 with contextlib.suppress(OSError):  # in a folder that is read-only it stays
                     shutil.rmtree(shard)
+                continue
+            except OSError as error:  # as a network file system's hiccup: the shard may be whole
+                self.unreadable[shard.name] = error.strerror or first_line(error)
                 continue
             self._shards[shard.name] = arrays
             for row, key in enumerate(keys):

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -369,6 +370,10 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
 def _tell_damaged(entry: Entry, say: Say) -> None:
     if entry.damaged:
         say(f"{len(entry.damaged)} damaged shards in {entry.folder} are made again")
+    for reason, count in Counter(entry.unreadable.values()).items():
+        say(
+            f"{count} shards in {entry.folder} cannot be read ({reason}); they are left as they are"
+        )
 
 
 def _extend(

@@ -19,15 +19,18 @@ from tlkit.features.engine import Engine, missing, ranked
 ABOUT = "engine.json"
 
 
-def keep_engine(engine: Engine, model: pathlib.Path, folder: pathlib.Path) -> None:
+def keep_engine(
+    engine: Engine, model: pathlib.Path, folder: pathlib.Path, say: Callable[[str], None]
+) -> None:
     """Writes an engine that can be read again, with how it compared with Keras.
 
-    Those that cannot, and a folder that cannot be written to, are passed over.
+    Those that cannot are passed over, and so is a folder that cannot be written to.
 
     Args:
         engine: Compared with Keras already.
         model: The file it was made from.
         folder: To keep it in; another model's engine there is replaced.
+        say: Is told why it could not be written.
     """
     save = getattr(engine.run, "save", None)
     if save is None:
@@ -47,8 +50,10 @@ def keep_engine(engine: Engine, model: pathlib.Path, folder: pathlib.Path) -> No
             os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except (OSError, RuntimeError):  # the latter is what OpenVINO raises where it cannot write
-        return  # a run on a disk that is full or cannot be written to is still good for predicting
+    except (OSError, RuntimeError) as error:  # the latter is OpenVINO's where it cannot write
+        # a run on a disk that is full or cannot be written to is still good for predicting
+        reason = getattr(error, "strerror", None) or first_line(error)
+        say(f"the engine is not kept in {folder} ({reason}), and will be made again next time")
 
 
 def kept_engine(

@@ -13,6 +13,13 @@ from tlkit.steps.speaker import Speaker
 from tlkit.steps.train import make_training
 
 
+def refuse_unplaced(recipe: Recipe, dataset: Dataset, network: Any) -> None:
+    """Refuses stages whose features would fit nowhere, before anything has trained."""
+    from tlkit.train.plans import refuse_unplaced, stage_plans
+
+    refuse_unplaced(stage_plans(recipe, network), network, dataset, recipe)
+
+
 def profile(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> None:
     """Says where the time of each stage would go."""
     from tlkit.train import profile as profiles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any
 
@@ -59,7 +58,7 @@ def write_result(
     }
     (folder / "plots").mkdir(exist_ok=True)
     plot_curves(folder / "metrics.csv", folder / "plots" / "curves.png")
-    data = json.loads((folder / "data.json").read_text("utf-8"))
+    data = runs.read_json(folder / "data.json")
     write_report(folder, result, data)
     runs.write_json(folder / "result.json", result)
     return result

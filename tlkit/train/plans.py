@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tlkit.data.dataset import Dataset
 from tlkit.errors import UserError
+from tlkit.features.compute import place_for
 from tlkit.features.cut import Cut, find_cut
 from tlkit.freeze import FreezePlan, make_plan
 from tlkit.model import Network
@@ -56,6 +60,31 @@ def stage_cut(
     if adversarial is not None and (plan.boundary is not None or network.inserted):
         return None  # the attack is on the pooled features, the cut would lie before them
     return find_cut(network.logits, plan)
+
+
+def refuse_unplaced(
+    plans: Sequence[tuple[Stage, FreezePlan]], network: Network, dataset: Dataset, recipe: Recipe
+) -> None:
+    """Refuses a stage that is solved from the features of all images where there is no room for them.
+
+    Raises:
+        UserError: naming the stage, and how much room is needed.
+    """
+    for index, (stage, plan) in enumerate(plans):
+        if stage.solver != "lbfgs":
+            continue
+        cut = stage_cut(stage, plan, network, recipe.finetune.adversarial, recipe.cache)
+        place, reason = (
+            (None, "this recipe leaves none")
+            if cut is None
+            else place_for(cut, dataset, recipe.cache)
+        )
+        if place is None:
+            raise UserError(
+                f"solver lbfgs needs a place for the features of all images: {reason}",
+                where=f"finetune.stages[{index}].solver",
+                hint="Make room, name another disk by cache: {folder: ...}, or use: solver: gradient",
+            )
 
 
 def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePlan]]:

@@ -115,13 +115,13 @@ def profile_stage(
     trained = stage.epochs * len(dataset.train)
     checked = stage.epochs * len(dataset.val)
     seconds = rows * sum(once.values()) + trained * sum(every.values())
-    if cut is None:  # forward alone is about a third of a step
+    if cut is None and "step" in every:  # forward alone is about a third of a step
         seconds += checked * every["step"] / 3
     return StageTime(once, every, seconds / 1000)
 
 
 def _milliseconds(run: Callable[[Any], Any], given: Any) -> float:
-    """An image's share of a pass, the best of a few; the first compiles."""
+    """An image's share of a pass, the median of a few; the first compiles."""
     run(given)
     seconds = []
     for _ in range(REPEATS):

@@ -16,8 +16,8 @@ import numpy as np
 
 from tlkit.errors import RunError, RunFailed, first_line
 
-# what reading a damaged file may raise
-DAMAGED = (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+# what reading a damaged file may raise; an OSError with a number is the disk's, not the file's
+DAMAGED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass
@@ -107,7 +107,7 @@ def load_state(path: pathlib.Path, say: Callable[[str], None]) -> tuple[TrainSta
     """Reads what `save_state` wrote; the state before the last where the last is damaged.
 
     Raises:
-        RunError: if there is no such file or both are damaged.
+        RunError: if there is no such file, it cannot be read, or both are damaged.
     """
     if not path.is_file():
         raise RunError("has no saved state to resume from", where=str(path.parent.parent))
@@ -115,9 +115,14 @@ def load_state(path: pathlib.Path, say: Callable[[str], None]) -> tuple[TrainSta
         return _read(path)
     except DAMAGED as error:
         reason = first_line(error)
+    except OSError as error:
+        # the state before it would lose what was trained since, and this one may be whole
+        raise RunError(
+            f"its saved state cannot be read: {error.strerror}", where=str(path)
+        ) from None
     try:
         found = _read(earlier(path))
-    except DAMAGED:
+    except (*DAMAGED, OSError):
         raise RunError(f"its saved state is damaged: {reason}", where=str(path)) from None
     say(f"{path} is damaged ({reason}); going on from the state before it")
     return found
@@ -131,11 +136,14 @@ def good_state(path: pathlib.Path) -> tuple[TrainState, Arrays]:
     """
     for place in (path, earlier(path)):
         if place.is_file():
-            state, arrays = _read(place)
+            try:
+                state, arrays = _read(place)
+            except DAMAGED:
+                continue
             weights = [a for group in ("model", "optimizer") for a in arrays.get(group, [])]
             if all(np.isfinite(a).all() for a in weights):
                 return state, arrays
-    raise RunFailed("there is no state without infinite numbers to go back to", where=str(path))
+    raise RunFailed("there is no whole state with finite numbers to go back to", where=str(path))
 
 
 def _read(path: pathlib.Path) -> tuple[TrainState, Arrays]:
