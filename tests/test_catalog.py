@@ -65,7 +65,7 @@ def test_the_command_lists_them_and_shows_one():
     losses = run.invoke(cli, ["techniques", "--kind", "loss"]).output
     assert "focal" in losses and "mix_up" not in losses
     one = run.invoke(cli, ["techniques", "Focal"]).output
-    for part in ("(1 - p_k)^gamma", "gamma: number >= 0", "loss: {focal:", "import Focal"):
+    for part in ("(1 - p_k)^gamma", "gamma: number from 0 to 20", "loss: {focal:", "import Focal"):
         assert part in one
     both = run.invoke(cli, ["techniques", "step"])
     assert both.exit_code == 0

@@ -21,7 +21,7 @@ CONCEPTS = {
 }
 # a room may import what stands in its own or an earlier row
 ORDER = [
-    {"errors", "registry"},
+    {"errors", "limits", "registry"},
     {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
     {"recipe"},
     {"catalog"},

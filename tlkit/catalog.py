@@ -7,7 +7,6 @@ imported.
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any, get_args
 
 import pydantic_core
@@ -25,7 +24,7 @@ PLACES: list[tuple[Registry, str]] = [
     (registry.REGULARIZERS, "regularize:\n  - NAME"),
     (registry.LAYERS, "model:\n  insert:\n    - NAME"),
     (registry.ACTIVATIONS, "model:\n  head: {mlp: {activation: NAME}}"),
-    (registry.INITIALIZERS, "model:\n  head: {mlp: {initializer: NAME}}"),
+    (registry.INITIALIZERS, "model:\n  head: {linear: {initializer: NAME}}"),
     (registry.HEADS, "model:\n  head: NAME"),
     (registry.AUGMENTATIONS, "augment:\n  - NAME"),
     (registry.PREPROCESSORS, "preprocess:\n  - NAME"),
@@ -117,7 +116,7 @@ def _from_entry(things: Registry, entry: Entry, place: str) -> Technique:
     arguments = [
         (
             name,
-            _type_of(entry, name),
+            entry.expects(name),
             "required" if field.default is pydantic_core.PydanticUndefined else repr(field.default),
         )
         for name, field in fields.items()
@@ -136,29 +135,6 @@ def _from_entry(things: Registry, entry: Entry, place: str) -> Technique:
         snippet=place.replace("NAME", entry.name if bare else _written(entry)) if recipe else "",
         python=_python(things, entry, native),
     )
-
-
-def _type_of(entry: Entry, name: str) -> str:
-    """The annotation in its source, in a recipe's words."""
-    text = entry.annotation(name)
-    words = {
-        "Positive": "number > 0",
-        "NonNegative": "number >= 0",
-        "Fraction": "number in [0, 1)",
-        "Share": "number in [0, 1]",
-        "Count": "whole number > 0",
-        "OneToTwo": "number in (1, 2)",
-        "Activation": "name of an activation",
-        "Initializer": "name of an initializer",
-        "bool": "true or false",
-        "float": "number",
-        "int": "whole number",
-        "str": "text",
-    }
-    if text.startswith("Literal["):
-        return " or ".join(part.strip().strip("'\"") for part in text[8:-1].split(","))
-    text = re.sub(r"\b[A-Za-z]+\b", lambda m: words.get(m.group(), m.group()), text)
-    return text.replace(" | ", " or ")
 
 
 # what a required argument is in an example

@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from tlkit.errors import UserError, did_you_mean
-from tlkit.registry import Count, register
+from tlkit.limits import within
+from tlkit.registry import register
 from tlkit.surgery.fuse import can_fuse, fuse_in_place
 
 BatchNormMode = Literal["train", "frozen"]
@@ -55,7 +56,7 @@ def full(blocks: list[Block]) -> set[str]:
 
 
 @register("last-blocks")
-def last_blocks(blocks: list[Block], *, count: Count) -> set[str]:
+def last_blocks(blocks: list[Block], *, count: Annotated[int, within(1, 10_000)]) -> set[str]:
     """Trains the head and the last k blocks of the backbone."""
     if count > len(blocks):
         raise UserError(

@@ -3,7 +3,7 @@
 A thing is registered by decorating it in its own file:
 
     @register("cosine")
-    def cosine(learning_rate: float, ..., warmup_epochs: NonNegative = 0.0): ...
+    def cosine(learning_rate: float, ..., warmup_epochs: Epochs = 0.0): ...
 
 A registry finds the decorated functions and classes of its package by reading
 the source, not by importing it, so that a recipe can be checked, completed and
@@ -18,33 +18,20 @@ import importlib
 import importlib.util
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-import annotated_types
-
+from tlkit import limits
 from tlkit.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pydantic
-
-# The words that annotations of registered arguments are written with.
-Positive = Annotated[float, annotated_types.Gt(0)]
-NonNegative = Annotated[float, annotated_types.Ge(0)]
-Fraction = Annotated[float, annotated_types.Ge(0), annotated_types.Lt(1)]
-Share = Annotated[float, annotated_types.Ge(0), annotated_types.Le(1)]
-Count = Annotated[int, annotated_types.Gt(0)]
-OneToTwo = Annotated[float, annotated_types.Gt(1), annotated_types.Lt(2)]
-LearningRate = float  # above 0, or `auto`
-# the name of a registered activation or initializer
-Activation = str
-Initializer = str
 
 T = TypeVar("T")
 
 
 @functools.cache
 def _words() -> dict[str, Any]:
-    """What the annotations of registered arguments mean to pydantic."""
+    """What the annotations of registered arguments mean to pydantic: strict, finite, in limits."""
     import pydantic
 
     def one_of(things: Registry) -> Any:
@@ -56,24 +43,65 @@ def _words() -> dict[str, Any]:
         choices = {"enum": list(things)}
         return Annotated[str, pydantic.AfterValidator(check), pydantic.WithJsonSchema(choices)]
 
+    whole = Annotated[int, pydantic.Strict()]
+    real = Annotated[float, pydantic.Strict(), pydantic.AllowInfNan(False)]
+    rate = Annotated[real, limits.within(limits.LOWEST_RATE, limits.HIGHEST_RATE)]
+    words = {
+        name: Annotated[whole if get_args(kind)[0] is int else real, *get_args(kind)[1:]]
+        for name, kind in vars(limits).items()
+        if get_origin(kind) is Annotated
+    }
     return {
-        "Positive": Positive,
-        "NonNegative": NonNegative,
+        **words,
+        "float": real,
+        "int": whole,
+        "bool": Annotated[bool, pydantic.Strict()],
+        "str": Annotated[str, pydantic.AfterValidator(_text), pydantic.Field(min_length=1)],
         # tagged, so that a wrong number is answered with what is wrong about it alone
         "LearningRate": Annotated[
-            Annotated[Positive, pydantic.Tag("float")]
+            Annotated[rate, pydantic.Tag("float")]
             | Annotated[Literal["auto"], pydantic.Tag("str")],
             pydantic.Discriminator(lambda value: "str" if value == "auto" else "float"),
         ],
-        "Fraction": Fraction,
-        "Share": Share,
-        "Count": Count,
-        "OneToTwo": OneToTwo,
         "Activation": one_of(ACTIVATIONS),
         "Initializer": one_of(INITIALIZERS),
+        "Loss": Any,  # parsed as `finetune.loss` itself, by tlkit.recipe.schema
+        "within": limits.within,
+        "several": limits.several,
+        "odd": _Odd(),
+        "rising": pydantic.AfterValidator(_rising),
+        "Annotated": Annotated,
         "Literal": Literal,
-        "Any": Any,
     }
+
+
+class _Odd:
+    """A whole number that is odd, to pydantic."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        def check(value: int) -> int:
+            if value % 2 == 0:
+                raise ValueError(f"expected an odd number, found {value}")
+            return value
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return {**handler(schema), "not": {"multipleOf": 2}}
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"expected the lower number first, found {list(pair)}")
+    return pair
+
+
+def _text(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError(f"expected text without control characters, found {value!r}")
+    return value
 
 
 def register(name: str, **facts: Any) -> Callable[[T], T]:
@@ -82,7 +110,9 @@ def register(name: str, **facts: Any) -> Callable[[T], T]:
     Args:
         name: In recipes.
         facts: Literals that tlkit asks about without importing the file, as
-            `native="keras.layers.RandomFlip"` where Keras has it already.
+            `native="keras.layers.RandomFlip"` where Keras has it already, or
+            `rule="rising_boundaries"` for the function in `tlkit.limits` that its
+            arguments must obey together.
     """
 
     def mark(thing: T) -> T:
@@ -141,6 +171,10 @@ class Entry:
                 return ast.unparse(arg.annotation) if arg.annotation else "Any"
         raise KeyError(name)
 
+    def expects(self, name: str) -> str:
+        """The type and limits of a keyword-only parameter, in a recipe's words."""
+        return limits.describe(self.annotation(name))
+
     def _fields(self) -> dict[str, Any]:
         """Keyword-only parameters: what a recipe may pass."""
         fields: dict[str, Any] = {}
@@ -157,9 +191,15 @@ class Entry:
     def arguments(self) -> type[pydantic.BaseModel]:
         import pydantic
 
+        def obey(given: Any) -> Any:
+            getattr(limits, self.facts["rule"])(**dict(given))
+            return given
+
+        rules: dict[str, Any] = {"obey": pydantic.model_validator(mode="after")(obey)}
         return pydantic.create_model(
             self.name.replace("-", "_"),
-            __config__=pydantic.ConfigDict(extra="forbid", strict=False, protected_namespaces=()),
+            __config__=pydantic.ConfigDict(extra="forbid", protected_namespaces=()),
+            __validators__=rules if "rule" in self.facts else {},
             **self._fields(),
         )
 

@@ -73,7 +73,7 @@ def test_all_problems_are_told_at_once_with_line_and_column(write):
         ("epochs: 2", "epochs: two", "10:35: finetune.stages[0].epochs: expected a whole number"),
         ("epochs: 2", "epochs: -1", "expected a number >= 0, found -1"),
         ("{sgd: 1e-2}", "{sgd: {lerning_rate: 1}}", "Did you mean 'learning_rate'?"),
-        ("{sgd: 1e-2}", "{sgd: {learning_rate: fast}}", "expected a number, found 'fast'"),
+        ("{sgd: 1e-2}", "{sgd: {learning_rate: fast}}", "expected a number from 1e-10 to 100, or auto, found 'fast'"),
         ("{sgd: 1e-2}", "{sgd: 1, adam: 2}", "expected the name of an optimizer"),
         ("{folder: photos}", "{foldr: photos}", "'foldr' is not a data source. Did you mean 'folder'?"),
         ("{folder: photos}", "{folder: {}}", "path: is missing"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from tlkit.limits import Share
 from tlkit.registry import register
 
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
-
-@register("randomized_leaky_relu")
+@register("randomized_leaky_relu", rule="lower_to_upper")
 @keras.saving.register_keras_serializable(package="tlkit")
 class RandomizedLeakyReLU(keras.layers.Layer):
     """Leaky ReLU whose slope is random while training.
@@ -35,8 +33,8 @@ class RandomizedLeakyReLU(keras.layers.Layer):
     def __init__(
         self,
         *,
-        lower: NonNegative = 0.125,
-        upper: NonNegative = 0.3333333333333333,
+        lower: Share = 0.125,
+        upper: Share = 0.3333333333333333,
         seed: int | None = None,
         **kwargs: Any,
     ):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from tlkit.registry import Count, Positive, register
+from tlkit.limits import Levels, within
+from tlkit.registry import register
 
 
 def _slope(loss_of: Callable[[Any], Any], values: Any) -> Any:
@@ -27,7 +28,7 @@ def _unit(gradient: Any) -> Any:
 
 
 @register("fgsm")
-def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Positive = 2.0) -> Any:
+def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Levels = 2.0) -> Any:
     """Fast gradient sign method: x' = x + epsilon sign(dL/dx).
 
     (Goodfellow et al. 2015, "Explaining and Harnessing Adversarial Examples",
@@ -47,7 +48,12 @@ def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Positive = 2.0)
 
 
 @register("fgm")
-def fgm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Positive = 1.0) -> Any:
+def fgm(
+    loss_of: Callable[[Any], Any],
+    values: Any,
+    *,
+    epsilon: Annotated[float, within(1e-3, 10_000)] = 1.0,
+) -> Any:
     """Fast gradient method: x' = x + epsilon g / ||g||, g = dL/dx of each image.
 
     (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
@@ -69,9 +75,9 @@ def pgd(
     loss_of: Callable[[Any], Any],
     values: Any,
     *,
-    epsilon: Positive = 2.0,
-    step: Positive = 1.0,
-    steps: Count = 3,
+    epsilon: Levels = 2.0,
+    step: Levels = 1.0,
+    steps: Annotated[int, within(1, 100)] = 3,
 ) -> Any:
     """Projected gradient descent: several steps of sign(dL/dx), kept within +- epsilon.
 

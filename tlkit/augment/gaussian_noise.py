@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
 
 @register("gaussian_noise")
@@ -30,7 +28,13 @@ class PixelNoise(keras.layers.Layer):
         ValueError: if `stddev` is negative.
     """
 
-    def __init__(self, seed: int | None = None, *, stddev: NonNegative = 10.0, **kwargs: Any):
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        stddev: Annotated[float, within(0, 255)] = 10.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if stddev < 0:
             raise ValueError(f"stddev must not be negative, got {stddev!r}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Positive
 
 
 @register("hsv_power")
@@ -32,7 +30,13 @@ class HSVPower(keras.layers.Layer):
         ValueError: if `limit` is below 1.
     """
 
-    def __init__(self, seed: int | None = None, *, limit: Positive = 4.0, **kwargs: Any):
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        limit: Annotated[float, within(1, 10)] = 4.0,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if limit < 1:
             raise ValueError(f"limit must be 1 or more, got {limit!r}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tlkit.registry import Count, Fraction, Positive, Share, register
+from tlkit.limits import Fraction, Share, Turn, odd, rising, within
+from tlkit.registry import register
 
 
 @register("flip", native="keras.layers.RandomFlip")
@@ -21,7 +22,7 @@ def flip(
 def rotation(
     seed: int,
     *,
-    factor: float | tuple[float, float] = 0.1,
+    factor: Share | Annotated[tuple[Turn, Turn], rising] = 0.1,
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect",
 ) -> Any:
     """Turns by up to `factor` of a full circle either way, or by between two such parts."""
@@ -86,7 +87,7 @@ def elastic(seed: int, *, factor: Share = 0.5, scale: Share = 0.2) -> Any:
 
 
 @register("brightness", native="keras.layers.RandomBrightness")
-def brightness(seed: int, *, factor: Fraction = 0.2) -> Any:
+def brightness(seed: int, *, factor: Share = 0.2) -> Any:
     """Adds up to `factor` of the range, the same to all pixels."""
     import keras
 
@@ -94,7 +95,7 @@ def brightness(seed: int, *, factor: Fraction = 0.2) -> Any:
 
 
 @register("contrast", native="keras.layers.RandomContrast")
-def contrast(seed: int, *, factor: Fraction = 0.2) -> Any:
+def contrast(seed: int, *, factor: Share = 0.2) -> Any:
     """Scales the distance from the mean by 1 - factor to 1 + factor."""
     import keras
 
@@ -102,7 +103,7 @@ def contrast(seed: int, *, factor: Fraction = 0.2) -> Any:
 
 
 @register("saturation", native="keras.layers.RandomSaturation")
-def saturation(seed: int, *, factor: tuple[Share, Share] = (0.3, 0.7)) -> Any:
+def saturation(seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)) -> Any:
     """Strength of the colours, between two values: 0 is grey, 0.5 leaves them, 1 is full."""
     import keras
 
@@ -126,7 +127,7 @@ def grayscale(seed: int, *, factor: Share = 0.2) -> Any:
 
 
 @register("sharpness", native="keras.layers.RandomSharpness")
-def sharpness(seed: int, *, factor: tuple[Share, Share] = (0.3, 0.7)) -> Any:
+def sharpness(seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)) -> Any:
     """Blurs or sharpens, between two values: 0.5 leaves the image."""
     import keras
 
@@ -134,7 +135,7 @@ def sharpness(seed: int, *, factor: tuple[Share, Share] = (0.3, 0.7)) -> Any:
 
 
 @register("posterization", native="keras.layers.RandomPosterization")
-def posterization(seed: int, *, bits: Count = 4) -> Any:
+def posterization(seed: int, *, bits: Annotated[int, within(1, 8)] = 4) -> Any:
     """Keeps the highest `bits` bits of each value."""
     import keras
 
@@ -151,7 +152,11 @@ def solarization(seed: int, *, factor: Share = 0.3) -> Any:
 
 @register("gaussian_blur", native="keras.layers.RandomGaussianBlur")
 def gaussian_blur(
-    seed: int, *, factor: Share = 0.5, kernel_size: Count = 7, sigma: Share = 1.0
+    seed: int,
+    *,
+    factor: Share = 0.5,
+    kernel_size: Annotated[int, within(1, 101), odd] = 7,
+    sigma: Share = 1.0,
 ) -> Any:
     """Blurs a share `factor` of the images by a Gaussian of up to `sigma` pixels: scale space."""
     import keras
@@ -160,7 +165,9 @@ def gaussian_blur(
 
 
 @register("erasing", native="keras.layers.RandomErasing")
-def erasing(seed: int, *, factor: Share = 0.5, scale: tuple[Share, Share] = (0.02, 0.33)) -> Any:
+def erasing(
+    seed: int, *, factor: Share = 0.5, scale: Annotated[tuple[Share, Share], rising] = (0.02, 0.33)
+) -> Any:
     """Paints noise over a rectangle of `scale` of the area, in a share `factor` of the images (Zhong et al. 2020)."""
     import keras
 
@@ -168,7 +175,9 @@ def erasing(seed: int, *, factor: Share = 0.5, scale: tuple[Share, Share] = (0.0
 
 
 @register("rand_augment", native="keras.layers.RandAugment")
-def rand_augment(seed: int, *, operations: Count = 2, factor: Share = 0.3) -> Any:
+def rand_augment(
+    seed: int, *, operations: Annotated[int, within(1, 12)] = 2, factor: Share = 0.3
+) -> Any:
     """`operations` drawn from a list of twelve, at strength up to `factor` (Cubuk et al. 2020)."""
     import keras
 
@@ -176,7 +185,13 @@ def rand_augment(seed: int, *, operations: Count = 2, factor: Share = 0.3) -> An
 
 
 @register("aug_mix", native="keras.layers.AugMix")
-def aug_mix(seed: int, *, factor: Share = 0.3, chains: Count = 3, depth: Count = 3) -> Any:
+def aug_mix(
+    seed: int,
+    *,
+    factor: Share = 0.3,
+    chains: Annotated[int, within(1, 10)] = 3,
+    depth: Annotated[int, within(1, 10)] = 3,
+) -> Any:
     """Mixes several chains of changes with the image itself (Hendrycks et al. 2020).
 
     Keras draws which changes make up the chains when the step is compiled, so
@@ -188,7 +203,7 @@ def aug_mix(seed: int, *, factor: Share = 0.3, chains: Count = 3, depth: Count =
 
 
 @register("mix_up", native="keras.layers.MixUp", mixes_labels=True)
-def mix_up(seed: int, *, alpha: Positive = 0.2) -> Any:
+def mix_up(seed: int, *, alpha: Annotated[float, within(0.1, 100)] = 0.2) -> Any:
     """Blends pairs of images and their labels by a weight from Beta(alpha, alpha).
 
     x = w x_i + (1 - w) x_j, y = w y_i + (1 - w) y_j. (Zhang et al. 2018, "mixup".)"""
@@ -198,7 +213,7 @@ def mix_up(seed: int, *, alpha: Positive = 0.2) -> Any:
 
 
 @register("cut_mix", native="keras.layers.CutMix", mixes_labels=True)
-def cut_mix(seed: int, *, factor: Positive = 1.0) -> Any:
+def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 100)] = 1.0) -> Any:
     """Pastes a rectangle of another image; labels by its area, from Beta(factor, factor).
 
     (Yun et al. 2019, "CutMix".)"""
@@ -208,7 +223,9 @@ def cut_mix(seed: int, *, factor: Positive = 1.0) -> Any:
 
 
 @register("crop", native="keras.layers.RandomCrop")
-def crop(seed: int, image_size: tuple[int, int], *, scale: Share = 0.8) -> Any:
+def crop(
+    seed: int, image_size: tuple[int, int], *, scale: Annotated[float, within(0.05, 1)] = 0.8
+) -> Any:
     """Cuts out a random part of `scale` of each side and enlarges it to the whole."""
     import keras
 

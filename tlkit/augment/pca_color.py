@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
 
 @register("pca_color", fitted=True)
@@ -37,7 +35,13 @@ class PCAColor(keras.layers.Layer):
         ValueError: if `strength` is negative.
     """
 
-    def __init__(self, seed: int | None = None, *, strength: NonNegative = 0.1, **kwargs: Any):
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        strength: Annotated[float, within(0, 10)] = 0.1,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if strength < 0:
             raise ValueError(f"strength must not be negative, got {strength!r}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from tlkit.limits import Share
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Share
 
 
 @register("salt_and_pepper")

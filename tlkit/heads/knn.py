@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from tlkit.registry import Count, Positive, register
+from tlkit.limits import within
+from tlkit.registry import register
 
 
 @register("knn", stored=True)
 def knn(
-    features: Any, classes: int, images: int, *, k: Count = 20, temperature: Positive = 0.07
+    features: Any,
+    classes: int,
+    images: int,
+    *,
+    k: Annotated[int, within(1, 10_000)] = 20,
+    temperature: Annotated[float, within(1e-3, 100)] = 0.07,
 ) -> Any:
     """Votes of the k most similar training images, each weighing exp(cosine / temperature).
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tlkit import registry
-from tlkit.registry import Fraction, Initializer, register
+from tlkit.limits import Fraction, Initializer
+from tlkit.registry import register
 
 
-@register("linear")
+@register("linear", rule="kernel_has_a_direction")
 def linear(
     features: Any,
     classes: int,

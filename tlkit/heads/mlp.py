@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from tlkit import registry
 from tlkit.heads.linear import linear
-from tlkit.registry import Activation, Count, Fraction, Initializer, register
+from tlkit.limits import Activation, Fraction, Initializer, within
+from tlkit.registry import register
 
 
-@register("mlp")
+@register("mlp", rule="hidden_layer_learns")
 def mlp(
     features: Any,
     classes: int,
     *,
-    units: Count = 256,
+    units: Annotated[int, within(1, 65_536)] = 256,
     dropout: Fraction = 0.2,
     activation: Activation = "relu",
     initializer: Initializer = "xavier",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from tlkit.registry import Positive, register
+from tlkit.limits import within
+from tlkit.registry import register
 
 
 @register("nearest-mean", stored=True)
-def nearest_mean(features: Any, classes: int, *, temperature: Positive = 0.05) -> Any:
+def nearest_mean(
+    features: Any, classes: int, *, temperature: Annotated[float, within(1e-3, 100)] = 0.05
+) -> Any:
     """Cosine similarity to each class's mean feature, divided by a temperature.
 
     The means are set from one pass over the training images (`stored_weights`).

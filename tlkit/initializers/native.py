@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from tlkit.limits import within
 from tlkit.registry import register
 
 
@@ -16,7 +17,7 @@ def zeros() -> Any:
 
 
 @register("gaussian", native="keras.initializers.RandomNormal")
-def gaussian(*, stddev: float = 0.01) -> Any:
+def gaussian(*, stddev: Annotated[float, within(1e-6, 10)] = 0.01) -> Any:
     """Normal with deviation 0.01 (Krizhevsky et al. 2012)."""
     import keras
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from tlkit.layers.convolve import convolve
+from tlkit.limits import Fraction
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Fraction
 
 
 def check_rate(rate: float) -> float:

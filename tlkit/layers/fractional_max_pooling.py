@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import OneToTwo
 
 
 @register("fractional_max_pooling")
@@ -43,7 +41,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
     def __init__(
         self,
         *,
-        ratio: OneToTwo = 1.414,
+        ratio: Annotated[float, within(1.01, 1.99)] = 1.414,
         mode: Literal["pseudo-random", "random"] = "pseudo-random",
         overlapping: bool = True,
         seed: int | None = None,

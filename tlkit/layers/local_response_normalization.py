@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import odd, within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Count, Positive
 
 
 @register("local_response_normalization")
@@ -36,10 +34,10 @@ class LocalResponseNormalization(keras.layers.Layer):
     def __init__(
         self,
         *,
-        size: Count = 5,
-        k: Positive = 2.0,
-        alpha: Positive = 1e-4,
-        beta: Positive = 0.75,
+        size: Annotated[int, within(1, 101), odd] = 5,
+        k: Annotated[float, within(1e-3, 100)] = 2.0,
+        alpha: Annotated[float, within(1e-8, 10)] = 1e-4,
+        beta: Annotated[float, within(0.01, 3)] = 0.75,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.registry import Fraction, Positive, register
+from tlkit.limits import Fraction, Share
+from tlkit.registry import register
 
 
 @register("dropout", native="keras.layers.Dropout")
@@ -27,7 +28,7 @@ def spatial_dropout(*, rate: Fraction = 0.2) -> Any:
 
 
 @register("feature_noise", native="keras.layers.GaussianNoise")
-def feature_noise(*, stddev: Positive = 0.1) -> Any:
+def feature_noise(*, stddev: Share = 0.1) -> Any:
     """Adds Gaussian noise to the values while training."""
     import keras
 

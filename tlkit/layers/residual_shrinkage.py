@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 
 from tlkit.layers.soft_threshold import soft_threshold
+from tlkit.limits import odd, within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Count
-
 
 START = 1e-3  # of He's deviation
 
@@ -47,8 +44,8 @@ class ResidualShrinkageBlock(keras.layers.Layer):
         self,
         *,
         thresholds: Literal["channel", "shared"] = "channel",
-        reduction: Count = 1,
-        kernel_size: Count = 3,
+        reduction: Annotated[int, within(1, 4096)] = 1,
+        kernel_size: Annotated[int, within(1, 15), odd] = 3,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

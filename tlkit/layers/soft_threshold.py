@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
 
 def soft_threshold(values: Any, threshold: Any) -> Any:
@@ -35,7 +33,7 @@ class SoftThreshold(keras.layers.Layer):
         ValueError: if `threshold` is negative.
     """
 
-    def __init__(self, *, threshold: NonNegative = 0.01, **kwargs: Any):
+    def __init__(self, *, threshold: Annotated[float, within(0, 80)] = 0.01, **kwargs: Any):
         super().__init__(**kwargs)
         if threshold < 0:
             raise ValueError(f"threshold must not be negative, got {threshold!r}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from tlkit.layers.drop_connect import check_rate
+from tlkit.limits import Fraction
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Fraction
 
 
 def linear_rates(rate: float, count: int) -> list[float]:

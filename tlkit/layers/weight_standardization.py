@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from tlkit.layers.convolve import convolve
+from tlkit.limits import Epsilon
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Positive
 
 
 @register("weight_standardization", where="every convolution of the backbone that is not depthwise")
@@ -42,7 +40,7 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         kernel_size: Any,
         *,
         gain: bool = True,
-        epsilon: Positive = 1e-10,
+        epsilon: Epsilon = 1e-10,
         **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, **kwargs)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from tlkit.limits import Loss, Strength
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
 
 @register("flooding", wraps="loss")
@@ -36,8 +34,8 @@ class Flooding(keras.losses.Loss):
     def __init__(
         self,
         *,
-        loss: Any = "cross_entropy",
-        level: NonNegative = 0.05,
+        loss: Loss = "cross_entropy",
+        level: Strength = 0.05,
         **kwargs: Any,
     ):
         super().__init__(**{"name": "flooding", **kwargs})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import Fraction, Positive, several, within
 from tlkit.losses.targets import dense_targets
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Fraction, NonNegative
 
 
 @register("focal")
@@ -38,8 +36,8 @@ class Focal(keras.losses.Loss):
     def __init__(
         self,
         *,
-        gamma: NonNegative = 2.0,
-        alpha: float | list[float] = 1.0,
+        gamma: Annotated[float, within(0, 20)] = 2.0,
+        alpha: Positive | Annotated[list[Positive], several] = 1.0,
         label_smoothing: Fraction = 0.0,
         **kwargs: Any,
     ):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 
+from tlkit.limits import Fraction, within
 from tlkit.losses.targets import dense_targets
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Fraction, NonNegative
 
 
 @register("logit_adjustment")
@@ -39,7 +37,7 @@ class LogitAdjusted(keras.losses.Loss):
         self,
         class_counts: Any,
         *,
-        tau: NonNegative = 1.0,
+        tau: Annotated[float, within(0, 10)] = 1.0,
         label_smoothing: Fraction = 0.0,
         **kwargs: Any,
     ):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.registry import Fraction, register
+from tlkit.limits import Fraction
+from tlkit.registry import register
 
 
 @register("cross_entropy", native="keras.losses.CategoricalCrossentropy")

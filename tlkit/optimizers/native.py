@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.registry import Fraction, LearningRate, NonNegative, Positive, register
+from tlkit.limits import Epsilon, LearningRate, Momentum, Strength
+from tlkit.registry import register
 
 
 @register("adam", native="keras.optimizers.Adam")
 def adam(
     *,
     learning_rate: LearningRate = 1e-3,
-    beta_1: Fraction = 0.9,
-    beta_2: Fraction = 0.999,
-    epsilon: Positive = 1e-7,
+    beta_1: Momentum = 0.9,
+    beta_2: Momentum = 0.999,
+    epsilon: Epsilon = 1e-7,
     amsgrad: bool = False,
 ) -> Any:
     """Adam (Kingma and Ba 2015)."""
@@ -26,10 +27,10 @@ def adam(
 def adamw(
     *,
     learning_rate: LearningRate = 1e-3,
-    weight_decay: NonNegative = 0.01,
-    beta_1: Fraction = 0.9,
-    beta_2: Fraction = 0.999,
-    epsilon: Positive = 1e-7,
+    weight_decay: Strength = 0.01,
+    beta_1: Momentum = 0.9,
+    beta_2: Momentum = 0.999,
+    epsilon: Epsilon = 1e-7,
 ) -> Any:
     """Adam with decoupled weight decay, not on biases and norms (Loshchilov and Hutter 2019)."""
     import keras
@@ -41,9 +42,9 @@ def adamw(
 def sgd(
     *,
     learning_rate: LearningRate = 0.01,
-    momentum: Fraction = 0.9,
+    momentum: Momentum = 0.9,
     nesterov: bool = True,
-    weight_decay: NonNegative = 0.0,
+    weight_decay: Strength = 0.0,
 ) -> Any:
     """Stochastic gradient descent with (Nesterov) momentum."""
     import keras
@@ -60,9 +61,9 @@ def sgd(
 def rmsprop(
     *,
     learning_rate: LearningRate = 1e-3,
-    rho: Fraction = 0.9,
-    momentum: Fraction = 0.0,
-    epsilon: Positive = 1e-7,
+    rho: Momentum = 0.9,
+    momentum: Momentum = 0.0,
+    epsilon: Epsilon = 1e-7,
 ) -> Any:
     """RMSprop (Hinton 2012)."""
     import keras
@@ -72,7 +73,7 @@ def rmsprop(
 
 @register("nadam", native="keras.optimizers.Nadam")
 def nadam(
-    *, learning_rate: LearningRate = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+    *, learning_rate: LearningRate = 1e-3, beta_1: Momentum = 0.9, beta_2: Momentum = 0.999
 ) -> Any:
     """Adam with Nesterov momentum (Dozat 2016)."""
     import keras
@@ -81,7 +82,7 @@ def nadam(
 
 
 @register("adagrad", native="keras.optimizers.Adagrad")
-def adagrad(*, learning_rate: LearningRate = 1e-2, epsilon: Positive = 1e-7) -> Any:
+def adagrad(*, learning_rate: LearningRate = 1e-2, epsilon: Epsilon = 1e-7) -> Any:
     """Adagrad (Duchi et al. 2011)."""
     import keras
 
@@ -92,9 +93,9 @@ def adagrad(*, learning_rate: LearningRate = 1e-2, epsilon: Positive = 1e-7) -> 
 def lion(
     *,
     learning_rate: LearningRate = 1e-4,
-    beta_1: Fraction = 0.9,
-    beta_2: Fraction = 0.99,
-    weight_decay: NonNegative = 0.0,
+    beta_1: Momentum = 0.9,
+    beta_2: Momentum = 0.99,
+    weight_decay: Strength = 0.0,
 ) -> Any:
     """Lion, the sign of a momentum (Chen et al. 2023)."""
     import keras
@@ -104,7 +105,7 @@ def lion(
 
 @register("lamb", native="keras.optimizers.Lamb")
 def lamb(
-    *, learning_rate: LearningRate = 1e-3, beta_1: Fraction = 0.9, beta_2: Fraction = 0.999
+    *, learning_rate: LearningRate = 1e-3, beta_1: Momentum = 0.9, beta_2: Momentum = 0.999
 ) -> Any:
     """LAMB, Adam scaled to each layer's weights, for large batches (You et al. 2020)."""
     import keras
@@ -114,7 +115,7 @@ def lamb(
 
 @register("adadelta", native="keras.optimizers.Adadelta")
 def adadelta(
-    *, learning_rate: LearningRate = 1.0, rho: Fraction = 0.95, epsilon: Positive = 1e-6
+    *, learning_rate: LearningRate = 1.0, rho: Momentum = 0.95, epsilon: Epsilon = 1e-6
 ) -> Any:
     """Adadelta (Zeiler 2012), whose own learning rate is 1."""
     import keras
@@ -126,8 +127,8 @@ def adadelta(
 def muon(
     *,
     learning_rate: LearningRate = 1e-3,
-    momentum: Fraction = 0.95,
-    weight_decay: NonNegative = 0.0,
+    momentum: Momentum = 0.95,
+    weight_decay: Strength = 0.0,
 ) -> Any:
     """Muon, orthogonalised momentum for matrices, Adam for the rest (Jordan 2024)."""
     import keras

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Fraction
 
 
 @register("min_max", leaves="pixels")
@@ -32,7 +30,7 @@ class MinMax(keras.layers.Layer):
         ValueError: if `tail` is outside [0, 0.5).
     """
 
-    def __init__(self, *, tail: Fraction = 0.0, **kwargs: Any):
+    def __init__(self, *, tail: Annotated[float, within(0, 0.49)] = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         if not 0 <= tail < 0.5:
             raise ValueError(f"tail must be in [0, 0.5), got {tail!r}")

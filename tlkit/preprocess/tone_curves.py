@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 
+from tlkit.limits import within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Positive
 
 
 def _check(name: str, value: float) -> float:
@@ -25,7 +23,7 @@ class LogScale(keras.layers.Layer):
     """Lifts the dark values: y = 255 log(1 + strength x / 255) / log(1 + strength).
 
     Args:
-        strength: Positive; near 0 it leaves the image as it is.
+        strength: Annotated[float, within(1e-3, 1e6)]; near 0 it leaves the image as it is.
 
     Input and output: `(batch, ...)` in [0, 255].
 
@@ -33,7 +31,7 @@ class LogScale(keras.layers.Layer):
         ValueError: if `strength` is not positive.
     """
 
-    def __init__(self, *, strength: Positive = 255.0, **kwargs: Any):
+    def __init__(self, *, strength: Annotated[float, within(1e-3, 1e6)] = 255.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.strength = _check("strength", strength)
 
@@ -54,7 +52,7 @@ class PowerScale(keras.layers.Layer):
     """Gamma correction: y = 255 (x / 255)^exponent.
 
     Args:
-        exponent: Positive; below 1 it lifts the dark values, above 1 the bright ones.
+        exponent: Annotated[float, within(0.01, 100)]; below 1 it lifts the dark values, above 1 the bright ones.
 
     Input and output: `(batch, ...)` in [0, 255].
 
@@ -62,7 +60,7 @@ class PowerScale(keras.layers.Layer):
         ValueError: if `exponent` is not positive.
     """
 
-    def __init__(self, *, exponent: Positive = 0.5, **kwargs: Any):
+    def __init__(self, *, exponent: Annotated[float, within(0.01, 100)] = 0.5, **kwargs: Any):
         super().__init__(**kwargs)
         self.exponent = _check("exponent", exponent)
 
@@ -90,7 +88,7 @@ class ArctanScale(keras.layers.Layer):
         ValueError: if `slope` is not positive.
     """
 
-    def __init__(self, *, slope: Positive = 2.0, **kwargs: Any):
+    def __init__(self, *, slope: Annotated[float, within(1e-3, 1e3)] = 2.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.slope = _check("slope", slope)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
+from tlkit.limits import Epsilon
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Positive
 
 # the covariance of a 48 x 48 RGB image: 191 MB
 LARGEST = 48 * 48 * 3
@@ -45,7 +43,7 @@ class Whitening(keras.layers.Layer):
         *,
         method: Literal["zca", "pca"] = "zca",
         over: Literal["color", "image"] = "color",
-        epsilon: Positive = 1e-5,
+        epsilon: Epsilon = 1e-5,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

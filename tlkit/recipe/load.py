@@ -258,9 +258,23 @@ def _explain(source: Source, item: Any) -> list[UserError]:
                 context["keys"],
                 context["kind"],
             )
-            for inner in context["errors"]
+            for inner in _deepest(context["errors"])
         ]
     return [_message(source, loc, item, _allowed_keys(loc[:-1]), dotted(loc[:-1]) or "a recipe")]
+
+
+def _deepest(errors: list[Any]) -> list[Any]:
+    """Of the complaints of a union's branches about one argument, the one that leads on."""
+
+    def leads_on(other: Any, item: Any) -> bool:
+        a, b = (_without_branches(error["loc"]) for error in (other, item))
+        return (len(a) > len(b) and a[: len(b)] == b) or (a == b and not other.get("expects"))
+
+    return [
+        item
+        for item in errors
+        if not item.get("expects") or not any(leads_on(other, item) for other in errors)
+    ]
 
 
 _EXPECTED = {
@@ -269,6 +283,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "float_parsing": "a number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "string_type": "text",
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -297,7 +312,9 @@ def _message(
             f"{dotted(loc)}: is missing; {owner} needs it.", where=source.place(loc[:-1], True)
         )
     where = source.place(loc)
-    if kind in ("named", "value_error"):
+    if item.get("expects"):
+        text = f"expected {item['expects']}, found {shorten(found)}"
+    elif kind in ("named", "value_error"):
         text = item["msg"].removeprefix("Value error, ")
     elif kind in _EXPECTED:
         text = f"expected {_EXPECTED[kind]}, found {shorten(found)}"
@@ -324,7 +341,9 @@ def _without_branches(loc: Sequence[Any]) -> tuple[Any, ...]:
 
 def _is_branch(step: Any) -> bool:
     return isinstance(step, str) and bool(
-        re.match(r"(function-|constrained-|tuple\[|literal\[|dict\[|int$|float$|str$|bool$)", step)
+        re.match(
+            r"(function-|constrained-|tuple\[|list\[|literal\[|dict\[|int$|float$|str$|bool$)", step
+        )
     )
 
 

@@ -43,6 +43,9 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
     """
 
     def parse(value: Any) -> Named:
+        return parse_in(value, False)
+
+    def parse_in(value: Any, wrapped: bool) -> Named:
         given: Any
         if isinstance(value, Named):
             return value
@@ -63,6 +66,9 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
         if name not in things:
             raise PydanticCustomError("named", "{text}", {"text": things.suggest(str(name))})
         entry = things[name]
+        if wrapped and entry.facts.get("wraps"):
+            text = f"{name!r} wraps another {things.kind}; it cannot be wrapped itself"
+            raise PydanticCustomError("named", "{text}", {"text": text})
         if entry.facts.get("inserted") is False:
             text = f"{name!r} is for models of your own; see: tlkit techniques {name}"
             raise PydanticCustomError("named", "{text}", {"text": text})
@@ -77,22 +83,31 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
             given = {first: given}
         try:
             arguments = model(**given).model_dump()
-            wrapped = entry.facts.get("wraps")
-            if wrapped:
-                inner = parse(arguments[wrapped])
-                arguments[wrapped] = {inner.name: inner.arguments}
+            key = entry.facts.get("wraps")
+            if key:
+                inner = parse_in(arguments[key], True)
+                arguments[key] = {inner.name: inner.arguments}
             return Named(name, arguments)
         except pydantic.ValidationError as error:
-            place = (name,) if inside else ()
-            raise PydanticCustomError(
-                "arguments",
-                "wrong arguments",
-                {
-                    "errors": [{**item, "loc": (*place, *item["loc"])} for item in error.errors()],
-                    "keys": list(model.model_fields),
-                    "kind": f"{things.kind} {name!r}",
-                },
-            ) from None
+            wrong: list[dict[str, Any]] = [
+                {**item, "expects": _expected(entry, item)} for item in error.errors()
+            ]
+            keys, kind = list(model.model_fields), f"{things.kind} {name!r}"
+        except PydanticCustomError as error:  # of the wrapped thing
+            context: Any = error.context
+            wrong = context.get("errors", [{"type": "named", "msg": error.message(), "loc": ()}])
+            wrong = [{**item, "loc": (key, *item["loc"])} for item in wrong]
+            keys, kind = context.get("keys", []), context.get("kind", "")
+        place = (name,) if inside else ()
+        raise PydanticCustomError(
+            "arguments",
+            "wrong arguments",
+            {
+                "errors": [{**item, "loc": (*place, *item["loc"])} for item in wrong],
+                "keys": keys,
+                "kind": kind,
+            },
+        )
 
     return Annotated[
         Named,
@@ -102,6 +117,16 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
         ),
         pydantic.WithJsonSchema(_named_json_schema(things, extra)),
     ]
+
+
+def _expected(entry: Entry, item: Any) -> str | None:
+    """What a registered argument may be, where a number or its kind was wrong."""
+    name = item["loc"][0] if item["loc"] else None
+    told = ("missing", "extra_forbidden", "value_error", "literal_error", "named")
+    if name not in entry.arguments.model_fields or item["type"] in told:
+        return None
+    text = entry.expects(name)
+    return article(text) if text.split()[0] in ("number", "whole", "odd", "list", "name") else text
 
 
 def _named_json_schema(things: Registry, extra: dict[str, Any] | None) -> dict[str, Any]:
@@ -136,9 +161,28 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Size = Annotated[int, Field(ge=8, le=4096)]
+# YAML has types: `"3"` is text and `yes` no number
+Whole = Annotated[int, pydantic.Strict()]
+Real = Annotated[float, pydantic.Strict(), pydantic.AllowInfNan(False)]
+Flag = Annotated[bool, pydantic.Strict()]
+Rate = Annotated[Real, Field(ge=0, lt=1)]
+Positive = Annotated[Real, Field(ge=1e-6, le=1e6)]
+Size = Annotated[Whole, Field(ge=8, le=4096)]
+BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
+
+
+def _tag(value: Any) -> str:
+    """The branch of a union that a value was meant for; a message is about that one alone."""
+    if isinstance(value, str):
+        return "str"
+    return "tuple[" if isinstance(value, list | tuple) else "float"
+
+
+ImageSize = Annotated[
+    Annotated[Size, pydantic.Tag("float")] | Annotated[tuple[Size, Size], pydantic.Tag("tuple[")],
+    pydantic.Discriminator(lambda value: "tuple[" if _tag(value) == "tuple[" else "float"),
+]
+ImageCount = Annotated[Whole, Field(ge=0, le=1_000_000)]
 
 
 def _patterns(value: Any) -> Any:
@@ -205,7 +249,7 @@ class Data(Section):
     source: named(registry.SOURCES) = Field(  # type: ignore[valid-type]
         description="One of: {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}."
     )
-    image_size: Size | tuple[Size, Size] | None = Field(
+    image_size: ImageSize | None = Field(
         None, description="Side, or [height, width], in pixels. Default: the backbone's own size."
     )
     resize: Literal["crop", "squash", "pad"] = Field(
@@ -213,12 +257,12 @@ class Data(Section):
         description="crop: shorter side to size, centre cut out; squash: ignore the aspect "
         "ratio; pad: longer side to size, black borders.",
     )
-    antialias: bool = Field(False, description="Smooth before shrinking; slower to decode.")
+    antialias: Flag = Field(False, description="Smooth before shrinking; slower to decode.")
     split: Split = Field(
         default_factory=Split,
         description="Used where the source names no val or test split.",
     )
-    batch_size: int = Field(32, gt=0, description="Images a step, unless a stage says otherwise.")
+    batch_size: BatchSize = Field(32, description="Images a step, unless a stage says otherwise.")
     on_broken: Literal["skip", "fail"] = Field(
         "skip", description="A file that does not decode. More than 5 % broken always fails."
     )
@@ -236,23 +280,23 @@ class Norm(Section):
     swap: Literal["group", "layer", "instance", "batch"] | None = Field(
         None, description="What comes in the place of every normalisation."
     )
-    groups: Annotated[int, Field(ge=1)] = Field(
+    groups: Annotated[Whole, Field(ge=1, le=65_536)] = Field(
         1,
         description="Of group norm; the nearest divisor where they do not divide the channels. The "
         "fewer, the more of a pretrained network is kept.",
     )
-    calibrate: Annotated[int, Field(ge=0)] = Field(
+    calibrate: ImageCount = Field(
         256,
         description="Training images on which swapped layers are set to answer as the old ones "
         "did. 0: not at all, which destroys a pretrained network.",
     )
-    distill: Annotated[int, Field(ge=0)] = Field(
+    distill: ImageCount = Field(
         0, description="Steps of training swapped layers towards the old features after that."
     )
     layers: Patterns | None = Field(
         None, description="Regular expressions on names of the layers to swap. Default: all."
     )
-    recalibrate: Annotated[int, Field(ge=1)] | None = Field(
+    recalibrate: Annotated[ImageCount, Field(ge=1)] | None = Field(
         None, description="Training images on which BatchNorm's statistics are taken anew."
     )
 
@@ -317,7 +361,7 @@ class Stage(Section):
 
     policy: named(registry.POLICIES) = Field(description="Which variables train.")  # type: ignore[valid-type]
     name: str | None = Field(None, description="Shown in results. Default: the policy.")
-    epochs: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+    epochs: Annotated[Whole, Field(ge=0, le=100_000)] | None = Field(
         None, description="Passes over the training images. Default: 5 (predict-only: 0)."
     )
     optimizer: named(registry.OPTIMIZERS) | None = Field(  # type: ignore[valid-type]
@@ -329,7 +373,7 @@ class Stage(Section):
         None,
         description="Default: cosine, with one warm-up epoch where more than the head trains.",
     )
-    batch_size: int | None = Field(None, gt=0, description="Images a step. Default: data's.")
+    batch_size: BatchSize | None = Field(None, description="Images a step. Default: data's.")
     batch_norm: Literal["auto", "train", "frozen"] = Field(
         "auto",
         description="BatchNorm in unfrozen layers: train (batch statistics, moving statistics "
@@ -344,10 +388,10 @@ class Stage(Section):
     head_multiplier: Positive | None = Field(
         None, description="The head learns this many times faster than the backbone."
     )
-    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    layer_decay: Annotated[Real, Field(ge=0.01, le=1)] | None = Field(
         None, description="Each block learns this many times the rate of the block above it."
     )
-    rate_multipliers: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    rate_multipliers: dict[str, Annotated[Real, Field(ge=0, le=1e6)]] = Field(
         default_factory=dict,
         description="Regular expression on a variable's path -> factor of its learning rate.",
     )
@@ -361,7 +405,7 @@ class Stage(Section):
         description="Longest gradient of a unit, as a share of the length of its weights; not "
         "for the head.",
     )
-    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = Field(
+    gradient_accumulation_steps: Annotated[Whole, Field(ge=1, le=65_536)] = Field(
         1, description="Batches whose gradients are averaged before each update."
     )
 
@@ -370,12 +414,16 @@ class Stage(Section):
         description="gradient: the optimizer, by epochs. lbfgs: for head-only, a linear head is taken "
         "to the optimum of its loss on the features, without augmentation or dropout.",
     )
-    l2: Literal["auto"] | Annotated[float, Field(ge=0)] = Field(
+    l2: Annotated[
+        Annotated[Literal["auto"], pydantic.Tag("str")]
+        | Annotated[Real, Field(ge=0, le=1e6), pydantic.Tag("float")],
+        pydantic.Discriminator(lambda value: "str" if _tag(value) == "str" else "float"),
+    ] = Field(
         "auto",
         description="With solver lbfgs: strength of l2 / 2 ||kernel||^2 beside the mean loss. auto: "
         "the best of a grid by stratified cross-validation on the training images.",
     )
-    image_size: Size | tuple[Size, Size] | None = Field(
+    image_size: ImageSize | None = Field(
         None,
         description="Of this stage, in pixels, for progressive resizing. Default: data's.",
     )
@@ -432,10 +480,10 @@ class EarlyStopping(Section):
     """Stops a stage that no longer improves, and goes back to its best weights."""
 
     monitor: Literal["val_loss", "val_accuracy"] = Field("val_loss", description="What to watch.")
-    patience: Annotated[int, Field(ge=1)] = Field(
+    patience: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
         3, description="Epochs without improvement before stopping."
     )
-    min_delta: Annotated[float, Field(ge=0)] = Field(
+    min_delta: Annotated[Real, Field(ge=0, le=100)] = Field(
         0.0, description="Least that counts as better."
     )
 
@@ -443,7 +491,7 @@ class EarlyStopping(Section):
 class Ema(Section):
     """A moving average of the weights, evaluated and saved in their place."""
 
-    momentum: Annotated[float, Field(gt=0, lt=1)] = Field(
+    momentum: Annotated[Real, Field(ge=0.01, le=0.999999)] = Field(
         0.999, description="Share of the average that is kept at each step."
     )
 
@@ -451,9 +499,18 @@ class Ema(Section):
 class EffectiveNumber(Section):
     """Class weights by the effective number of images (Cui et al. 2019)."""
 
-    effective_number: Annotated[float, Field(ge=0, lt=1)] = Field(
+    effective_number: Rate = Field(
         description="beta: 0 weighs all classes alike, near 1 by inverse frequency."
     )
+
+
+def _weights_tag(value: Any) -> str:
+    """`effective_number` is a method, not a class with a weight."""
+    if isinstance(value, EffectiveNumber) or (
+        isinstance(value, dict) and set(value) == {"effective_number"}
+    ):
+        return "dict[effective_number"
+    return "dict[" if isinstance(value, dict) else "str"
 
 
 class Adversarial(Section):
@@ -465,7 +522,7 @@ class Adversarial(Section):
     on: Literal["image", "features"] = Field(
         "image", description="What is moved: pixels, in levels of 0 to 255, or pooled features."
     )
-    weight: Annotated[float, Field(gt=0, le=1)] = Field(
+    weight: Annotated[Real, Field(ge=0.001, le=1)] = Field(
         0.5, description="Share of the loss that comes from what was moved."
     )
 
@@ -477,7 +534,12 @@ class Finetune(Section):
     loss: named(registry.LOSSES) = Field(  # type: ignore[valid-type]
         Named("cross_entropy", {}), description="What is minimised.", validate_default=True
     )
-    class_weight: Literal["none", "balanced"] | EffectiveNumber | dict[str, Positive] = Field(
+    class_weight: Annotated[
+        Annotated[Literal["none", "balanced"], pydantic.Tag("str")]
+        | Annotated[EffectiveNumber, pydantic.Tag("dict[effective_number")]
+        | Annotated[dict[str, Positive], pydantic.Tag("dict[")],
+        pydantic.Discriminator(_weights_tag),
+    ] = Field(
         "none",
         description="Weight of each class in the loss: balanced (inverse to its count), "
         "{effective_number: 0.999} or {class: weight}.",
@@ -487,7 +549,7 @@ class Finetune(Section):
         "auto", description="Number format of the layers' work. auto: float16 on a GPU, else off."
     )
     early_stopping: EarlyStopping | None = Field(None, description="Default: off.")
-    best_weights: bool = Field(
+    best_weights: Flag = Field(
         True,
         description="End each stage with the weights of the epoch whose validation accuracy is "
         "best, or what early_stopping monitors.",
@@ -503,33 +565,22 @@ class Finetune(Section):
         description="rescue: a batch that does not fit into memory is computed in parts whose "
         "gradients are summed; fail: the run ends.",
     )
-    guard: bool = Field(
+    guard: Flag = Field(
         True,
         description="At the end of each stage, check by checksum that what is frozen did not change "
         "and what trains did.",
     )
-    monitor: bool = Field(
+    monitor: Flag = Field(
         True,
         description="Write gradient norm, update-to-weight ratios, dead ReLUs, BatchNorm's drift and "
         "the share of time that is spent waiting for images.",
     )
 
-    @pydantic.field_validator("class_weight", mode="before")
-    @classmethod
-    def _no_class_of_that_name(cls, value: Any) -> Any:
-        """`effective_number` is a method, not a class with a weight."""
-        if isinstance(value, dict) and set(value) == {"effective_number"}:
-            beta = value["effective_number"]
-            if not isinstance(beta, int | float) or not 0 <= beta < 1:
-                raise ValueError(f"effective_number must be in [0, 1), found {beta!r}")
-            return EffectiveNumber(effective_number=beta)
-        return value
-
 
 class Cache(Section):
     """What the frozen part of a network gives, kept on disk for this run and later ones."""
 
-    views: Annotated[int, Field(ge=1)] | None = Field(
+    views: Annotated[Whole, Field(ge=1, le=10_000)] | None = Field(
         None,
         description="Augmented draws of each training image that are computed, and gone round by the "
         "epochs. Default: augmented images pass through at every epoch.",
@@ -576,7 +627,7 @@ class Checkpoint(Section):
     )
 
 
-Figure = Annotated[float, Field(ge=0, le=1)]
+Figure = Annotated[Real, Field(ge=0, le=1)]
 
 
 class Require(Section):
@@ -597,10 +648,10 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = Field(
         description="Names the run folder: letters, digits, `_`, `.` and `-`."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+    seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(
         0, description="Of initial weights, order of images and augmentation."
     )
-    deterministic: bool = Field(
+    deterministic: Flag = Field(
         False,
         description="Operations that give the same bits in every run, some of them slower; on the "
         "same machine and number of cores two runs are then equal.",
@@ -651,7 +702,7 @@ class Recipe(Section):
         description="Longest time for the whole run, as `30 minutes`. Training ends early enough to "
         "evaluate and export.",
     )
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] = Field(
+    max_accuracy_drop: Annotated[Real, Field(ge=0, le=1)] = Field(
         0.02, description="Accuracy that an int8 export may lose; more fails."
     )
     export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]

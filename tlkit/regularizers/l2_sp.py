@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
+from tlkit.limits import Strength
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import NonNegative
 
 
 @register("l2_sp")
@@ -31,7 +29,7 @@ class L2SP(keras.regularizers.Regularizer):
         ValueError: if a strength is negative.
     """
 
-    def __init__(self, start: Any, *, alpha: NonNegative = 0.01, beta: NonNegative = 0.01):
+    def __init__(self, start: Any, *, alpha: Strength = 0.01, beta: Strength = 0.01):
         if alpha < 0 or beta < 0:
             raise ValueError(f"alpha and beta must not be negative, got {alpha!r} and {beta!r}")
         self.start = None if start is None else np.asarray(start, "float32")

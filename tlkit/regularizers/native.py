@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Strength, within
+from tlkit.registry import register
 
 
 @register("l1", native="keras.regularizers.L1")
-def l1(*, strength: NonNegative = 1e-5) -> Any:
+def l1(*, strength: Strength = 1e-5) -> Any:
     """Adds strength * sum |w| to the loss: draws weights to exactly zero."""
     import keras
 
@@ -16,7 +17,7 @@ def l1(*, strength: NonNegative = 1e-5) -> Any:
 
 
 @register("l2", native="keras.regularizers.L2")
-def l2(*, strength: NonNegative = 1e-4) -> Any:
+def l2(*, strength: Strength = 1e-4) -> Any:
     """Adds strength / 2 * sum w^2 to the loss, so that the gradient is strength * w."""
     import keras
 
@@ -24,7 +25,7 @@ def l2(*, strength: NonNegative = 1e-4) -> Any:
 
 
 @register("elastic_net", native="keras.regularizers.L1L2")
-def elastic_net(*, l1: NonNegative = 1e-5, l2: NonNegative = 1e-4) -> Any:
+def elastic_net(*, l1: Strength = 1e-5, l2: Strength = 1e-4) -> Any:
     """Adds l1 * sum |w| + l2 / 2 * sum w^2 to the loss (Zou and Hastie 2005)."""
     import keras
 
@@ -32,7 +33,7 @@ def elastic_net(*, l1: NonNegative = 1e-5, l2: NonNegative = 1e-4) -> Any:
 
 
 @register("max_norm", native="keras.constraints.MaxNorm", acts="constraint")
-def max_norm(unit_axes: Any, *, value: Positive = 3.0) -> Any:
+def max_norm(unit_axes: Any, *, value: Annotated[float, within(1e-3, 1e3)] = 3.0) -> Any:
     """Scales the weights of a unit back to norm `value` after a step that made them longer.
 
     A unit is an output feature or channel. (Srebro and Shraibman 2005; Hinton

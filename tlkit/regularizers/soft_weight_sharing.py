@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 
+from tlkit.limits import Share, within
 from tlkit.registry import register
-
-if TYPE_CHECKING:
-    from tlkit.registry import Count, NonNegative, Positive
 
 
 @register("soft_weight_sharing", acts="joint")
@@ -41,10 +39,10 @@ class SoftWeightSharing(keras.regularizers.Regularizer):
     def __init__(
         self,
         *,
-        components: Count = 5,
-        strength: NonNegative = 1e-6,
-        spread: Positive = 0.2,
-        least_deviation: Positive = 1e-3,
+        components: Annotated[int, within(1, 100)] = 5,
+        strength: Share = 1e-6,
+        spread: Annotated[float, within(1e-3, 10)] = 0.2,
+        least_deviation: Annotated[float, within(1e-5, 1)] = 1e-3,
     ):
         if components < 1:
             raise ValueError(f"components must be 1 or more, got {components!r}")

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from tlkit.registry import NonNegative, register
+from tlkit.limits import Epochs
+from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
 
@@ -16,7 +17,7 @@ def constant(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    warmup_epochs: NonNegative = 0.0,
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """The same learning rate at every step.
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Epochs, Share, within
+from tlkit.registry import register
 from tlkit.schedules.warmup import steps_after_warmup, with_warmup
 
 
-@register("cosine")
+@register("cosine", rule="restarts_belong_together")
 def cosine(
     learning_rate: float,
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    warmup_epochs: NonNegative = 0.0,
-    end_factor: NonNegative = 0.0,
-    restart_epochs: NonNegative = 0.0,
-    restart_growth: Positive = 2.0,
-    restart_factor: Positive = 1.0,
+    warmup_epochs: Epochs = 0.0,
+    end_factor: Share = 0.0,
+    restart_epochs: Epochs = 0.0,
+    restart_growth: Annotated[float, within(1, 10)] = 2.0,
+    restart_factor: Annotated[float, within(1e-3, 1)] = 1.0,
 ) -> Any:
     """Falls along half a cosine: `end + (start - end) (1 + cos(pi t / T)) / 2`.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tlkit.registry import Count, NonNegative, Positive, register
+from tlkit.limits import within
+from tlkit.registry import register
 
 
 @register("halve_on_plateau")
 def halve_on_plateau(
     *,
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss",
-    patience: Count = 2,
-    factor: Positive = 0.5,
-    min_delta: NonNegative = 1e-4,
-    cooldown: int = 0,
-    minimum: NonNegative = 0.0,
+    patience: Annotated[int, within(1, 10_000)] = 2,
+    factor: Annotated[float, within(1e-3, 0.999)] = 0.5,
+    min_delta: Annotated[float, within(0, 100)] = 1e-4,
+    cooldown: Annotated[int, within(0, 10_000)] = 0,
+    minimum: Annotated[float, within(0, 100)] = 0.0,
 ) -> Any:
     """Halves the rate when validation stops improving; a callback, not a function of the step.
 

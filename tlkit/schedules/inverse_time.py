@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Epochs, within
+from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
 
@@ -16,9 +17,9 @@ def inverse_time(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    rate: Positive = 0.5,
-    every_epochs: Positive = 1.0,
-    warmup_epochs: NonNegative = 0.0,
+    rate: Annotated[float, within(1e-3, 1e3)] = 0.5,
+    every_epochs: Annotated[float, within(0.01, 100_000)] = 1.0,
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """Falls as `learning_rate / (1 + rate * epoch / every_epochs)`.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Epochs, within
+from tlkit.registry import register
 from tlkit.schedules.exponential import exponential
 
 
@@ -15,8 +16,8 @@ def natural_exponential(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    rate: Positive = 0.1,
-    warmup_epochs: NonNegative = 0.0,
+    rate: Annotated[float, within(1e-4, 10)] = 0.1,
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """Falls as `learning_rate * exp(-rate * epoch)`.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import Fraction, Positive, register
+from tlkit.limits import within
+from tlkit.registry import register
 
 
 @keras.saving.register_keras_serializable("tlkit")
@@ -72,9 +73,9 @@ def one_cycle(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    rise: Fraction = 0.25,
-    start_divisor: Positive = 25.0,
-    end_divisor: Positive = 1e4,
+    rise: Annotated[float, within(0.01, 0.99)] = 0.25,
+    start_divisor: Annotated[float, within(1, 1e6)] = 25.0,
+    end_divisor: Annotated[float, within(1, 1e8)] = 1e4,
 ) -> Any:
     """Rises to `learning_rate`, then falls far below where it began (Smith and Topin 2019).
 

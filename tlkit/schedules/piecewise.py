@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import NonNegative, register
+from tlkit.limits import Epochs, within
+from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
 
-@register("piecewise")
+@register("piecewise", rule="rising_boundaries")
 def piecewise(
     learning_rate: float,
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    boundaries: list[float],
-    factors: list[float],
-    warmup_epochs: NonNegative = 0.0,
+    boundaries: list[Epochs],
+    factors: list[Annotated[float, within(1e-8, 1e3)]],
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """Holds `learning_rate * factors[i]` from epoch `boundaries[i]` on.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Epochs, Share, within
+from tlkit.registry import register
 from tlkit.schedules.warmup import steps_after_warmup, with_warmup
 
 
@@ -16,10 +17,10 @@ def polynomial(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    power: Positive = 1.0,
-    end_factor: NonNegative = 0.0,
-    cycle_epochs: NonNegative = 0.0,
-    warmup_epochs: NonNegative = 0.0,
+    power: Annotated[float, within(0.01, 100)] = 1.0,
+    end_factor: Share = 0.0,
+    cycle_epochs: Epochs = 0.0,
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """Falls to `end = end_factor * learning_rate` as `(start - end) (1 - t / T)^power + end`.
 

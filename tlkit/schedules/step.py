@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 
-from tlkit.registry import NonNegative, Positive, register
+from tlkit.limits import Decay, Epochs, within
+from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
 
@@ -16,9 +17,9 @@ def step(
     epochs: float,
     steps_per_epoch: int = 1,
     *,
-    rate: Positive = 0.1,
-    every_epochs: Positive = 10.0,
-    warmup_epochs: NonNegative = 0.0,
+    rate: Decay = 0.1,
+    every_epochs: Annotated[float, within(0.01, 100_000)] = 10.0,
+    warmup_epochs: Epochs = 0.0,
 ) -> Any:
     """Falls in steps: `learning_rate * rate ** floor(epoch / every_epochs)`.
 
