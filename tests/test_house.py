@@ -21,7 +21,7 @@ CONCEPTS = {
 }
 # a room may import what stands in its own or an earlier row
 ORDER = [
-    {"errors", "limits", "registry"},
+    {"errors", "limits", "registry", "paths"},
     {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
     {"recipe"},
     {"catalog"},

@@ -7,6 +7,7 @@ import csv
 import datetime
 import fcntl
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -18,11 +19,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError, UserError
+from tlkit.paths import expanded
 from tlkit.recipe.schema import Recipe
 
 if TYPE_CHECKING:
     from tlkit.data.dataset import Dataset
 
+LOCK = ".lock"  # the file whose lock a running process holds
 LEAST_DISK = 200 * 1024**2  # bytes that a run may need at the least
 
 
@@ -58,48 +61,65 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Path:
     """Creates `runs/<name>/<id>/`, or the folder that the user names.
 
+    Two runs never get the same folder, however close together they start.
+
     Raises:
         RunError: if that folder holds a run already, or cannot be made.
         UserError: if the disk is nearly full.
     """
-    if run_dir is not None:
-        folder = pathlib.Path(run_dir).expanduser()
-        if folder.exists() and not _reusable(folder):
-            raise RunError(
-                "is not empty.",
-                where=str(folder),
-                hint="Name another --run-dir, or continue it with: tlkit finetune --resume "
-                f"{folder}",
-            )
-    else:
-        base = pathlib.Path("runs") / name
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder, count = base / stamp, 1
-        while folder.exists():
-            count += 1
-            folder = base / f"{stamp}-{count}"
+    folder = pathlib.Path("runs") / name if run_dir is None else expanded(run_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_DISK:
+            raise UserError(
+                f"only {free / 1e6:.0f} MB are free on the disk; a run needs at least "
+                f"{LEAST_DISK / 1e6:.0f} MB",
+                where=str(folder),
+            )
+        if run_dir is not None:
+            _take(folder)
+            return folder
+        folder = _new_in(folder)
     except OSError as error:
         raise RunError(f"cannot be made: {error.strerror}", where=str(folder)) from None
-    free = shutil.disk_usage(folder).free
-    if free < LEAST_DISK:
-        raise UserError(
-            f"only {free / 1e6:.0f} MB are free on the disk; a run needs at least "
-            f"{LEAST_DISK / 1e6:.0f} MB",
-            where=str(folder),
-        )
-    if run_dir is None:
-        _point_latest(folder)
+    _point_latest(folder)
     return folder
 
 
+def _new_in(base: pathlib.Path) -> pathlib.Path:
+    """A new folder in `base`, called after the time."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    for count in itertools.count(1):
+        folder = base / (stamp if count == 1 else f"{stamp}-{count}")
+        with contextlib.suppress(FileExistsError):  # another run's, of this very second
+            folder.mkdir()
+            return folder
+    raise AssertionError("counting has no end")
+
+
+def _take(folder: pathlib.Path) -> None:
+    """Takes the folder that the user names, if it is empty.
+
+    Raises:
+        RunError: if there is a run in it, of another process or from before.
+    """
+    free = not any(folder.iterdir())
+    if free:
+        try:  # of those who found it empty, one makes the file
+            os.close(os.open(folder / LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            free = False
+    if not free and not _reusable(folder):
+        raise RunError(
+            "is not empty.",
+            where=str(folder),
+            hint=f"Name another --run-dir, or continue it with: tlkit finetune --resume {folder}",
+        )
+
+
 def _reusable(folder: pathlib.Path) -> bool:
-    """Whether a folder is empty, or holds a run that failed before it trained anything."""
-    if not folder.is_dir():
-        return False
-    if not any(folder.iterdir()):
-        return True
+    """Whether a folder holds nothing but a run that failed before it trained anything."""
     result = folder / "result.json"
     if not result.is_file() or (folder / "checkpoints").exists():
         return False
@@ -123,7 +143,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     Raises:
         RunError: if another process holds it.
     """
-    with open(folder / ".lock", "w") as file:
+    with open(folder / LOCK, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -137,7 +157,7 @@ def open_run(folder: str | pathlib.Path, needs: str = "result.json") -> pathlib.
     Raises:
         RunError: saying what is missing.
     """
-    path = pathlib.Path(folder).expanduser()
+    path = expanded(folder)
     if not path.is_dir():
         raise RunError("no such run folder", where=str(path))
     if not (path / needs).exists():

@@ -18,6 +18,7 @@ from tlkit import run as runs
 from tlkit.backbones import spec as specs
 from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
 from tlkit.data.decode import make_preparer
+from tlkit.data.labels import read_labels
 from tlkit.data.pipeline import some_images
 from tlkit.data.record import Record
 from tlkit.data.sources.folder import EXTENSIONS
@@ -140,7 +141,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
         labels = path / "labels.txt"
         if not labels.is_file():
             raise RunError("has no labels.txt", where=str(path))
-        classes = labels.read_text("utf-8").splitlines()
+        classes = read_labels(labels)
     return Trained(path, recipe, classes, image_size(recipe))
 
 

@@ -9,6 +9,8 @@ import tempfile
 
 import numpy as np
 
+from tlkit.paths import expanded
+
 
 def cache_folder(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """Where tlkit keeps what can be made again: the folder given, TLKIT_CACHE, or ~/.cache/tlkit."""
@@ -16,7 +18,7 @@ def cache_folder(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
         folder = os.environ.get("TLKIT_CACHE")
     if folder is None:
         folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "tlkit")
-    return pathlib.Path(folder).expanduser()
+    return expanded(folder)
 
 
 def free_disk(folder: pathlib.Path) -> int | None:

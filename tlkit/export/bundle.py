@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import Split
+from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
 
 GOLDEN = 10  # images in the golden pack
@@ -69,7 +70,7 @@ def write_bundle(
         parity: What the proof found.
         card: `name`, `backbone`, `licence`, `accuracy` in words, `counts` of training images.
     """
-    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in classes), "utf-8")
+    (folder / "labels.txt").write_text(labels_text(classes), "utf-8")
     (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     image = {
         "name": "images",

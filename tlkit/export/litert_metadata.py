@@ -14,6 +14,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from tlkit.data.labels import labels_text
+
 LABELS = "labels.txt"
 AXIS_LABELS, RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
 IMAGE_PROPERTIES, NORMALIZATION = 2, 1  # in the unions ContentProperties and ProcessUnitOptions
@@ -44,7 +46,7 @@ def add_metadata(
     model.metadata = [*(model.metadata or []), entry]
     flatbuffer_utils.write_model(model, str(file))
     with zipfile.ZipFile(file, "a") as packed:
-        packed.writestr(LABELS, "".join(f"{label}\n" for label in classes))
+        packed.writestr(LABELS, labels_text(classes))
 
 
 def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import pydantic
 
 from tlkit.errors import RecipeError, UserError, did_you_mean
+from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
 from tlkit.recipe.schema import Recipe, shorten
 
@@ -103,7 +104,7 @@ def find_recipe(name: str | pathlib.Path) -> pathlib.Path:
     Raises:
         UserError: if there is neither.
     """
-    path = pathlib.Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         return path.resolve()
     packaged = {item.stem: item for item in sorted(recipes_folder().glob("*.yaml"))}
@@ -371,7 +372,7 @@ def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
     """Paths in a recipe are relative to it; those of `--set` to where the user stands."""
 
     def absolute(text: str, *loc: str) -> str:
-        path = pathlib.Path(text).expanduser()
+        path = expanded(text)
         given = any(tuple(loc[:end]) in source.overridden for end in range(1, len(loc) + 1))
         # a recipe run by its bare name speaks of the user's data, but for what it brings itself
         packaged = source.folder == recipes_folder() and not (source.folder / path).exists()

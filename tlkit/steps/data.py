@@ -6,6 +6,7 @@ import pathlib
 
 from tlkit import run as runs
 from tlkit.data.dataset import Dataset, load_dataset
+from tlkit.data.labels import labels_text, read_labels
 from tlkit.errors import RunError
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
@@ -44,14 +45,10 @@ def read_data(
         for line in changed:
             say.line(f"changed since: {line}")
         labels = folder / "labels.txt"
-        if (
-            changed
-            and labels.exists()
-            and labels.read_text("utf-8").splitlines() != dataset.classes
-        ):
+        if changed and labels.exists() and read_labels(labels) != dataset.classes:
             raise RunError("cannot be continued: its classes have changed", where=str(folder))
     if recipe.model.head.name != "original":
-        runs.write_atomic(folder / "labels.txt", "".join(f"{name}\n" for name in dataset.classes))
+        runs.write_atomic(folder / "labels.txt", labels_text(dataset.classes))
     runs.write_atomic(folder / "images.csv", listed)
     runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
     runs.write_json(folder / "environment.json", runs.environment())
