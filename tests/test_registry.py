@@ -29,7 +29,7 @@ def test_names_are_read_without_importing_their_files():
 
 def test_arguments_are_checked_by_their_annotations():
     entry = registry.OPTIMIZERS["adam"]
-    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 0.0000000001"):
+    with pytest.raises(pydantic.ValidationError, match=r"greater than or equal to 0.0000000001"):
         entry.arguments(learning_rate=-1)
     with pytest.raises(pydantic.ValidationError, match="Extra inputs"):
         entry.arguments(momentum=0.9)
