@@ -100,7 +100,7 @@ FORMULAS = {
     "drop_connect": lambda x, w: x @ w[0] + w[1],
     "drop_connect_conv": lambda x, w: _conv(x, w[0]) + w[1],
     "stochastic_depth": lambda x, w: x,
-    "soft_threshold": lambda x, w: _soft(x, np.log1p(np.exp(w[0]))),
+    "soft_threshold": lambda x, w: _soft(x, w[0]),
     "residual_shrinkage": _shrinkage,
     "fractional_max_pooling": _fractional,
     "local_response_normalization": _lrn,

@@ -124,7 +124,34 @@ def test_the_learned_threshold_finds_the_noise():
     before = model.evaluate(noisy, signal, verbose=0)
     model.fit(noisy, signal, epochs=10, batch_size=100, verbose=0)
     assert model.evaluate(noisy, signal, verbose=0) < before
-    assert 0.05 < float(keras.ops.softplus(layer.rho)[0]) < 0.6
+    assert 0.05 < float(layer.tau[0]) < 0.6
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1e-30, 1.0, 100.0, 1e30])
+def test_a_threshold_of_any_size_is_taken_as_it_is_and_learns(threshold):
+    layer = SoftThreshold(threshold=threshold)
+    x = np.array([[-3.0 - 3 * threshold, 0.5 * threshold, 2 * threshold + 5]], "float32")
+    exact = np.sign(x) * np.maximum(np.abs(x) - np.float32(threshold), 0)
+    np.testing.assert_array_equal(layer(x), exact)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(x))
+    # each value beyond the threshold moves with it
+    np.testing.assert_array_equal(tape.gradient(total, layer.tau.value), -np.sign(exact[0]))
+
+
+def test_a_threshold_of_zero_grows_and_one_that_is_too_large_falls_and_none_is_negative():
+    x = RNG.normal(0, 100, (64, 1)).astype("float32")
+    for start, goal in ((0.0, 5.0), (30.0, 5.0), (0.1, -5.0)):
+        layer, optimizer = SoftThreshold(threshold=start), keras.optimizers.SGD(0.5)
+        layer.build(x.shape)
+        wanted = np.sign(x) * (np.abs(x) - goal)
+        for _ in range(40):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(layer(x) - wanted))
+            variables = layer.trainable_variables
+            optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        assert float(layer.tau[0]) == pytest.approx(max(goal, 0), abs=1.0)
+        assert float(layer.tau[0]) >= 0
 
 
 @pytest.mark.parametrize("thresholds", ["channel", "shared"])

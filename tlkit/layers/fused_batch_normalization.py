@@ -6,10 +6,12 @@ in one pass forward and one backward (`benchmarks/normalisation.py steps`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from tlkit.layers.compiled import by_xla
 from tlkit.registry import register
 
 
@@ -26,35 +28,72 @@ def can_fuse_batch(layer: Any) -> bool:
     )
 
 
-def fused_batch_norm(layer: Any, inputs: Any, training: bool) -> Any:
+def batch_norm(
+    layer: Any, own: Callable[..., Any], inputs: Any, training: bool, mask: Any = None
+) -> Any:
     """What a BatchNorm layer gives, and does to its statistics, by the fused kernel.
 
+    Keras's computation is used where the kernel does something else: with a mask, for
+    float64 or integers, and under XLA, which takes E[x^2] - E[x]^2 for the kernel's
+    variance. A batch without a value leaves the statistics alone (Keras's become NaN).
+
     Args:
-        layer: For which `can_fuse_batch` is true.
+        layer: For which `can_fuse_batch` is true, or else `own` is called.
+        own: The layer's own `call`, as Keras has it.
         inputs: `(batch, height, width, channels)`.
         training: Use and take in the batch's statistics.
+        mask: Places that count.
     """
+    takes = keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
+    if mask is None and takes and can_fuse_batch(layer) and not by_xla():
+        return _by_kernel(layer, inputs, training)
+    if not training or not _may_be_empty(inputs):
+        return own(inputs, training=training, mask=mask)
+    before = [keras.ops.copy(v.value) for v in layer.non_trainable_variables]
+    outputs = own(inputs, training=True, mask=mask)
+    empty = _is_empty(inputs)
+    for variable, value in zip(layer.non_trainable_variables, before, strict=True):
+        variable.assign(keras.ops.where(empty, value, variable.value))
+    return outputs
+
+
+def _may_be_empty(inputs: Any) -> bool:
+    return None in inputs.shape or 0 in inputs.shape
+
+
+def _is_empty(inputs: Any) -> Any:
+    return keras.ops.equal(keras.ops.prod(keras.ops.shape(inputs)), 0)
+
+
+def _by_kernel(layer: Any, inputs: Any, training: bool) -> Any:
     import tensorflow as tf
 
+    def float32(variable: Any) -> Any:
+        return tf.cast(variable.value, tf.float32)
+
     width = inputs.shape[-1]
-    gamma = layer.gamma.value if layer.scale else tf.ones((width,))
-    beta = layer.beta.value if layer.center else tf.zeros((width,))
-    if not training:
-        output, _, _ = tf.compat.v1.nn.fused_batch_norm(
-            inputs, gamma, beta, layer.moving_mean.value, layer.moving_variance.value,
-            epsilon=layer.epsilon, is_training=False,
-        )  # fmt: skip
-        return output
-    output, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-        inputs, gamma, beta, epsilon=layer.epsilon, is_training=True
-    )
-    # the kernel returns the unbiased variance, Keras keeps the biased one
-    count = tf.cast(tf.size(inputs) / width, tf.float32)
-    variance *= (count - 1.0) / count
-    momentum = layer.momentum
-    for moving, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving.value * momentum + tf.stop_gradient(value) * (1.0 - momentum))
-    return output
+    gamma = float32(layer.gamma) if layer.scale else tf.ones((width,))
+    beta = float32(layer.beta) if layer.center else tf.zeros((width,))
+    none = tf.zeros((0,))
+    # not by tf.nn: that raises epsilon to 1.001e-5
+    outputs = tf.raw_ops.FusedBatchNormV3(
+        x=inputs, scale=gamma, offset=beta,
+        mean=none if training else float32(layer.moving_mean),
+        variance=none if training else float32(layer.moving_variance),
+        epsilon=layer.epsilon, is_training=training,
+    )  # fmt: skip
+    if training:
+        count = tf.cast(tf.size(inputs) / width, tf.float32)
+        # the kernel returns the unbiased variance, Keras keeps the biased one
+        variance = outputs.batch_variance * (count - 1.0) / count
+        for moving, value in (
+            (layer.moving_mean, outputs.batch_mean),
+            (layer.moving_variance, variance),
+        ):
+            old = float32(moving)
+            new = old * layer.momentum + tf.stop_gradient(value) * (1.0 - layer.momentum)
+            moving.assign(tf.where(count > 0, new, old) if _may_be_empty(inputs) else new)
+    return tf.cast(outputs.y, layer.compute_dtype)
 
 
 @register("fused_batch_normalization", inserted=False)
@@ -65,22 +104,34 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     The same arguments, weights, names, values, gradients and statistics: mean and
     biased variance of the batch, moving statistics m <- momentum m + (1 -
     momentum) batch. (Ioffe and Szegedy 2015, algorithm 1.) On the TensorFlow
-    backend, for four dimensions with the channels last and no mask, the fused
-    kernel does the work; elsewhere, and for `synchronized` or `renorm`, Keras's own.
+    backend, for four dimensions with the channels last, in float32 or half
+    precision, the fused kernel does the work. Elsewhere Keras's own computation
+    does: other ranks and axes, float64, masks, `synchronized`, `renorm`, and under
+    XLA (`jit_compile=True`), whose form of the kernel loses the variance of values
+    far from zero. An empty batch leaves the moving statistics as they are.
 
     Args:
-        kwargs: Of `keras.layers.BatchNormalization`.
+        args, kwargs: Of `keras.layers.BatchNormalization`.
 
     Input and output: `(batch, ..., channels)`.
     """
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if mask is not None or len(inputs.shape) != 4 or not can_fuse_batch(self):
-            return super().call(inputs, training=training, mask=mask)
-        return fused_batch_norm(self, inputs, bool(training) and self.trainable)
+        return batch_norm(self, super().call, inputs, bool(training) and self.trainable, mask)
+
+    def _moments(self, inputs: Any, mask: Any) -> Any:
+        """Keras's, but for an empty batch, whose mean is no number and spoils gamma's gradient."""
+        mean, variance = super()._moments(inputs, mask)
+        if not _may_be_empty(inputs):
+            return mean, variance
+        empty, where, cast = _is_empty(inputs), keras.ops.where, keras.ops.cast
+        return (
+            where(empty, cast(self.moving_mean, mean.dtype), mean),
+            where(empty, cast(self.moving_variance, variance.dtype), variance),
+        )
 
     def plain(self) -> Any:
         """Keras's own layer."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from tlkit.layers.compiled import by_xla
 from tlkit.registry import register
 
 # where the mean of a group is this many deviations from zero, E[x^2] - E[x]^2 is not used
@@ -22,11 +24,10 @@ def can_fuse_group(layer: Any) -> bool:
         and layer.built
         and layer.input_spec.ndim >= 3
         and layer.axis in (-1, layer.input_spec.ndim - 1)
-        and layer.compute_dtype in ("float32", "float16", "bfloat16")
     )
 
 
-def fused_group_norm(layer: Any, inputs: Any) -> Any:
+def group_norm(layer: Any, own: Callable[[Any], Any], inputs: Any) -> Any:
     """What a GroupNorm layer gives, in fewer passes over memory than Keras's takes.
 
     Keras reduces over groups, which lie interleaved in memory, and TensorFlow
@@ -34,17 +35,22 @@ def fused_group_norm(layer: Any, inputs: Any) -> Any:
     memory, and the channels of a group are combined afterwards: sum and sum of
     squares are one pass each, and the output is one scale and shift. The variance
     is E[x^2] - E[x]^2 only where that loses nothing; where a group's mean is far
-    from zero the images are centred first.
+    from zero the images are centred first. Float64 is left to Keras's computation, and
+    all that XLA compiles, which has no kernel for the norm.
 
     Args:
-        layer: For which `can_fuse_group` is true.
+        layer: For which `can_fuse_group` is true, or else `own` is called.
+        own: The layer's own `call`, as Keras has it.
         inputs: `(batch, ..., channels)`.
     """
+    double = "float64" in (keras.backend.standardize_dtype(inputs.dtype), layer.compute_dtype)
+    if double or not can_fuse_group(layer) or by_xla():
+        return own(inputs)
     import tensorflow as tf
 
     width = inputs.shape[-1]
-    gamma = tf.convert_to_tensor(layer.gamma.value) if layer.scale else tf.ones((width,))
-    beta = tf.convert_to_tensor(layer.beta.value) if layer.center else tf.zeros((width,))
+    gamma = tf.cast(layer.gamma.value, tf.float32) if layer.scale else tf.ones((width,))
+    beta = tf.cast(layer.beta.value, tf.float32) if layer.center else tf.zeros((width,))
     normalize = _normalizer(layer.groups, layer.epsilon)
     # statistics of half precision overflow
     output = normalize(tf.cast(inputs, tf.float32), gamma, beta)
@@ -61,7 +67,7 @@ def _sum_of_squares(x: Any, axes: list[int]) -> Any:
     import tensorflow as tf
 
     if _on_cpu():
-        # the norm squares and sums in one kernel, without an array between; XLA has none
+        # the norm squares and sums in one kernel, without an array between
         return tf.square(tf.math.reduce_euclidean_norm(x, axes))
     return tf.reduce_sum(tf.square(x), axes)
 
@@ -83,16 +89,17 @@ def _normalizer(groups: int, epsilon: float) -> Any:
     def normalize(x: Any, gamma: Any, beta: Any) -> Any:
         places = list(range(1, len(x.shape) - 1))
         width = x.shape[-1]
+        batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
         scale = tf.reshape(gamma, (groups, width // groups))
 
         def grouped(value: Any) -> Any:
-            return tf.reshape(value, (-1, groups, width // groups))
+            return tf.reshape(value, (batch, groups, width // groups))
 
         def spread(value: Any) -> Any:
             """One value for each image and channel, to be broadcast over the places."""
             if value.shape[-1] != width // groups:
                 value = tf.repeat(value, width // groups, -1)
-            return tf.reshape(value, (-1, *[1] * len(places), width))
+            return tf.reshape(value, (batch, *[1] * len(places), width))
 
         def mean_of(value: Any) -> Any:
             means = grouped(tf.reduce_mean(value, places))
@@ -106,10 +113,11 @@ def _normalizer(groups: int, epsilon: float) -> Any:
         def centred() -> Any:
             difference = x - spread(mean)
             rest = mean_of(difference)
-            return mean + rest, mean_of(tf.square(difference)) - tf.square(rest)
+            return difference, rest, mean_of(tf.square(difference)) - tf.square(rest)
 
         safe = tf.reduce_all(tf.square(mean) <= LARGE_MEAN**2 * variance)
-        mean, variance = tf.cond(safe, lambda: (mean, variance), centred)
+        # from here on x and its mean are less the same number, in the gradient too
+        x, mean, variance = tf.cond(safe, lambda: (x, mean, variance), centred)
         inverse = tf.math.rsqrt(variance + epsilon)
         slope = inverse * scale
         y = x * spread(slope) + spread(tf.reshape(beta, scale.shape) - mean * slope)
@@ -139,54 +147,53 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
     the channels of each group of an image, y = gamma (x - mean) / sqrt(variance +
     epsilon) + beta. (Wu and He 2018, equations 1 to 6.) `groups=1` is layer
     norm, `groups=-1` instance norm. On the TensorFlow backend, with the channels
-    last and at least one axis of places, a path of few passes with a gradient of
-    its own does the work; elsewhere Keras's. With a mask, statistics are those of
-    the places that it keeps.
+    last and at least one axis of places, in float32 or half precision, a path of few
+    passes with a gradient of its own does the work. Elsewhere Keras's own computation
+    does: other ranks and axes, float64, and under XLA (`jit_compile=True`). With a
+    mask and the channels last, statistics are those of the places that it keeps;
+    Keras's layer, and this one along other axes, pay no attention to it.
 
     Args:
         groups: Number of groups; it divides the channels.
-        kwargs: Of `keras.layers.GroupNormalization`.
+        args, kwargs: Of `keras.layers.GroupNormalization`.
 
     Input and output: `(batch, ..., channels)`.
     """
 
-    def __init__(self, groups: int = 32, **kwargs: Any):
-        super().__init__(groups=groups, **kwargs)
+    def __init__(self, groups: int = 32, *args: Any, **kwargs: Any):
+        super().__init__(groups, *args, **kwargs)
         # Keras then trains a model on a CPU without XLA, where that would be slower anyway
         self.supports_jit = keras.backend.backend() != "tensorflow" or not _on_cpu()
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        if mask is not None:
+        if mask is not None and self.axis in (-1, len(inputs.shape) - 1):
             return self._masked(inputs, mask)
-        if len(inputs.shape) < 3 or not can_fuse_group(self):
-            return super().call(inputs)
-        return fused_group_norm(self, inputs)
+        return group_norm(self, super().call, inputs)
 
     def _masked(self, inputs: Any, mask: Any) -> Any:
         """Statistics of the places that a mask `(batch, ...)` keeps; any backend."""
-        rank = len(inputs.shape)
-        if self.axis not in (-1, rank - 1):
-            raise ValueError(f"{self.name!r} takes a mask with the channels last alone")
-        x = ops.cast(inputs, "float32")
-        keep = ops.cast(mask, "float32")
-        keep = ops.reshape(keep, (*ops.shape(mask), *[1] * (rank - len(mask.shape))))
-        keep = ops.broadcast_to(keep, (*ops.shape(x)[:-1], 1))
-        width = inputs.shape[-1]
+        rank, width = len(inputs.shape), inputs.shape[-1]
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        batch = ops.shape(x)[0]
+        keep = ops.reshape(mask, (*ops.shape(mask), *[1] * (rank - len(mask.shape))))
+        keep = ops.broadcast_to(ops.cast(keep, "bool"), (*ops.shape(x)[:-1], 1))
+        kept = ops.sum(ops.cast(keep, x.dtype), axis=tuple(range(1, rank)))[:, None, None]
 
         def mean_of(value: Any) -> Any:
-            sums = ops.sum(value * keep, axis=tuple(range(1, rank - 1)))
-            sums = ops.reshape(sums, (-1, self.groups, width // self.groups))
-            kept = ops.sum(keep, axis=tuple(range(1, rank)))[:, None, None]
+            # what is left out may be no number
+            value = ops.where(keep, value, ops.zeros_like(value))
+            sums = ops.sum(value, axis=tuple(range(1, rank - 1)))
+            sums = ops.reshape(sums, (batch, self.groups, width // self.groups))
             means = ops.mean(sums, axis=-1, keepdims=True) / ops.maximum(kept, 1.0)
             means = ops.repeat(means, width // self.groups, axis=-1)
-            return ops.reshape(means, (-1, *[1] * (rank - 2), width))
+            return ops.reshape(means, (batch, *[1] * (rank - 2), width))
 
         centred = x - mean_of(x)
         y = centred * ops.rsqrt(mean_of(ops.square(centred)) + self.epsilon)
         if self.scale:
-            y = y * ops.cast(self.gamma, "float32")
+            y = y * ops.cast(self.gamma, x.dtype)
         if self.center:
-            y = y + ops.cast(self.beta, "float32")
+            y = y + ops.cast(self.beta, x.dtype)
         return ops.cast(y, self.compute_dtype)
 
     def plain(self) -> Any:

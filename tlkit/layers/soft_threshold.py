@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 
-from tlkit.limits import within
+from tlkit.limits import NonNegative, number
 from tlkit.registry import register
 
 
@@ -20,9 +20,11 @@ def soft_threshold(values: Any, threshold: Any) -> Any:
 class SoftThreshold(keras.layers.Layer):
     """Shrinks towards zero by a threshold learned for each channel.
 
-    y = sign(x) max(|x| - tau, 0), tau = softplus(rho) >= 0, one rho a channel.
-    (Donoho 1995, "De-noising by soft-thresholding".) With a fixed threshold Keras
-    has `keras.activations.soft_shrink`.
+    y = sign(x) max(|x| - tau, 0), one tau >= 0 a channel, kept there by a constraint.
+    (Donoho 1995, "De-noising by soft-thresholding".) The threshold itself is the
+    weight, so that it can grow and fall from any value, zero included; a softplus or an
+    exponential of one would have no slope there, and no value at large ones. With a
+    fixed threshold Keras has `keras.activations.soft_shrink`.
 
     Args:
         threshold: Initial tau, the same for all channels; at 0 it starts as the identity.
@@ -30,26 +32,23 @@ class SoftThreshold(keras.layers.Layer):
     Input and output: `(batch, ..., channels)` float.
 
     Raises:
-        ValueError: if `threshold` is negative.
+        ValueError: if `threshold` is negative or not finite.
     """
 
-    def __init__(self, *, threshold: Annotated[float, within(0, 80)] = 0.01, **kwargs: Any):
+    def __init__(self, *, threshold: NonNegative = 0.01, **kwargs: Any):
         super().__init__(**kwargs)
-        if threshold < 0:
-            raise ValueError(f"threshold must not be negative, got {threshold!r}")
-        self.threshold = float(threshold)
+        self.threshold = number("threshold", threshold, least=0)
 
     def build(self, input_shape: Any) -> None:
-        # softplus of -20 is 2e-9: as good as none, with a gradient still
-        start = float(keras.ops.log(keras.ops.expm1(self.threshold))) if self.threshold else -20.0
-        self.rho = self.add_weight(
+        self.tau = self.add_weight(
             shape=(input_shape[-1],),
-            initializer=keras.initializers.Constant(start),
+            initializer=keras.initializers.Constant(self.threshold),
+            constraint=keras.constraints.NonNeg(),
             name="threshold",
         )
 
     def call(self, inputs: Any) -> Any:
-        return soft_threshold(inputs, keras.ops.cast(keras.ops.softplus(self.rho), inputs.dtype))
+        return soft_threshold(inputs, keras.ops.cast(self.tau, inputs.dtype))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -9,13 +9,13 @@ import keras
 
 from tlkit.layers.fused_batch_normalization import (
     FusedBatchNormalization,
+    batch_norm,
     can_fuse_batch,
-    fused_batch_norm,
 )
 from tlkit.layers.fused_group_normalization import (
     FusedGroupNormalization,
     can_fuse_group,
-    fused_group_norm,
+    group_norm,
 )
 from tlkit.surgery.clone import clone_with
 
@@ -67,12 +67,10 @@ def fuse_in_place(layer: Any, frozen: bool) -> Callable[[], None]:
 
     def batch(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         training = bool(training) and layer.trainable and not frozen
-        if mask is not None:
-            return original(inputs, training=training, mask=mask)
-        return fused_batch_norm(layer, inputs, training)
+        return batch_norm(layer, original, inputs, training, mask)
 
     def group(inputs: Any) -> Any:
-        return fused_group_norm(layer, inputs)
+        return group_norm(layer, original, inputs)
 
     layer.call = batch if can_fuse_batch(layer) else group
 
