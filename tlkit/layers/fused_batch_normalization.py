@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from tlkit.layers.compiled import by_xla
+from tlkit.layers.fused_under_xla import under_xla
 from tlkit.registry import register
 
 
@@ -45,7 +45,7 @@ def batch_norm(
         mask: Places that count.
     """
     takes = keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
-    if mask is None and takes and can_fuse_batch(layer) and not by_xla():
+    if mask is None and takes and can_fuse_batch(layer) and not under_xla():
         return _by_kernel(layer, inputs, training)
     if not training or not _may_be_empty(inputs):
         return own(inputs, training=training, mask=mask)

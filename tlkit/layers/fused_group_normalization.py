@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tlkit.layers.compiled import by_xla
+from tlkit.layers.fused_under_xla import under_xla
 from tlkit.registry import register
 
 # where the mean of a group is this many deviations from zero, E[x^2] - E[x]^2 is not used
@@ -44,7 +44,7 @@ def group_norm(layer: Any, own: Callable[[Any], Any], inputs: Any) -> Any:
         inputs: `(batch, ..., channels)`.
     """
     double = "float64" in (keras.backend.standardize_dtype(inputs.dtype), layer.compute_dtype)
-    if double or not can_fuse_group(layer) or by_xla():
+    if double or not can_fuse_group(layer) or under_xla():
         return own(inputs)
     import tensorflow as tf
 

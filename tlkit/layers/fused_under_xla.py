@@ -1,9 +1,9 @@
-"""Whether what is being traced will be compiled by XLA."""
+"""Whether what is being traced will be compiled by XLA, where the fast paths do not serve."""
 
 from __future__ import annotations
 
 
-def by_xla() -> bool:
+def under_xla() -> bool:
     """Whether the function being traced was marked `jit_compile=True`, itself or around it.
 
     TensorFlow only. A function that was traced before, and is called from a compiled one
