@@ -161,3 +161,31 @@ def test_a_grpc_request_fits_the_signature(place, model, files):
     got = PredictResponse.FromString(response.SerializeToString())
     assert list(got.outputs["label"].string_val) == [b"red", b"green", b"blue"]
     assert tf.make_ndarray(got.outputs["label_id"]).tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "serve_uint8"])
+def test_litert_converts_the_signatures_for_pixels_with_its_own_operations(
+    place, model, files, signature
+):
+    """As a user would, with TensorFlow's converter as it stands, and pictures of any size."""
+    import io
+
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+    from PIL import Image
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(place), signature_keys=[signature])
+    interpreter = Interpreter(model_content=converter.convert())
+    assert not any(
+        detail["op_name"].startswith("Flex") for detail in interpreter._get_ops_details()
+    )
+    run = interpreter.get_signature_runner(signature)
+    kind = "uint8" if signature == "serve_uint8" else "float32"
+    photos = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), kind) for data in files]
+    small = [photo[:32, :32] for photo in photos]
+    for images in (np.stack(photos), np.stack(photos)[:1, :21], np.stack(small)):
+        answer, expected = run(images=images), model.signatures[signature](tf.constant(images))
+        np.testing.assert_allclose(
+            answer["probabilities"], expected["probabilities"].numpy(), atol=1e-4
+        )
+        assert answer["label"].tolist() == expected["label"].numpy().tolist()

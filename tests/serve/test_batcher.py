@@ -21,7 +21,7 @@ def batched(limits, ask, run=None):
         return batch[:, 0, 0, :1].astype("float32")
 
     async def both():
-        batcher = Batcher(run or first_pixel, limits, sizes.append)
+        batcher = Batcher(run or first_pixel, limits, lambda size, *_: sizes.append(size))
         work = asyncio.create_task(batcher.work())
         try:
             return await ask(batcher)

@@ -90,7 +90,9 @@ def test_status_and_metadata_are_tensorflow_servings_messages(client, tiny_run):
     from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
     from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse
 
-    status = json_format.ParseDict(client.get(MODEL).json(), GetModelStatusResponse())
+    told = client.get(MODEL).json()
+    assert (told.pop("name"), told.pop("ready")) == ("colours", True)  # KServe's protocol 1
+    status = json_format.ParseDict(told, GetModelStatusResponse())
     (version,) = status.model_version_status
     assert (version.version, version.state) == (1, version.AVAILABLE)
     answer = client.get(f"{MODEL}/metadata").json()

@@ -83,17 +83,18 @@ def saved_model(
         return tf.cast(images, tf.float32)
 
     def serve_images(images: Any) -> dict[str, Any]:
+        images = tf.cast(images, tf.float32)  # LiteRT resizes no uint8
         exact = tf.reduce_all(tf.shape(images)[1:3] == tf.constant(size))
         fitting = tf.cond(
             exact,
-            lambda: tf.cast(images, tf.float32),
+            lambda: images,
             lambda: tf.cast(
                 tf.map_fn(fit, images, fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8)),
                 tf.float32,
             ),
         )
-        fitting.set_shape((None, *size, 3))
-        return answer(fitting)[1]
+        # converters forget a shape that is only set; they know that of a reshape
+        return answer(tf.reshape(fitting, (-1, *size, 3)))[1]
 
     def serve_bytes(image_bytes: Any) -> dict[str, Any]:
         return answer(pixels(image_bytes))[1]

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tlkit.serve import kserve, tensorflow_rest, upload
 from tlkit.serve.bodies import Json
+from tlkit.serve.compression import decompressing, find_encoding
 from tlkit.serve.deployed import Deployed
 from tlkit.serve.limits import Limits, Refused
 from tlkit.serve.metrics import Metrics
@@ -53,7 +54,9 @@ def make_app(
     service = Service(deployed, limits, metrics)
     page = importlib.resources.files(__package__).joinpath("page.html").read_text("utf-8")
 
-    async def show_page(_: Request) -> Response:
+    async def show_page(request: Request) -> Response:
+        if _asks_for_liveness(request):
+            return Json({"status": "alive"})
         return HTMLResponse(page.replace("{name}", deployed.name), headers=HEADERS)
 
     async def show_metrics(_: Request) -> Response:
@@ -100,6 +103,17 @@ async def _fail(_: Request, error: Exception) -> Response:
     return Json({"error": f"the model failed: {type(error).__name__}"}, 500)
 
 
+def _asks_for_liveness(request: Request) -> bool:
+    """Whether who asks for `/` wants what KServe's protocol 1 has there, and not the page.
+
+    KServe's own client takes any type and reads JSON; it is known by its library.
+    """
+    accept = request.headers.get("accept", "*/*")
+    if "application/json" in accept:
+        return "text/html" not in accept
+    return accept == "*/*" and request.headers.get("user-agent", "").startswith("python-httpx/")
+
+
 class Guard:
     """Asks for the token, bounds bodies in bytes and time, and counts requests."""
 
@@ -111,6 +125,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        request = Request(scope)
         start, status = time.perf_counter(), 500
         end = asyncio.get_running_loop().time() + self.limits.seconds
         arrived = 0
@@ -142,9 +157,11 @@ class Guard:
             await send(message)
 
         try:
-            if refused := self._refused(Request(scope)):
+            if refused := self._refused(request):
                 await refused(scope, receive, counted)
             else:
+                if encoding := find_encoding(request.headers.get("content-encoding", "")):
+                    receive = decompressing(receive, encoding)
                 await self.app(scope, bounded, counted)
         finally:
             self.held -= arrived
@@ -166,6 +183,10 @@ class Guard:
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length) > self.limits.body:
             return Json({"error": _too_large(self.limits.body)}, 413, {"Connection": "close"})
+        try:
+            find_encoding(request.headers.get("content-encoding", ""))
+        except Refused as error:
+            return Json({"error": error.message}, error.status, error.headers)
         return None
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tlkit.serve.limits import Limits
+from tlkit.serve.statistics import Timing
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """An image that waits for a batch, who waits for it, and when it came."""
+
+    image: np.ndarray
+    future: asyncio.Future[np.ndarray]
+    timing: Timing
 
 
 class Batcher:
@@ -21,21 +33,27 @@ class Batcher:
     Args:
         run: From images `(batch, height, width, 3)` to probabilities `(batch, classes)`.
         limits: How many together, and how long they wait.
-        seen: Is told the size of each batch.
+        seen: Is told the size of each batch, and the seconds that it took to put it together, to
+            compute it, and to hand out the answers.
     """
 
     def __init__(
-        self, run: Callable[[np.ndarray], np.ndarray], limits: Limits, seen: Callable[[int], Any]
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        limits: Limits,
+        seen: Callable[[int, float, float, float], Any],
     ):
         self.run, self.limits, self.seen = run, limits, seen
         self.thread = concurrent.futures.ThreadPoolExecutor(1, "model")
-        self.waiting: asyncio.Queue[tuple[np.ndarray, asyncio.Future[np.ndarray]]] = asyncio.Queue()
+        self.waiting: asyncio.Queue[Waiting] = asyncio.Queue()
         self.coming = 0  # images that are being read and will be submitted
 
-    async def submit(self, image: np.ndarray) -> np.ndarray:
-        """The probabilities of one image."""
+    async def submit(self, image: np.ndarray, timing: Timing | None = None) -> np.ndarray:
+        """The probabilities of one image; `timing` is told when what happened to it."""
         future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
-        self.waiting.put_nowait((image, future))
+        item = Waiting(image, future, timing or Timing())
+        item.timing.submitted = time.perf_counter()
+        self.waiting.put_nowait(item)
         return await future
 
     async def work(self) -> None:
@@ -43,25 +61,30 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             found = [
-                item for item in await self._collect() if not item[1].done()
+                item for item in await self._collect() if not item.future.done()
             ]  # others gave up waiting
             if not found:
                 continue
-            images = np.stack([image for image, _ in found])
-            self.seen(len(found))
+            start = time.perf_counter()
+            images = np.stack([item.image for item in found])
+            stacked = time.perf_counter()
             try:
                 rows = await loop.run_in_executor(self.thread, self.run, images)
             # whatever a runtime raises belongs to those who asked
             except Exception as error:
-                for _, future in found:
-                    if not future.done():
-                        future.set_exception(error)
+                for item in found:
+                    if not item.future.done():
+                        item.future.set_exception(error)
                 continue
-            for (_, future), row in zip(found, rows, strict=True):
-                if not future.done():
-                    future.set_result(row)
+            computed = time.perf_counter()
+            for item, row in zip(found, rows, strict=True):
+                item.timing.started, item.timing.computed = start, computed
+                if not item.future.done():
+                    item.future.set_result(row)
+            end = time.perf_counter()
+            self.seen(len(found), stacked - start, computed - stacked, end - computed)
 
-    async def _collect(self) -> list[tuple[np.ndarray, asyncio.Future[np.ndarray]]]:
+    async def _collect(self) -> list[Waiting]:
         """The next images to be computed together."""
         found = [await self.waiting.get()]
         end = asyncio.get_running_loop().time() + self.limits.delay

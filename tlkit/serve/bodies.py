@@ -31,8 +31,17 @@ async def read_json(request: Request) -> dict[str, Any]:
         Refused: 400 if it is something else.
     """
     body = await request.body()
+    return parse_json(body) if len(body) < LARGE else await asyncio.to_thread(parse_json, body)
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A body as a JSON object.
+
+    Raises:
+        Refused: 400 if it is something else.
+    """
     try:
-        value = json.loads(body) if len(body) < LARGE else await asyncio.to_thread(json.loads, body)
+        value = json.loads(body)
     # too deep, too long a number, no UTF-8
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body is no JSON: {str(error)[:200]}") from None

@@ -1,9 +1,13 @@
-"""KServe's Open Inference Protocol, version 2 (https://kserve.github.io/website)."""
+"""KServe's Open Inference Protocol, version 2, and what of version 1 is KServe's own.
+
+https://kserve.github.io/website; binary tensors, classification, model configuration, repository and
+statistics are Triton's extensions of it
+(https://github.com/triton-inference-server/server/tree/main/docs/protocol).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any
 
 import numpy as np
@@ -12,13 +16,38 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tlkit import __version__
-from tlkit.serve.bodies import Json, from_base64, read_json, to_pixels
+from tlkit.serve.bodies import LARGE, Json
+from tlkit.serve.compression import choose_encoding, compress
 from tlkit.serve.limits import Refused
 from tlkit.serve.service import Service
-from tlkit.serve.tensorflow_rest import columns
+from tlkit.serve.tensors import (
+    LENGTH,
+    Output,
+    parameters_of,
+    read_inputs,
+    split_body,
+    write_outputs,
+)
 
-PIXELS = {"UINT8": "uint8", "FP32": "float32"}
+INPUTS = {
+    "image_bytes": ("BYTES", [-1]),
+    "images": ("FP32", [-1, -1, -1, 3]),
+    "images_uint8": ("UINT8", [-1, -1, -1, 3]),
+}
 OUTPUTS = {"probabilities": "FP32", "label": "BYTES", "label_id": "INT64"}
+EXTENSIONS = [
+    "binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics",
+]  # fmt: skip
+# parts of the protocol's extensions that a server of one model has nothing to do with
+REFUSED = {
+    "/v2/repository/models/{name}/load": "this server serves one model, which it loaded at its start",
+    "/v2/repository/models/{name}/unload": "this server serves one model, which it keeps",
+    "/v2/trace/setting": "this server has no trace; /metrics and /v2/models/stats tell of its work",
+    "/v2/models/{name}/trace/setting": "this server has no trace; see /metrics and /v2/models/stats",
+    "/v2/logging": "logging is set where the server is started: tlkit serve --log",
+    "/v2/systemsharedmemory/{rest:path}": "this server shares no memory; send tensors in the body",
+    "/v2/cudasharedmemory/{rest:path}": "this server shares no memory; send tensors in the body",
+}
 
 
 def routes(service: Service) -> list[Route]:
@@ -28,10 +57,13 @@ def routes(service: Service) -> list[Route]:
     def known(request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name != deployed.name or version not in (None, deployed.version):
-            raise Refused(404, f"no such model; this server has {deployed.name!r}")
+            asked = repr(name) if version is None else f"{name!r} version {version!r}"
+            raise Refused(
+                404, f"no model {asked}; there is {deployed.name!r}, version {deployed.version!r}"
+            )
 
     async def server(_: Request) -> Response:
-        return Json({"name": "tlkit", "version": __version__, "extensions": []})
+        return Json({"name": "tlkit", "version": __version__, "extensions": EXTENSIONS})
 
     async def live(_: Request) -> Response:
         return Json({"live": True})
@@ -39,101 +71,195 @@ def routes(service: Service) -> list[Route]:
     async def ready(_: Request) -> Response:
         return Json({"ready": service.ready}, 200 if service.ready else 503)
 
+    async def models(_: Request) -> Response:
+        return Json({"models": [deployed.name]})
+
     async def model_ready(request: Request) -> Response:
         known(request)
-        return Json({"name": deployed.name, "ready": service.ready})
+        answer = {"name": deployed.name, "ready": service.ready}
+        return Json(answer, 200 if service.ready else 503)
 
     async def metadata(request: Request) -> Response:
         known(request)
-        shapes = {"probabilities": [-1, len(deployed.classes)], "label": [-1], "label_id": [-1]}
-        return Json(
-            {
-                "name": deployed.name,
-                "versions": [deployed.version],
-                "platform": f"tlkit_{deployed.format}",
-                "inputs": [
-                    {"name": "image_bytes", "datatype": "BYTES", "shape": [-1]},
-                    {"name": "images", "datatype": "FP32", "shape": [-1, -1, -1, 3]},
-                ],
-                "outputs": [
-                    {"name": name, "datatype": kind, "shape": shapes[name]}
-                    for name, kind in OUTPUTS.items()
-                ],
-            }
-        )
+        return Json(describe_model(service))
+
+    async def config(request: Request) -> Response:
+        known(request)
+        return Json(configure(service))
+
+    async def statistics(request: Request) -> Response:
+        if "name" in request.path_params:
+            known(request)
+        told = service.statistics.told(deployed.name, deployed.version)
+        return Json({"model_stats": [told]})
+
+    async def index(request: Request) -> Response:
+        body = await request.body()
+        only_ready = split_body(body, None)[0].get("ready", False) if body.strip() else False
+        if not isinstance(only_ready, bool):
+            raise Refused(400, "'ready' is neither true nor false")
+        if only_ready and not service.ready:
+            return Json([])
+        state = "READY" if service.ready else "UNAVAILABLE"
+        one = {"name": deployed.name, "version": deployed.version, "state": state, "reason": ""}
+        return Json([one])
 
     async def infer(request: Request) -> Response:
         known(request)
-        if "inference-header-content-length" in request.headers:
-            raise Refused(400, "binary tensor data is not taken; send files as base64 in BYTES")
-        body = await read_json(request)
-        wanted = _wanted(body)
-        items = await asyncio.to_thread(_items, body.get("inputs"))
-        answers = columns(service, await service.answer(items))
-        shapes = {name: list(np.shape(value)) for name, value in answers.items()}
-        outputs = [
-            {
-                "name": name,
-                "datatype": OUTPUTS[name],
-                "shape": shapes[name],
-                "data": np.ravel(np.asarray(answers[name], object)).tolist(),
-            }
-            for name in wanted
-        ]
-        answer = {"model_name": deployed.name, "model_version": deployed.version}
-        if "id" in body:
-            answer["id"] = str(body["id"])
-        return Json({**answer, "outputs": outputs})
+        body = await request.body()
+        header = request.headers.get(LENGTH)
+        if len(body) < LARGE:
+            head, wanted, items = _read(body, header)
+        else:
+            head, wanted, items = await asyncio.to_thread(_read, body, header)
+        probabilities = await service.answer(items)
+        outputs = [_output(name, asked, probabilities, deployed.classes) for name, asked in wanted]
+        named = {"model_name": deployed.name, "model_version": deployed.version}
+        content, length = write_outputs({**named, **head}, outputs)
+        kind, headers = "application/json", {"Vary": "Accept-Encoding"}
+        if length is not None:
+            kind, headers[LENGTH] = "application/octet-stream", str(length)
+        if encoding := choose_encoding(request.headers.get("accept-encoding", "")):
+            content, headers["Content-Encoding"] = compress(content, encoding), encoding
+        return Response(content, media_type=kind, headers=headers)
 
     found = [
+        Route("/v1/models", models),
         Route("/v2", server),
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
+        Route("/v2/models", models),
+        Route("/v2/models/stats", statistics),
+        Route("/v2/repository/index", index, methods=["POST"]),
     ]
     for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         found += [
             Route(base, metadata),
             Route(base + "/ready", model_ready),
+            Route(base + "/config", config),
+            Route(base + "/stats", statistics),
             Route(base + "/infer", infer, methods=["POST"]),
         ]
-    return found
+    return [
+        *found,
+        *(Route(path, _refusing(why), methods=["GET", "POST"]) for path, why in REFUSED.items()),
+    ]
 
 
-def _wanted(body: dict[str, Any]) -> list[str]:
-    """Names of the outputs that a request asks for; all where it names none."""
+def _refusing(why: str) -> Any:
+    async def refuse(_: Request) -> Response:
+        raise Refused(400, why)
+
+    return refuse
+
+
+def describe_model(service: Service) -> dict[str, Any]:
+    """The model's metadata. Each input by itself is enough; the others are left out."""
+    deployed = service.deployed
+    shapes = {"probabilities": [-1, len(deployed.classes)], "label": [-1], "label_id": [-1]}
+    return {
+        "name": deployed.name,
+        "versions": [deployed.version],
+        "platform": f"tlkit_{deployed.format}",
+        "inputs": [
+            {"name": name, "datatype": kind, "shape": shape}
+            for name, (kind, shape) in INPUTS.items()
+        ],
+        "outputs": [
+            {"name": name, "datatype": kind, "shape": shapes[name]}
+            for name, kind in OUTPUTS.items()
+        ],
+    }
+
+
+def configure(service: Service) -> dict[str, Any]:
+    """The model's configuration, as Triton's message `ModelConfig` has it: shapes without the batch."""
+    told, limits = describe_model(service), service.limits
+
+    def tensor(one: dict[str, Any], **more: Any) -> dict[str, Any]:
+        kind = {"BYTES": "STRING"}.get(one["datatype"], one["datatype"])
+        found = {"name": one["name"], "data_type": f"TYPE_{kind}", "dims": one["shape"][1:], **more}
+        if not found["dims"]:  # Triton has no empty ones
+            found |= {"dims": [1], "reshape": {"shape": []}}
+        return found
+
+    return {
+        "name": told["name"],
+        "platform": told["platform"],
+        "backend": "tlkit",
+        "version_policy": {"specific": {"versions": [int(service.deployed.version)]}},
+        "max_batch_size": limits.queue,
+        "input": [tensor(one, optional=True) for one in told["inputs"]],
+        "output": [tensor(one) for one in told["outputs"]],
+        "dynamic_batching": {
+            "preferred_batch_size": [limits.batch],
+            "max_queue_delay_microseconds": round(limits.delay * 1e6),
+        },
+    }
+
+
+def _read(
+    body: bytes, header: str | None
+) -> tuple[dict[str, str], list[tuple[str, dict[str, Any]]], list[bytes | np.ndarray]]:
+    """The id of a request, the outputs that it asks for, and its pictures."""
+    if header is not None and header.strip() == "0":  # no JSON: the body is the file
+        return {}, [(name, {"binary_data": True}) for name in OUTPUTS], [body]
+    request, behind = split_body(body, header)
+    number = request.get("id")
+    if not isinstance(number, str | int | float | None):
+        raise Refused(400, "'id' is no text")
+    head = {} if number is None else {"id": str(number)}
+    return head, _wanted(request), read_inputs(request.get("inputs"), behind)
+
+
+def _wanted(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The outputs that a request asks for, with their parameters; all where it names none."""
+    binary = parameters_of(body).get("binary_data_output", False)
     asked = body.get("outputs") or [{"name": name} for name in OUTPUTS]
     if not isinstance(asked, list):
         raise Refused(400, "'outputs' is no list")
-    names = [item.get("name") if isinstance(item, dict) else None for item in asked]
-    for name in names:
+    found: dict[str, dict[str, Any]] = {}
+    for item in asked:
+        name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or name not in OUTPUTS:
             raise Refused(400, f"no output {str(name)[:100]!r}; {', '.join(OUTPUTS)}")
-    return [str(name) for name in names]
+        if name in found:
+            raise Refused(400, f"asks for the output {name!r} twice")
+        parameters = {"binary_data": binary, **parameters_of(item)}
+        if "shared_memory_region" in parameters:
+            raise Refused(400, f"{name}: this server shares no memory")
+        if not isinstance(parameters["binary_data"], bool):
+            raise Refused(400, f"{name}: binary_data is neither true nor false")
+        count = parameters.get("classification")
+        if count is not None and (type(count) is not int or count < 1 or name != "probabilities"):
+            raise Refused(
+                400, f"{name}: classification takes the number of labels of probabilities"
+            )
+        found[name] = parameters
+    return list(found.items())
 
 
-def _items(inputs: Any) -> list[bytes | np.ndarray]:
-    """The pictures of the one input tensor."""
-    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise Refused(400, "expected one input tensor in 'inputs'")
-    (tensor,) = inputs
-    kind, shape, data = (tensor.get(key) for key in ("datatype", "shape", "data"))
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise Refused(400, "'shape' is no list of whole numbers")
-    if not isinstance(data, list):
-        raise Refused(400, "'data' is no list")
-    if kind == "BYTES":
-        flat = data[0] if len(data) == 1 and isinstance(data[0], list) else data
-        if math.prod(shape) != len(flat):
-            raise Refused(400, f"{len(flat)} values for the shape {shape}")
-        return [from_base64(text) for text in flat]
-    if not isinstance(kind, str) or kind not in PIXELS:
-        raise Refused(400, f"expected the datatype BYTES, UINT8 or FP32, found {str(kind)[:50]!r}")
-    if len(shape) != 4 or shape[3] != 3:
-        raise Refused(400, f"expected the shape [n, height, width, 3], found {shape}")
-    try:
-        values = np.asarray(data, "float64")
-    except (ValueError, TypeError, OverflowError):
-        raise Refused(400, "'data' is not a regular array of numbers") from None
-    if values.size != math.prod(shape):
-        raise Refused(400, f"{values.size} values for the shape {shape}")
-    return [to_pixels(image, PIXELS[kind]) for image in values.reshape(shape)]
+def _output(
+    name: str, asked: dict[str, Any], probabilities: np.ndarray, classes: list[str]
+) -> Output:
+    best = probabilities.argmax(axis=1)
+    datatype = OUTPUTS[name]
+    if name == "label":
+        values = np.array([classes[k] for k in best], object)
+    elif name == "label_id":
+        values = best.astype("int64")
+    elif "classification" in asked:
+        datatype, values = "BYTES", _classify(probabilities, classes, asked["classification"])
+    else:
+        values = probabilities.astype("float32")
+    return Output(name, datatype, values, asked["binary_data"])
+
+
+def _classify(probabilities: np.ndarray, classes: list[str], count: int) -> np.ndarray:
+    """The likeliest labels of each row as `value:index:label`."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    rows = [
+        [f"{row[k]:f}:{k}:{classes[k]}" for k in best]
+        for row, best in zip(probabilities, order, strict=True)
+    ]
+    return np.array(rows, object)

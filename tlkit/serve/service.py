@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from tlkit.serve.deployed import Deployed
 from tlkit.serve.limits import Limits, Refused
 from tlkit.serve.metrics import Metrics
 from tlkit.serve.picture import read_picture
+from tlkit.serve.statistics import Statistics, Timing
 
 
 class Service:
@@ -31,7 +33,8 @@ class Service:
         self.deployed, self.limits, self.metrics = deployed, limits, metrics
         self.readers = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "decode")
         self.pending = 0  # images that were accepted and not answered
-        self.batcher = Batcher(deployed.run, limits, metrics.batch)
+        self.statistics = Statistics()
+        self.batcher = Batcher(deployed.run, limits, self._computed)
         self.ready = False
 
     @asynccontextmanager
@@ -50,12 +53,24 @@ class Service:
             Refused: 400 or 413 for a picture, 413 for too many, 503 where the queue is full, 504
                 where the answer takes too long.
         """
-        async with self._accepted(len(items)):
-            rows = await asyncio.gather(*map(self._one, items), return_exceptions=True)
-        for row in rows:
-            if isinstance(row, BaseException):
-                raise row
-        return np.stack([row for row in rows if not isinstance(row, BaseException)])
+        start = time.perf_counter()
+        timings = [Timing(start) for _ in items]
+        try:
+            async with self._accepted(len(items)):
+                rows = await asyncio.gather(*map(self._one, items, timings), return_exceptions=True)
+            for row in rows:
+                if isinstance(row, BaseException):
+                    raise row
+        except BaseException:
+            self.statistics.failed(time.perf_counter() - start)
+            raise
+        answer = np.stack([row for row in rows if not isinstance(row, BaseException)])
+        self.statistics.answered(timings)
+        return answer
+
+    def _computed(self, images: int, stacked: float, computed: float, handed_out: float) -> None:
+        self.metrics.batch(images)
+        self.statistics.batch(images, stacked, computed, handed_out)
 
     async def special(
         self, ask: Callable[[list[bytes]], np.ndarray], files: list[bytes]
@@ -78,13 +93,13 @@ class Service:
             return item
         return np.asarray(self.deployed.fit(item))
 
-    async def _one(self, item: bytes | np.ndarray) -> np.ndarray:
+    async def _one(self, item: bytes | np.ndarray, timing: Timing) -> np.ndarray:
         self.batcher.coming += 1
         try:
             image = await self._pixels(item)
         finally:
             self.batcher.coming -= 1
-        return await self.batcher.submit(image)
+        return await self.batcher.submit(image, timing)
 
     @asynccontextmanager
     async def _accepted(self, count: int) -> AsyncIterator[None]:

@@ -35,7 +35,9 @@ def routes(service: Service) -> list[Route]:
         known(request)
         state = {"error_code": "OK", "error_message": ""}
         one = {"version": deployed.version, "state": "AVAILABLE", "status": state}
-        return Json({"model_version_status": [one]})
+        # KServe's protocol 1 has the same address and asks for name and readiness
+        kserve = {"name": deployed.name, "ready": service.ready}
+        return Json({"model_version_status": [one], **kserve})
 
     async def metadata(request: Request) -> Response:
         known(request)
@@ -63,17 +65,27 @@ def routes(service: Service) -> list[Route]:
         if not rows:
             only = next(iter(columns.values())) if len(columns) == 1 else None
             return Json({"outputs": columns if only is None else only})
-        values = [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
+        values = _by_row(columns)
         if len(columns) == 1:
             values = [next(iter(value.values())) for value in values]
         return Json({"predictions": values})
+
+    async def explain(request: Request) -> Response:
+        """KServe's protocol 1 has the map of each label by itself."""
+        known(request)
+        if deployed.explain is None:
+            raise Refused(400, f"{deployed.format} cannot explain; a SavedModel can")
+        columns = await _answer(
+            service, "explain", _rows((await read_json(request)).get("instances"))
+        )
+        heats = columns.pop("heat")
+        return Json({"predictions": _by_row(columns), "explanations": heats})
 
     found = []
     for base in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         found += [
             Route(base + ":predict", predict, methods=["POST"]),
+            Route(base + ":explain", explain, methods=["POST"]),
             Route(base + "/metadata", metadata),
             Route(base, status),
         ]
@@ -116,6 +128,10 @@ def _definition(service: Service, name: str) -> dict[str, Any]:
 def _tensor(dtype: str, *shape: int) -> dict[str, Any]:
     dims = [{"size": str(size), "name": ""} for size in shape]
     return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": ""}
+
+
+def _by_row(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _rows(instances: Any) -> list[Any]:
