@@ -3,13 +3,20 @@
 import copy
 import json
 import math
+import random
 
+import keras
+import numpy as np
+import pydantic
 import pytest
 import ruamel.yaml
+import tensorflow as tf
 
 from tlkit import registry
 from tlkit.errors import RecipeError
 from tlkit.recipe.load import load_recipe
+from tlkit.recipe.schema import Named
+from tlkit.train.step import apply_augmentations, make_loss
 
 RECIPE = """\
 name: limits
@@ -210,3 +217,197 @@ def right_values(things, entry, name, about):
             low, high = (part["prefixItems"][0][key] for key in ("minimum", "maximum"))
             found += [[low, low], [low, high], [high, high]]
     return found
+
+
+# What is allowed builds and runs: each limit alone, and limits together, drawn at random.
+
+SIDE, CLASSES = 16, 3
+DRAWS = 8
+
+
+def run_augmentation(name, given):
+    context = {"seed": 1, "image_size": (SIDE, SIDE)}
+    layer = registry.AUGMENTATIONS.make(name, context, **given)
+    layer.mixes_labels = registry.AUGMENTATIONS[name].facts.get("mixes_labels", False)
+    images = np.random.default_rng(0).uniform(0, 255, (4, SIDE, SIDE, 3)).astype("float32")
+    images[0] = 0
+    if hasattr(layer, "adapt"):
+        layer.adapt([images])
+    moved, labels = apply_augmentations(
+        [layer], images, np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]]
+    )
+    np.testing.assert_allclose(np.sum(labels, 1), 1, rtol=1e-5)
+    return [moved]
+
+
+def run_preprocessor(name, given):
+    layer = registry.PREPROCESSORS.build(name, **given)
+    images = np.random.default_rng(0).uniform(0, 255, (8, 4, 4, 3)).astype("float32")
+    images[0], images[1] = 0, 255
+    if hasattr(layer, "adapt"):
+        layer.adapt(images if isinstance(layer, keras.layers.Normalization) else [images])
+    return with_gradient(layer, images)
+
+
+def with_gradient(call, values, variables=()):
+    """Values, and the gradients of their sum with regard to the input and variables."""
+    at = tf.constant(values)
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        found = call(at)
+        total = tf.reduce_sum(found)
+    gradients = tape.gradient(total, [at, *(v.value for v in variables)])
+    return [found, *(g for g in gradients if g is not None)]
+
+
+def run_layer(name, given):
+    context = {"units": 5, "filters": 4, "kernel_size": 3, "groups": 2}
+    layer = registry.LAYERS.make(name, context, **given)
+    x = np.random.default_rng(0).normal(0, 2, (4, 8, 8, 6)).astype("float32")
+    x[0] = 0
+    layer(x)
+    return with_gradient(lambda at: layer(at, training=True), x, layer.trainable_variables)
+
+
+def run_activation(name, given):
+    layer = registry.ACTIVATIONS.build(name, **given)
+    x = np.random.default_rng(0).normal(0, 2, (4, 6)).astype("float32")
+    return with_gradient(lambda at: layer(at, training=True), x)
+
+
+def run_initializer(name, given):
+    return [registry.INITIALIZERS.build(name, **given)((4, 5))]
+
+
+def run_head(name, given):
+    features = keras.Input((4, 4, 6))
+    context = {"features": features, "classes": CLASSES, "images": 9}
+    head = keras.Model(features, registry.HEADS.make(name, context, **given))
+    x = np.random.default_rng(0).normal(0, 2, (4, 4, 4, 6)).astype("float32")
+    if name == "knn":  # its weights are features and labels
+        head.get_layer("head_labels").kernel.assign(np.eye(CLASSES)[np.arange(9) % CLASSES])
+    return with_gradient(lambda at: head(at, training=True), x, head.trainable_variables)
+
+
+def run_loss(name, given):
+    if name == "flooding":
+        given = {**given, "loss": {"cross_entropy": {}}}
+    if isinstance(given.get("alpha"), list):
+        given = {**given, "alpha": [given["alpha"][0], 1.0, given["alpha"][-1]]}
+    loss = make_loss(Named(name, given), np.array([1, 100, 10_000]))
+    logits = np.random.default_rng(0).normal(0, 10, (4, CLASSES)).astype("float32")
+    targets = np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]]
+    return with_gradient(lambda at: loss(targets, at), logits)
+
+
+def run_regularizer(name, given):
+    entry = registry.REGULARIZERS[name]
+    weight = keras.Variable(np.random.default_rng(0).normal(0, 0.5, (5, 6)).astype("float32"))
+    start = np.asarray(weight) + 0.1
+    context = {"start": start, "unit_axes": [0], "seed": 1}
+    seed = {"seed": 1} if entry.facts.get("acts") == "weights" else {}
+    made = registry.REGULARIZERS.make(name, context, **given, **seed)
+    others = getattr(made, "variables", [])
+    return with_gradient(made, np.asarray(weight), others)
+
+
+def run_attack(name, given):
+    attack = registry.ADVERSARIES[name].load()
+    x = tf.constant(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype("float32"))
+    return [attack(lambda at: tf.reduce_mean(tf.square(at - 100)), x, **given)]
+
+
+def run_optimizer(name, given):
+    if given.get("learning_rate") == "auto":
+        given = {**given, "learning_rate": 1e-3}
+    optimizer = registry.OPTIMIZERS.build(name, **given)
+    matrix = keras.Variable(np.random.default_rng(0).normal(0, 0.5, (5, 6)).astype("float32"))
+    vector = keras.Variable(np.zeros(5, "float32"))
+    optimizer.build([matrix, vector])
+    gradient = np.random.default_rng(1).normal(0, 1, (5, 6)).astype("float32")
+    gradient[0] = 0  # as of a unit that is never on
+    optimizer.apply([tf.constant(gradient), tf.zeros(5)])
+    return [matrix, vector]
+
+
+def run_schedule(name, given):
+    made = registry.SCHEDULES[name].load()
+    if name == "halve_on_plateau":
+        return [made(**given).factor]
+    schedule = made(0.1, 4, 5, **given)
+    rates = np.array([float(schedule(step)) for step in range(20)])
+    assert (rates >= 0).all()
+    assert name == "piecewise" or (rates <= 0.1 * 1.0001).all()
+    return [rates]
+
+
+RUNS = {
+    "augmentation": run_augmentation,
+    "preprocessing step": run_preprocessor,
+    "layer": run_layer,
+    "activation": run_activation,
+    "initializer": run_initializer,
+    "head": run_head,
+    "loss": run_loss,
+    "regularizer": run_regularizer,
+    "adversarial attack": run_attack,
+    "optimizer": run_optimizer,
+    "schedule": run_schedule,
+}
+RUN = [(things, entry) for things in registry.REGISTRIES for entry in things.values()
+       if things.kind in RUNS and entry.arguments.model_fields]  # fmt: skip
+
+
+def allowed(things, entry):
+    """What is accepted: each argument at its limits, then all of them drawn together."""
+    about = entry.arguments.model_json_schema()["properties"]
+    rng = random.Random(entry.name)
+    choices = {name: right_values(things, entry, name, of) for name, of in about.items()}
+    beside = BESIDE.get((things.kind, entry.name), {}) if things.kind == "schedule" else {}
+    for name, values in choices.items():
+        yield from ({**beside, name: value} for value in values)
+    for _ in range(DRAWS if len(choices) > 1 else 0):
+        yield {name: rng.choice(values) for name, values in choices.items() if values}
+
+
+@pytest.mark.parametrize(("things", "entry"), RUN, ids=lambda v: getattr(v, "name", ""))
+def test_what_is_accepted_builds_and_runs_with_finite_numbers(things, entry):
+    for given in allowed(things, entry):
+        try:
+            arguments = entry.arguments(**given).model_dump()
+        except pydantic.ValidationError:
+            continue  # by a rule between arguments
+        for value in RUNS[things.kind](entry.name, arguments):
+            assert np.isfinite(np.asarray(value)).all(), arguments
+
+
+def constructed():
+    """Arguments of tlkit's own classes, and of the schedules, as plain Keras users call them."""
+    for things in registry.REGISTRIES:
+        for entry in things.values():
+            made = things.kind in ("schedule", "layer", "activation", "augmentation",
+                                   "preprocessing step", "regularizer")  # fmt: skip
+            # Keras's callback and losses have tests of their own
+            if not made or "native" in entry.facts or entry.name == "halve_on_plateau":
+                continue
+            about = entry.arguments.model_json_schema().get("properties", {})
+            for name, of in about.items():
+                yield pytest.param(things, entry, name, of, id=f"{entry.name}-{name}")
+
+
+CONTEXT = {"units": 5, "filters": 4, "kernel_size": 3, "groups": 2, "seed": 3, "start": np.ones(3),
+           "learning_rate": 0.1, "epochs": 4, "steps_per_epoch": 5, "class_counts": [1, 2, 3],
+           "image_size": (SIDE, SIDE)}  # fmt: skip
+
+
+@pytest.mark.parametrize(("things", "entry", "name", "about"), constructed())
+def test_a_constructor_refuses_another_kind_and_what_is_no_number(things, entry, name, about):
+    beside = BESIDE.get((things.kind, entry.name), {})
+    for value in wrong_values(about):
+        finite = isinstance(value, int | float) and abs(value) <= 1e300
+        if finite and not isinstance(value, bool):
+            continue  # in Python the mathematical range is allowed, each has its own test
+        if value is None and "initial" in name:
+            continue
+        with pytest.raises(ValueError, match=name):
+            things.make(entry.name, CONTEXT, **{**beside, name: value})

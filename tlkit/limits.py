@@ -9,6 +9,7 @@ still builds, trains and gives finite numbers in float32.
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
 import math
 import numbers
@@ -122,16 +123,18 @@ def number(
     Raises:
         ValueError: that repeats what was given and says what is allowed.
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not (math.isfinite(value) and least <= value <= most and above < value < below):
-        raise ValueError(
-            f"{name} must be {_range('a number', least, most, above, below)}, got {value!r}"
-        )
-    return float(value)
+    given = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            given = float(value)
+    if not (math.isfinite(given) and least <= given <= most and above < given < below):
+        kind = _range("a finite number", least, most, above, below)
+        raise ValueError(f"{name} must be {kind}, got {value!r}")
+    return given
 
 
 def whole(
-    name: str, value: Any, *, least: int = 1, most: float = math.inf, odd: bool = False
+    name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1, odd: bool = False
 ) -> int:
     """A whole number, as a constructor takes it.
 
@@ -148,7 +151,7 @@ def whole(
     integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not integral or not least <= value <= most or (odd and value % 2 == 0):
         kind = "an odd whole number" if odd else "a whole number"
-        raise ValueError(f"{name} must be {_range(kind, least, most)}, got {value!r}")
+        raise ValueError(f"{name} must be {kind} from {least} to {most}, got {value!r}")
     return int(value)
 
 
@@ -169,9 +172,9 @@ def flag(name: str, value: Any) -> bool:
     Raises:
         ValueError: that repeats what was given.
     """
-    if value not in (True, False) or isinstance(value, float):
+    if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
+    return value
 
 
 def _range(
@@ -191,6 +194,11 @@ def _range(
 
 def rising_boundaries(boundaries: Sequence[float], factors: Sequence[float], **_: Any) -> None:
     """As many factors as boundaries, and those rise."""
+    for name, values in (("boundaries", boundaries), ("factors", factors)):
+        if not isinstance(values, Sequence) or isinstance(values, str):
+            raise ValueError(f"{name} must be a list of numbers, got {values!r}")
+        for value in values:
+            number(name, value, least=0)
     if len(boundaries) != len(factors) or not boundaries:
         raise ValueError(
             f"needs as many factors as boundaries, at least one; got {len(boundaries)} boundaries "

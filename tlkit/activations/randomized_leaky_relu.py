@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tlkit.limits import Share
+from tlkit.limits import Share, lower_to_upper, number
 from tlkit.registry import register
 
 
@@ -39,9 +39,9 @@ class RandomizedLeakyReLU(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not 0 <= lower <= upper:
-            raise ValueError(f"needs 0 <= lower <= upper, got lower={lower!r}, upper={upper!r}")
-        self.lower, self.upper, self.seed = float(lower), float(upper), seed
+        self.lower, self.upper = number("lower", lower, least=0), number("upper", upper, least=0)
+        lower_to_upper(lower, upper)
+        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:

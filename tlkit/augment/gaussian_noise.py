@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import within
+from tlkit.limits import number, within
 from tlkit.registry import register
 
 
@@ -36,9 +36,7 @@ class PixelNoise(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if stddev < 0:
-            raise ValueError(f"stddev must not be negative, got {stddev!r}")
-        self.seed, self.stddev = seed, float(stddev)
+        self.seed, self.stddev = seed, number("stddev", stddev, least=0)
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:

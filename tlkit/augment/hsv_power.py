@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import within
+from tlkit.limits import number, within
 from tlkit.registry import register
 
 
@@ -38,9 +38,7 @@ class HSVPower(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if limit < 1:
-            raise ValueError(f"limit must be 1 or more, got {limit!r}")
-        self.seed, self.limit = seed, float(limit)
+        self.seed, self.limit = seed, number("limit", limit, least=1)
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:

@@ -213,7 +213,7 @@ def mix_up(seed: int, *, alpha: Annotated[float, within(0.1, 100)] = 0.2) -> Any
 
 
 @register("cut_mix", native="keras.layers.CutMix", mixes_labels=True)
-def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 100)] = 1.0) -> Any:
+def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 1)] = 1.0) -> Any:
     """Pastes a rectangle of another image; labels by its area, from Beta(factor, factor).
 
     (Yun et al. 2019, "CutMix".)"""

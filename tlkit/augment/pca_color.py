@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import keras
 import numpy as np
 
-from tlkit.limits import within
+from tlkit.limits import number, within
 from tlkit.registry import register
 
 
@@ -43,9 +43,7 @@ class PCAColor(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if strength < 0:
-            raise ValueError(f"strength must not be negative, got {strength!r}")
-        self.seed, self.strength = seed, float(strength)
+        self.seed, self.strength = seed, number("strength", strength, least=0)
         self.generator = keras.random.SeedGenerator(seed)
         # rows are lambda_i p_i; not a number until adapted
         self.axes = self.add_weight(

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tlkit.limits import Share
+from tlkit.limits import Share, number
 from tlkit.registry import register
 
 
@@ -27,9 +27,7 @@ class SaltAndPepper(keras.layers.Layer):
 
     def __init__(self, seed: int | None = None, *, share: Share = 0.02, **kwargs: Any):
         super().__init__(**kwargs)
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be in [0, 1], got {share!r}")
-        self.seed, self.share = seed, float(share)
+        self.seed, self.share = seed, number("share", share, least=0, most=1)
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:

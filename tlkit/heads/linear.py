@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from tlkit import registry
-from tlkit.limits import Fraction, Initializer
+from tlkit.limits import Fraction, Initializer, kernel_has_a_direction
 from tlkit.registry import register
 
 
@@ -41,11 +41,7 @@ def linear(
     """
     import keras
 
-    if spectral_normalization and (initializer == "zeros" or drop_connect):
-        raise ValueError(
-            "spectral_normalization cannot be had with initializer: zeros or with drop_connect; "
-            "use initializer: xavier"
-        )
+    kernel_has_a_direction(initializer, drop_connect, spectral_normalization)
     if len(features.shape) == 4:
         pool = (
             keras.layers.GlobalAveragePooling2D

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tlkit import registry
 from tlkit.heads.linear import linear
-from tlkit.limits import Activation, Fraction, Initializer, within
+from tlkit.limits import Activation, Fraction, Initializer, hidden_layer_learns, within
 from tlkit.registry import register
 
 
@@ -40,8 +40,7 @@ def mlp(
     """
     import keras
 
-    if initializer == "zeros":
-        raise ValueError("initializer: zeros in a hidden layer never learns; use xavier or he")
+    hidden_layer_learns(initializer)
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(name="head_pooling")(features)
     arguments = {

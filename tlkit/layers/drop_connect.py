@@ -7,14 +7,12 @@ from typing import Any
 import keras
 
 from tlkit.layers.convolve import convolve
-from tlkit.limits import Fraction
+from tlkit.limits import Fraction, number
 from tlkit.registry import register
 
 
 def check_rate(rate: float) -> float:
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate must be in [0, 1), got {rate!r}")
-    return float(rate)
+    return number("rate", rate, least=0, below=1)
 
 
 def drop_weights(kernel: Any, rate: float, seed: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import keras
 import numpy as np
 
-from tlkit.limits import within
+from tlkit.limits import flag, number, one_of, within
 from tlkit.registry import register
 
 
@@ -48,13 +48,9 @@ class FractionalMaxPooling2D(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not 1 < ratio < 2:
-            raise ValueError(f"ratio must be in (1, 2), got {ratio!r}")
-        if mode not in ("pseudo-random", "random"):
-            raise ValueError(f"mode must be 'pseudo-random' or 'random', got {mode!r}")
-        self.ratio = float(ratio)
-        self.mode = mode
-        self.overlapping = bool(overlapping)
+        self.ratio = number("ratio", ratio, above=1, below=2)
+        self.mode = one_of("mode", mode, ("pseudo-random", "random"))
+        self.overlapping = flag("overlapping", overlapping)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

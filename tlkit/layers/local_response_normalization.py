@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import odd, within
+from tlkit.limits import number, odd, whole, within
 from tlkit.registry import register
 
 
@@ -41,12 +41,9 @@ class LocalResponseNormalization(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if size < 1 or size % 2 == 0:
-            raise ValueError(f"size must be odd and positive, got {size!r}")
-        for name, value in (("k", k), ("alpha", alpha), ("beta", beta)):
-            if value <= 0:
-                raise ValueError(f"{name} must be positive, got {value!r}")
-        self.size, self.k, self.alpha, self.beta = int(size), float(k), float(alpha), float(beta)
+        self.size = whole("size", size, odd=True)
+        self.k, self.alpha = number("k", k, above=0), number("alpha", alpha, above=0)
+        self.beta = number("beta", beta, above=0)
 
     def call(self, inputs: Any) -> Any:
         half = self.size // 2

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import keras
 
 from tlkit.layers.soft_threshold import soft_threshold
-from tlkit.limits import odd, within
+from tlkit.limits import odd, one_of, whole, within
 from tlkit.registry import register
 
 START = 1e-3  # of He's deviation
@@ -49,15 +49,9 @@ class ResidualShrinkageBlock(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if thresholds not in ("channel", "shared"):
-            raise ValueError(f"thresholds must be 'channel' or 'shared', got {thresholds!r}")
-        if reduction < 1:
-            raise ValueError(f"reduction must be 1 or more, got {reduction!r}")
-        if kernel_size % 2 != 1:
-            raise ValueError(f"kernel_size must be odd, got {kernel_size!r}")
-        self.thresholds = thresholds
-        self.reduction = int(reduction)
-        self.kernel_size = int(kernel_size)
+        self.thresholds = one_of("thresholds", thresholds, ("channel", "shared"))
+        self.reduction = whole("reduction", reduction)
+        self.kernel_size = whole("kernel_size", kernel_size, odd=True)
 
     def build(self, input_shape: Any) -> None:
         channels = input_shape[-1]

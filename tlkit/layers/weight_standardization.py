@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tlkit.layers.convolve import convolve
-from tlkit.limits import Epsilon
+from tlkit.limits import Epsilon, flag, number
 from tlkit.registry import register
 
 
@@ -44,10 +44,8 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, **kwargs)
-        if epsilon <= 0:
-            raise ValueError(f"epsilon must be positive, got {epsilon!r}")
-        self.gain = bool(gain)
-        self.epsilon = float(epsilon)
+        self.gain = flag("gain", gain)
+        self.epsilon = number("epsilon", epsilon, above=0)
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)

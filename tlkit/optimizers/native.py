@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from tlkit.limits import Epsilon, LearningRate, Momentum, Strength
+from tlkit.limits import Epsilon, LearningRate, Momentum, Strength, within
 from tlkit.registry import register
 
 
@@ -93,7 +93,7 @@ def adagrad(*, learning_rate: LearningRate = 1e-2, epsilon: Epsilon = 1e-7) -> A
 def lion(
     *,
     learning_rate: LearningRate = 1e-4,
-    beta_1: Momentum = 0.9,
+    beta_1: Annotated[float, within(0.01, 0.9999)] = 0.9,
     beta_2: Momentum = 0.99,
     weight_decay: Strength = 0.0,
 ) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import keras
 import numpy as np
 
-from tlkit.limits import within
+from tlkit.limits import number, within
 from tlkit.registry import register
 
 
@@ -32,9 +32,7 @@ class MinMax(keras.layers.Layer):
 
     def __init__(self, *, tail: Annotated[float, within(0, 0.49)] = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
-        if not 0 <= tail < 0.5:
-            raise ValueError(f"tail must be in [0, 0.5), got {tail!r}")
-        self.tail = float(tail)
+        self.tail = number("tail", tail, least=0, below=0.5)
 
     def build(self, input_shape: Any) -> None:
         shape = (input_shape[-1],)

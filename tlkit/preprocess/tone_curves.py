@@ -7,14 +7,8 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import within
+from tlkit.limits import number, within
 from tlkit.registry import register
-
-
-def _check(name: str, value: float) -> float:
-    if value <= 0:
-        raise ValueError(f"{name} must be positive, got {value!r}")
-    return float(value)
 
 
 @register("log", leaves="pixels")
@@ -33,7 +27,7 @@ class LogScale(keras.layers.Layer):
 
     def __init__(self, *, strength: Annotated[float, within(1e-3, 1e6)] = 255.0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.strength = _check("strength", strength)
+        self.strength = number("strength", strength, above=0)
 
     def call(self, inputs: Any) -> Any:
         scaled = keras.ops.log1p(self.strength * keras.ops.maximum(inputs, 0.0) / 255.0)
@@ -62,10 +56,13 @@ class PowerScale(keras.layers.Layer):
 
     def __init__(self, *, exponent: Annotated[float, within(0.01, 100)] = 0.5, **kwargs: Any):
         super().__init__(**kwargs)
-        self.exponent = _check("exponent", exponent)
+        self.exponent = number("exponent", exponent, above=0)
 
     def call(self, inputs: Any) -> Any:
-        return 255.0 * (keras.ops.maximum(inputs, 0.0) / 255.0) ** self.exponent
+        # below 1 a power has no slope at 0, which an attack on the image would ask for
+        bright = inputs > 0
+        powers = (keras.ops.where(bright, inputs, 255.0) / 255.0) ** self.exponent
+        return keras.ops.where(bright, 255.0 * powers, 0.0)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -90,7 +87,7 @@ class ArctanScale(keras.layers.Layer):
 
     def __init__(self, *, slope: Annotated[float, within(1e-3, 1e3)] = 2.0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.slope = _check("slope", slope)
+        self.slope = number("slope", slope, above=0)
 
     def call(self, inputs: Any) -> Any:
         bent = keras.ops.arctan(self.slope * (inputs / 127.5 - 1.0)) / math.atan(self.slope)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from tlkit.limits import Epsilon
+from tlkit.limits import Epsilon, number, one_of
 from tlkit.registry import register
 
 # the covariance of a 48 x 48 RGB image: 191 MB
@@ -47,14 +47,9 @@ class Whitening(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if method not in ("zca", "pca") or over not in ("color", "image"):
-            raise ValueError(
-                "method must be 'zca' or 'pca' and over 'color' or 'image', got "
-                f"{method!r} and {over!r}"
-            )
-        if epsilon <= 0:
-            raise ValueError(f"epsilon must be positive, got {epsilon!r}")
-        self.method, self.over, self.epsilon = method, over, float(epsilon)
+        self.method = one_of("method", method, ("zca", "pca"))
+        self.over = one_of("over", over, ("color", "image"))
+        self.epsilon = number("epsilon", epsilon, above=0)
 
     def _length(self, shape: Any) -> int:
         """Numbers that are whitened together."""

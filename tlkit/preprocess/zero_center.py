@@ -8,6 +8,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from tlkit.limits import one_of
 from tlkit.registry import register
 
 
@@ -31,9 +32,7 @@ class ZeroCenter(keras.layers.Layer):
 
     def __init__(self, *, mean: Literal["channel", "image"] = "channel", **kwargs: Any):
         super().__init__(**kwargs)
-        if mean not in ("channel", "image"):
-            raise ValueError(f"mean must be 'channel' or 'image', got {mean!r}")
-        self.mean = mean
+        self.mean = one_of("mean", mean, ("channel", "image"))
 
     def build(self, input_shape: Any) -> None:
         shape = tuple(input_shape[1:]) if self.mean == "image" else (input_shape[-1],)

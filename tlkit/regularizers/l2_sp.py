@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.limits import Strength
+from tlkit.limits import Strength, number
 from tlkit.registry import register
 
 
@@ -30,10 +30,8 @@ class L2SP(keras.regularizers.Regularizer):
     """
 
     def __init__(self, start: Any, *, alpha: Strength = 0.01, beta: Strength = 0.01):
-        if alpha < 0 or beta < 0:
-            raise ValueError(f"alpha and beta must not be negative, got {alpha!r} and {beta!r}")
         self.start = None if start is None else np.asarray(start, "float32")
-        self.alpha, self.beta = float(alpha), float(beta)
+        self.alpha, self.beta = number("alpha", alpha, least=0), number("beta", beta, least=0)
 
     def __call__(self, weight: Any) -> Any:
         if self.start is None:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.limits import Fraction
+from tlkit.limits import Fraction, number
 from tlkit.registry import register
 
 
@@ -33,9 +33,8 @@ class Mixout:
     """
 
     def __init__(self, start: Any, *, rate: Fraction = 0.3, seed: int | None = None):
-        if not 0 <= rate < 1:
-            raise ValueError(f"rate must be in [0, 1), got {rate!r}")
-        self.start, self.rate = np.asarray(start, "float32"), float(rate)
+        self.start = np.asarray(start, "float32")
+        self.rate = number("rate", rate, least=0, below=1)
         self.generator = keras.random.SeedGenerator(seed)
 
     def __call__(self, weight: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import keras
 import numpy as np
 
-from tlkit.limits import Share, within
+from tlkit.limits import Share, number, whole, within
 from tlkit.registry import register
 
 
@@ -44,15 +44,10 @@ class SoftWeightSharing(keras.regularizers.Regularizer):
         spread: Annotated[float, within(1e-3, 10)] = 0.2,
         least_deviation: Annotated[float, within(1e-5, 1)] = 1e-3,
     ):
-        if components < 1:
-            raise ValueError(f"components must be 1 or more, got {components!r}")
-        if strength < 0 or spread <= 0 or least_deviation <= 0:
-            raise ValueError(
-                "strength must not be negative, spread and least_deviation must be positive, got "
-                f"{strength!r}, {spread!r} and {least_deviation!r}"
-            )
-        self.components, self.strength = int(components), float(strength)
-        self.spread, self.least_deviation = float(spread), float(least_deviation)
+        self.components = whole("components", components)
+        self.strength = number("strength", strength, least=0)
+        self.spread = number("spread", spread, above=0)
+        self.least_deviation = number("least_deviation", least_deviation, above=0)
         means = np.linspace(-spread, spread, components) if components > 1 else np.zeros(1)
         width = 2 * spread / max(components - 1, 1)
         self.means = keras.Variable(means.astype("float32"), name="mixture_means")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import Epochs, Share, within
+from tlkit.limits import Epochs, Share, number, restarts_belong_together, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import steps_after_warmup, with_warmup
 
@@ -36,7 +36,15 @@ def cosine(
         restart_epochs: If not 0, the first fall takes this long, then the rate starts again.
         restart_growth: Each fall takes this many times as long as the one before.
         restart_factor: Each fall starts at this many times the rate of the one before.
+
+    Raises:
+        ValueError: if an argument is out of its range, or is about restarts that there are not.
     """
+    end_factor = number("end_factor", end_factor, least=0, most=1)
+    restart_epochs = number("restart_epochs", restart_epochs, least=0)
+    restart_growth = number("restart_growth", restart_growth, least=1)
+    restart_factor = number("restart_factor", restart_factor, above=0, most=1)
+    restarts_belong_together(restart_epochs, restart_growth, restart_factor)
     schedules = keras.optimizers.schedules
     if restart_epochs:
         decay = schedules.CosineDecayRestarts(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import Epochs, within
+from tlkit.limits import Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
@@ -31,6 +31,8 @@ def inverse_time(
         every_epochs: Epochs that count as one.
         warmup_epochs: Epochs of linear rise before.
     """
+    rate = number("rate", rate, above=0)
+    every_epochs = number("every_epochs", every_epochs, above=0)
     decay = keras.optimizers.schedules.InverseTimeDecay(
         learning_rate, every_epochs * steps_per_epoch, rate
     )

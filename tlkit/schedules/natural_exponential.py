@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from tlkit.limits import Epochs, within
+from tlkit.limits import Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.exponential import exponential
 
@@ -28,6 +28,7 @@ def natural_exponential(
         rate: Exponent per epoch.
         warmup_epochs: Epochs of linear rise before.
     """
+    rate = number("rate", rate, above=0)
     return exponential(
         learning_rate, epochs, steps_per_epoch, rate=math.exp(-rate), warmup_epochs=warmup_epochs
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import within
+from tlkit.limits import number, whole, within
 from tlkit.registry import register
 
 
@@ -26,7 +26,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         end_divisor: The last rate is `peak / start_divisor / end_divisor`.
 
     Raises:
-        ValueError: if `steps` is below 1 or `rise` outside (0, 1).
+        ValueError: if `steps` or a divisor is below 1, or `rise` outside (0, 1).
     """
 
     def __init__(
@@ -38,10 +38,11 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         end_divisor: float = 1e4,
     ):
         super().__init__()
-        if steps < 1 or not 0 < rise < 1:
-            raise ValueError(f"need steps >= 1 and rise in (0, 1); got {steps}, {rise}")
-        self.peak, self.steps, self.rise = peak, steps, rise
-        self.start_divisor, self.end_divisor = start_divisor, end_divisor
+        self.peak = number("peak", peak, least=0)
+        self.steps = whole("steps", steps)
+        self.rise = number("rise", rise, above=0, below=1)
+        self.start_divisor = number("start_divisor", start_divisor, least=1)
+        self.end_divisor = number("end_divisor", end_divisor, least=1)
 
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")

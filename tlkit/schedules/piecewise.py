@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import Epochs, within
+from tlkit.limits import Epochs, rising_boundaries, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
@@ -34,11 +34,7 @@ def piecewise(
     Raises:
         ValueError: if there are not as many factors as boundaries, or they do not rise.
     """
-    if len(boundaries) != len(factors) or boundaries != sorted(boundaries) or not boundaries:
-        raise ValueError(
-            "piecewise needs as many factors as rising boundaries; got "
-            f"boundaries={boundaries}, factors={factors}"
-        )
+    rising_boundaries(boundaries, factors)
     # Keras changes after a boundary's step; an epoch begins with the step itself
     steps = [boundary * steps_per_epoch - 1.0 for boundary in boundaries]
     rates = [learning_rate, *(learning_rate * factor for factor in factors)]

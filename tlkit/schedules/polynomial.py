@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import Epochs, Share, within
+from tlkit.limits import Epochs, Share, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import steps_after_warmup, with_warmup
 
@@ -34,6 +34,9 @@ def polynomial(
             rises again and T grows by this.
         warmup_epochs: Epochs of linear rise before.
     """
+    power = number("power", power, above=0)
+    end_factor = number("end_factor", end_factor, least=0, most=1)
+    cycle_epochs = number("cycle_epochs", cycle_epochs, least=0)
     steps = (
         max(1, round(cycle_epochs * steps_per_epoch))
         if cycle_epochs

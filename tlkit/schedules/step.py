@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import keras
 
-from tlkit.limits import Decay, Epochs, within
+from tlkit.limits import Decay, Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
@@ -31,6 +31,8 @@ def step(
         every_epochs: Epochs between steps down.
         warmup_epochs: Epochs of linear rise before.
     """
+    rate = number("rate", rate, above=0, below=1)
+    every_epochs = number("every_epochs", every_epochs, above=0)
     decay = keras.optimizers.schedules.ExponentialDecay(
         learning_rate, every_epochs * steps_per_epoch, rate, staircase=True
     )

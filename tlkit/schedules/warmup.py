@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from tlkit.limits import number
+
 
 @keras.saving.register_keras_serializable("tlkit")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
@@ -51,10 +53,11 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
 def with_warmup(schedule: Any, warmup_epochs: float, steps_per_epoch: int) -> Any:
     """`schedule` after a rise of `warmup_epochs`; as it is where that is less than a step."""
-    steps = round(warmup_epochs * steps_per_epoch)
+    steps = round(number("warmup_epochs", warmup_epochs, least=0) * steps_per_epoch)
     return Warmup(schedule, steps) if steps else schedule
 
 
 def steps_after_warmup(epochs: float, warmup_epochs: float, steps_per_epoch: int) -> int:
     """Optimizer steps that are left for the schedule itself, at least 1."""
-    return max(1, round(epochs * steps_per_epoch) - round(warmup_epochs * steps_per_epoch))
+    warmup = number("warmup_epochs", warmup_epochs, least=0)
+    return max(1, round(epochs * steps_per_epoch) - round(warmup * steps_per_epoch))
