@@ -222,7 +222,7 @@ def right_values(things, entry, name, about):
 # What is allowed builds and runs: each limit alone, and limits together, drawn at random.
 
 SIDE, CLASSES = 16, 3
-DRAWS = 8
+DRAWS = 4
 
 
 def run_augmentation(name, given):
