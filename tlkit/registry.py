@@ -180,7 +180,8 @@ class Entry:
         fields: dict[str, Any] = {}
         parameters = self._parameters
         for arg, default in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
-            if arg.arg == "seed":  # a run has one seed, and gives it to all
+            # a run has one seed, and gives it to all; its networks end in logits
+            if arg.arg in ("seed", "from_logits"):
                 continue
             annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
             kind = eval(annotation, {"__builtins__": __builtins__}, _words())

@@ -1,4 +1,7 @@
-"""Losses, one file a loss: Keras losses on logits, with class ids, one-hot or soft labels."""
+"""Losses, one file a loss: Keras losses on logits, with class ids, one-hot or soft labels.
+
+`hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
+"""
 
 from tlkit.registry import exports
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import keras
 
-from tlkit.limits import Loss, Strength
-from tlkit.registry import register
+from tlkit.limits import Loss, Strength, number
+from tlkit.registry import LOSSES, register
+
+# Keras's class for a loss from a function, as `compile` makes one; it has no public name
+OF_FUNCTION = keras.losses.MeanSquaredError.__bases__[0]
 
 
 @register("flooding", wraps="loss")
@@ -21,14 +24,17 @@ class Flooding(keras.losses.Loss):
     equation 2.)
 
     Args:
-        loss: Any Keras loss; in a recipe the name of one, or one with arguments.
+        loss: A loss; or the name of one of tlkit or else of Keras, a function of labels
+            and predictions, or a configuration, as `keras.losses.get` takes them. In a
+            recipe the name of one, or one with arguments.
         level: b, not negative.
-        kwargs: `name`, as every Keras loss takes it.
+        kwargs: `name` and `dtype`, as every Keras loss takes them; `reduction` is that of
+            the wrapped loss.
 
     Labels and predictions: those of the wrapped loss.
 
     Raises:
-        ValueError: if `level` is negative or `loss` does not reduce.
+        ValueError: if `level` is negative, or `loss` is unknown or does not reduce.
     """
 
     def __init__(
@@ -38,26 +44,47 @@ class Flooding(keras.losses.Loss):
         level: Strength = 0.05,
         **kwargs: Any,
     ):
+        if "reduction" in kwargs:
+            raise ValueError(
+                "flooding reduces as the wrapped loss does: give the reduction to that, got "
+                f"reduction={kwargs['reduction']!r}"
+            )
         super().__init__(**{"name": "flooding", **kwargs})
-        if level < 0:
-            raise ValueError(f"level must not be negative, got {level!r}")
-        if isinstance(loss, str):
-            from tlkit import losses
-
-            loss = getattr(losses, loss)()
-        if loss.reduction in (None, "none"):
-            raise ValueError(f"the wrapped loss must reduce to a number, got {loss.reduction!r}")
-        self.loss, self.level = loss, float(level)
+        self.level = number("level", level, least=0)
+        self.loss = as_loss(loss)
+        self.reduction = self.loss.reduction
+        if self.reduction in (None, "none"):
+            raise ValueError(f"the wrapped loss must reduce to a number, got {self.reduction!r}")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         value = self.loss(y_true, y_pred, sample_weight=sample_weight)
         return keras.ops.abs(value - self.level) + self.level
 
     def get_config(self) -> dict[str, Any]:
-        loss = keras.saving.serialize_keras_object(self.loss)
+        function = type(self.loss) is OF_FUNCTION
+        loss = keras.losses.serialize(self.loss.fn if function else self.loss)
         return {"loss": loss, "level": self.level, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Flooding:
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
+        return cls(**config)
+
+
+def as_loss(loss: Any) -> keras.losses.Loss:
+    """A loss by its name, function, configuration or itself."""
+    if isinstance(loss, keras.losses.Loss):
+        return loss
+    if isinstance(loss, str) and loss in LOSSES:
+        if LOSSES[loss].given:
+            raise ValueError(f"{loss!r} needs {LOSSES[loss].given[0]}: give the loss itself")
+        return LOSSES.build(loss)
+    try:
+        found = keras.losses.get(loss)
+    except ValueError:
+        found = None
+    if found is None or not callable(found):
+        raise ValueError(
+            f"loss must be a Keras loss, a function or the name of one; {loss!r} is neither. tlkit "
+            f"has {', '.join(LOSSES)}; others are those of keras.losses"
+        )
+    return found if isinstance(found, keras.losses.Loss) else OF_FUNCTION(found)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import keras
+import numpy as np
 
-from tlkit.limits import Fraction, Positive, several, within
-from tlkit.losses.targets import dense_targets
+from tlkit.limits import Fraction, Positive, number, several, within
+from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
 
 
 @register("focal")
 @keras.saving.register_keras_serializable(package="tlkit")
-class Focal(keras.losses.Loss):
+class Focal(OfClasses):
     """Cross-entropy that counts images the less, the surer the network is of them.
 
     L = -sum_k alpha_k y_k (1 - p_k)^gamma log p_k. (Lin et al. 2017, "Focal Loss for
@@ -25,12 +26,14 @@ class Focal(keras.losses.Loss):
         gamma: Exponent; at 0 it is cross-entropy.
         alpha: Factor of each class, one number or K of them; 1 by default.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
-        kwargs: `name` and `reduction`, as every Keras loss takes them.
+        from_logits: Predictions are logits; else probabilities.
+        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if `gamma` is negative or `label_smoothing` outside [0, 1).
+        ValueError: if `gamma` or an alpha is negative, `label_smoothing` outside [0, 1), or
+            there are not as many alphas as classes.
     """
 
     def __init__(
@@ -39,27 +42,30 @@ class Focal(keras.losses.Loss):
         gamma: Annotated[float, within(0, 20)] = 2.0,
         alpha: Positive | Annotated[list[Positive], several] = 1.0,
         label_smoothing: Fraction = 0.0,
+        from_logits: bool = True,
         **kwargs: Any,
     ):
-        super().__init__(**{"name": "focal", **kwargs})
-        if gamma < 0:
-            raise ValueError(f"gamma must not be negative, got {gamma!r}")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}")
-        self.gamma, self.alpha, self.label_smoothing = gamma, alpha, label_smoothing
+        super().__init__(
+            label_smoothing=label_smoothing,
+            from_logits=from_logits,
+            **{"name": "focal", **kwargs},
+        )
+        self.gamma = number("gamma", gamma, least=0)
+        self.alpha = (
+            number("alpha", alpha, least=0)
+            if np.ndim(alpha) == 0
+            else [number("alpha", value, least=0) for value in np.asarray(alpha).tolist()]
+        )
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        logits = keras.ops.convert_to_tensor(y_pred)
-        targets, classes = dense_targets(y_true, logits), logits.shape[-1]
-        if isinstance(self.alpha, list | tuple) and len(self.alpha) != classes:
+    def of_targets(self, targets: Any, logits: Any) -> Any:
+        ops, classes = keras.ops, logits.shape[-1]
+        if isinstance(self.alpha, list) and len(self.alpha) != classes:
             raise ValueError(f"alpha has {len(self.alpha)} values for {classes} classes")
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / classes
-        logs = keras.ops.log_softmax(logits)
+        logs = log_probabilities(targets, logits)
         # 0 ** gamma has no slope for gamma below 1
-        doubt = keras.ops.maximum(1.0 - keras.ops.exp(logs), keras.config.epsilon())
-        factors = keras.ops.convert_to_tensor(self.alpha, dtype=logits.dtype)
-        return -keras.ops.sum(factors * targets * doubt**self.gamma * logs, axis=-1)
+        doubt = ops.maximum(-ops.expm1(logs), keras.config.epsilon())
+        factors = ops.convert_to_tensor(self.alpha, dtype=logits.dtype)
+        return -ops.sum(factors * targets * doubt**self.gamma * logs, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"gamma": self.gamma, "alpha": self.alpha, "label_smoothing": self.label_smoothing}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import keras
 import numpy as np
 
-from tlkit.limits import Fraction, within
-from tlkit.losses.targets import dense_targets
+from tlkit.limits import Fraction, number, within
+from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
 
 
 @register("logit_adjustment")
 @keras.saving.register_keras_serializable(package="tlkit")
-class LogitAdjusted(keras.losses.Loss):
+class LogitAdjusted(OfClasses):
     """Cross-entropy of logits to which the classes' frequencies were added.
 
     L = CE(y, z + tau log pi), pi_k the share of class k in training: the network
@@ -25,12 +25,14 @@ class LogitAdjusted(keras.losses.Loss):
         class_counts: Training images of each class, `(K,)`; from the data in a recipe.
         tau: Strength; at 0 it is cross-entropy.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
-        kwargs: `name` and `reduction`, as every Keras loss takes them.
+        from_logits: Predictions are logits; else probabilities.
+        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if a class has no images, or `tau` is negative.
+        ValueError: if a class has no images, there are not as many counts as classes, or
+            `tau` is negative.
     """
 
     def __init__(
@@ -39,31 +41,31 @@ class LogitAdjusted(keras.losses.Loss):
         *,
         tau: Annotated[float, within(0, 10)] = 1.0,
         label_smoothing: Fraction = 0.0,
+        from_logits: bool = True,
         **kwargs: Any,
     ):
-        super().__init__(**{"name": "logit_adjustment", **kwargs})
+        super().__init__(
+            label_smoothing=label_smoothing,
+            from_logits=from_logits,
+            **{"name": "logit_adjustment", **kwargs},
+        )
         counts = np.asarray(class_counts, "float64")
-        if counts.ndim != 1 or (counts <= 0).any():
+        if counts.ndim != 1 or not (counts > 0).all() or not np.isfinite(counts.sum()):
             raise ValueError(f"every class needs images, got class_counts {counts.tolist()}")
-        if tau < 0:
-            raise ValueError(f"tau must not be negative, got {tau!r}")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}")
         self.class_counts = counts.tolist()
-        self.tau, self.label_smoothing = tau, label_smoothing
-        self.offset = (tau * np.log(counts / counts.sum())).astype("float32")
+        self.tau = number("tau", tau, least=0)
+        with np.errstate(over="ignore"):
+            self.offset = (tau * np.log(counts / counts.sum())).astype("float32")
+        if not np.isfinite(self.offset).all():
+            raise ValueError(f"tau is too large for numbers of 32 bits, got {tau!r}")
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        logits = keras.ops.convert_to_tensor(y_pred)
-        targets, classes = dense_targets(y_true, logits), logits.shape[-1]
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / classes
+    def of_targets(self, targets: Any, logits: Any) -> Any:
+        if len(self.offset) != logits.shape[-1]:
+            raise ValueError(
+                f"class_counts has {len(self.offset)} values for {logits.shape[-1]} classes"
+            )
         adjusted = logits + keras.ops.cast(self.offset, logits.dtype)
-        return -keras.ops.sum(targets * keras.ops.log_softmax(adjusted), axis=-1)
+        return -keras.ops.sum(targets * log_probabilities(targets, adjusted), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        own = {
-            "class_counts": self.class_counts,
-            "tau": self.tau,
-            "label_smoothing": self.label_smoothing,
-        }
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "class_counts": self.class_counts, "tau": self.tau}
