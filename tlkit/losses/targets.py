@@ -82,7 +82,7 @@ def as_logits(predictions: Any, from_logits: bool) -> Any:
     ops = keras.ops
     predictions = ops.convert_to_tensor(predictions)
     logits = getattr(predictions, "_keras_logits", None)
-    operation = getattr(predictions, "op", None)
+    operation: Any = getattr(predictions, "op", None)
     if logits is None and getattr(operation, "type", None) == "Softmax":
         logits = operation.inputs[0]
     if from_logits and (logits is not None or _are_probabilities(predictions)):
