@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tlkit.registry import REGULARIZERS
 from tlkit.regularizers import L2SP, Mixout, SoftWeightSharing, regularize
-from tlkit.regularizers.apply import choose, unit_axes
+from tlkit.regularizers.apply import choose
 
 RNG = np.random.default_rng(0)
 W, W0 = RNG.normal(size=(4, 3)).astype("float32"), RNG.normal(size=(4, 3)).astype("float32")
@@ -145,12 +145,6 @@ def test_l2_sp_on_a_loaded_model_starts_at_zero():
     assert float(sum(model.losses)) == 0
     model.layers[0].kernel.assign(model.layers[0].kernel + 1.0)
     assert float(sum(model.losses)) == pytest.approx(0.5 * 3 * 3 * 3 * 4)
-
-
-def test_the_axes_of_a_unit_follow_the_kind_of_layer():
-    model = loaded()
-    axes = [unit_axes(v) for v in model.trainable_variables if v.name == "kernel"]
-    assert axes == [[0, 1, 2], [0, 1], [0]]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_l2_sp_adds_its_gradient_and_max_norm_limits_after_the_step():
     ]
     plain = one_step(model, objective(), X, IDS)
     model.set_weights(plain[2])
-    done = regularize_stage(items, model.trainable_variables, start, 0)
+    done = regularize_stage(items, model.trainable_variables, start, 0, {})
     try:
         loss, _, before, _ = one_step(model, objective(regularization=done), X, IDS)
     finally:
@@ -98,7 +98,7 @@ def test_mixout_replaces_weights_inside_the_step_alone():
     kernel = model.trainable_variables[0]
     start = {kernel.path: np.full((4, 3), 9.0, "float32")}
     item = Named("mixout", {"rate": 0.5, "include": [], "exclude": []})
-    done = regularize_stage([item], model.trainable_variables, start, 1)
+    done = regularize_stage([item], model.trainable_variables, start, 1, {})
     before = np.array(kernel)
     with mixed_weights(done, model):
         inside = np.asarray(keras.ops.convert_to_tensor(kernel))
@@ -118,7 +118,7 @@ def test_what_layers_update_inside_a_mixed_step_is_kept():
     kernel = model.layers[0].kernel
     item = Named("mixout", {"rate": 0.5, "include": [], "exclude": []})
     start = {kernel.path: np.zeros((4, 3), "float32")}
-    done = regularize_stage([item], model.trainable_variables, start, 1)
+    done = regularize_stage([item], model.trainable_variables, start, 1, {})
     mean = np.array(model.layers[1].moving_mean)
     one_step(model, objective(regularization=done), X, IDS)
     assert np.abs(np.asarray(model.layers[1].moving_mean) - mean).max() > 1e-4

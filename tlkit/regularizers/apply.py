@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# pulling a scale to zero switches its channel off; a bias has nothing to overfit with
-SPARED = ("bias", "beta", "gamma", "scale", "offset", "gain", "threshold")
+from tlkit.regularizers.spared import is_spared
 
 
 def choose(variables: Iterable[Any], include: list[str], exclude: list[str]) -> list[Any]:
@@ -20,24 +19,16 @@ def choose(variables: Iterable[Any], include: list[str], exclude: list[str]) -> 
         exclude: Regular expressions on the path of what is left out.
 
     Returns:
-        By default all but biases and the scales and offsets of norms.
+        By default all that are matrices of weights, as `is_spared` has it.
     """
     chosen = []
     for v in variables:
         wanted = (
-            any(re.search(pattern, v.path) for pattern in include)
-            if include
-            else v.name not in SPARED
+            any(re.search(pattern, v.path) for pattern in include) if include else not is_spared(v)
         )
         if wanted and not any(re.search(pattern, v.path) for pattern in exclude):
             chosen.append(v)
     return chosen
-
-
-def unit_axes(variable: Any) -> list[int]:
-    """The axes over which the weights of one unit lie: all but the output's."""
-    depthwise = "depthwise" in variable.path and len(variable.shape) == 4
-    return [0, 1] if depthwise else list(range(max(len(variable.shape) - 1, 1)))
 
 
 def regularize(

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.model import Network, in_float32
 from tlkit.optimizers import with_adaptive_clipping, with_multipliers
 from tlkit.recipe.schema import Named, Stage
+from tlkit.regularizers.spared import is_spared
+from tlkit.regularizers.units import owners
 from tlkit.train.ema import WeightAverage
 from tlkit.train.fit import Fit
 from tlkit.train.lr_find import SWEEP_START, sweep_rates
@@ -32,8 +34,17 @@ from tlkit.train.step import Objective, Step, make_loss
 from tlkit.train.training import Training
 
 
-def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
-    """The stage's optimizer, with clipping, accumulation and rates by variable."""
+def make_optimizer(
+    stage: Stage, plan: FreezePlan, network: Network, more: Sequence[Any] = ()
+) -> Any:
+    """The stage's optimizer, with clipping, accumulation and rates by variable.
+
+    Args:
+        stage: Completed.
+        plan: What trains.
+        network: Whose variables they are.
+        more: Variables that train beside them, of regularizers.
+    """
     import re
 
     import keras
@@ -48,15 +59,15 @@ def make_optimizer(stage: Stage, plan: FreezePlan, network: Network) -> Any:
     if stage.gradient_accumulation_steps > 1:
         optimizer.gradient_accumulation_steps = stage.gradient_accumulation_steps
     if getattr(optimizer, "weight_decay", None):
-        # decay pulls kernels to zero; a scale of zero would switch its channel off
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma", "scale"])
+        spared = [v for v in network.model.trainable_variables if is_spared(v)]
+        optimizer.exclude_from_weight_decay(var_list=[*spared, *more])
     if plan.multipliers:
         exact = {f"^{re.escape(path)}$": factor for path, factor in plan.multipliers.items()}
         with_multipliers(optimizer, exact)
     if stage.adaptive_clipping:
         head = [v.path for layer in network.head for v in layer.weights]
         alone = [f"^{re.escape(path)}$" for path in head]
-        with_adaptive_clipping(optimizer, stage.adaptive_clipping, alone)
+        with_adaptive_clipping(optimizer, stage.adaptive_clipping, alone, network.model)
     mixed = any(layer.dtype_policy.name == "mixed_float16" for layer in network.model.layers)
     return keras.optimizers.LossScaleOptimizer(optimizer) if mixed else optimizer
 
@@ -133,9 +144,11 @@ def prepare_stage(
     undo.callback(apply_plan(plan, network.model, network.blocks))
     by_path = {v.path: v for v in network.model.variables}
     variables = [by_path[path] for path in plan.trainable]
-    regularization = regularize_stage(training.regularize, variables, training.start, training.seed)
+    regularization = regularize_stage(
+        training.regularize, variables, training.start, training.seed, owners(network.model)
+    )
     undo.callback(regularization.take_off)
-    optimizer = make_optimizer(stage, plan, network)
+    optimizer = make_optimizer(stage, plan, network, regularization.variables)
     optimizer.build(variables + regularization.variables)
     statistics = _statistics(network, plan)
     changing = variables + statistics

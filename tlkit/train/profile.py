@@ -18,6 +18,7 @@ from tlkit.features.compute import image_count, place_for, worth_making
 from tlkit.features.engine import choose_engine
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.recipe.schema import Stage
+from tlkit.regularizers.units import owners
 from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import regularize_stage
@@ -160,9 +161,15 @@ def _stepper(
     """A training step on a batch, as the loop takes it, but without augmentation."""
     by_path = {v.path: v for v in training.network.model.variables}
     variables = [by_path[path] for path in plan.trainable]
-    regularization = regularize_stage(training.regularize, variables, training.start, training.seed)
+    regularization = regularize_stage(
+        training.regularize,
+        variables,
+        training.start,
+        training.seed,
+        owners(training.network.model),
+    )
     undo.callback(regularization.take_off)
-    optimizer = make_optimizer(stage, plan, training.network)
+    optimizer = make_optimizer(stage, plan, training.network, regularization.variables)
     optimizer.build(variables + regularization.variables)
     adversarial, network = training.config.adversarial, training.network
     parts = None

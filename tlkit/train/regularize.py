@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from tlkit import registry
 from tlkit.errors import UserError
 from tlkit.recipe.schema import Named
-from tlkit.regularizers.apply import choose, unit_axes
+from tlkit.regularizers.apply import choose
+from tlkit.regularizers.units import unit_axes
 
 # these say where a regularizer acts, not how
 PLACES = ("include", "exclude")
@@ -44,6 +45,7 @@ def regularize_stage(
     trainable: list[Any],
     start: dict[str, np.ndarray],
     seed: int,
+    layer_of: Mapping[str, Any],
 ) -> Regularization:
     """Sets penalties and constraints on the variables that train.
 
@@ -55,6 +57,7 @@ def regularize_stage(
         trainable: Variables of the stage.
         start: Pretrained values by path; a variable without one is new.
         seed: Of the run.
+        layer_of: The layer of each variable, by its path, as `owners` gives them.
 
     Raises:
         UserError: if a regularizer is left without a variable.
@@ -81,7 +84,7 @@ def regularize_stage(
         if shared is not None:
             done.variables += shared.variables
         for number, v in enumerate(chosen):
-            context = {"start": start.get(v.path), "unit_axes": unit_axes(v)}
+            context = {"start": start.get(v.path), "unit_axes": unit_axes(layer_of.get(v.path), v)}
             if acts == "weights":
                 mix = registry.REGULARIZERS.make(
                     item.name, context, **arguments, seed=seed + number
