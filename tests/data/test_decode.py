@@ -115,28 +115,6 @@ def test_what_is_no_picture_raises(data):
         decoding.decode(data)
 
 
-def test_the_first_frame_of_a_moving_webp():
-    translucent = picture("RGBA")
-    translucent.putpixel((0, 0), (9, 9, 9, 100))
-    frames = [translucent, translucent.transpose(Image.Transpose.ROTATE_180)]
-    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    found = decoded(data)
-    assert np.abs(found[1:].astype(int) - np.asarray(picture())[1:]).max() <= 1
-
-
-def test_a_moving_webp_without_alpha_is_refused():
-    """TensorFlow's own kernel writes beyond its memory there, which ends the process."""
-    import tensorflow as tf
-
-    frames = [picture(), picture().transpose(Image.Transpose.ROTATE_180)]
-    data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a moving WebP without alpha"):
-        decoding.decode(data)
-    prepare = decoding.make_preparer((16, 16), "crop", False)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="a moving WebP without alpha"):
-        prepare(data)
-
-
 @pytest.mark.parametrize(
     ("how", "size"),
     [
@@ -178,3 +156,19 @@ def test_a_picture_of_the_wanted_size_is_not_changed():
     image = np.asarray(picture(size=(24, 24)))
     for how in ("crop", "squash", "pad"):
         np.testing.assert_array_equal(decoding.resize(image, (24, 24), how).numpy(), image)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [(2, 400), (400, 2), (3, 401), (1, 100), (4, 900)])
+def test_a_strip_that_is_cut_first_gives_what_cutting_last_gives(monkeypatch, size, antialias):
+    image = np.asarray(picture(size=size))
+    whole = decoding.resize(image, (32, 32), "crop", antialias).numpy().astype(int)
+    monkeypatch.setattr(decoding, "MOST_SCALED", 0)
+    assert np.abs(whole - decoding.resize(image, (32, 32), "crop", antialias).numpy()).max() <= 1
+
+
+def test_a_strip_does_not_take_the_memory(monkeypatch):
+    """Scaled whole, 2 x 80000 pixels would be 224 x 8960000: 24 GB."""
+    strip = np.repeat(np.arange(2, dtype=np.uint8)[:, None, None] * 200, 80_000, 1).repeat(3, 2)
+    found = decoding.resize(strip, (224, 224), "crop").numpy()
+    assert (found[0].max(), found[-1].min()) == (0, 200)

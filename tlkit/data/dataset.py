@@ -18,6 +18,7 @@ from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import natural
 from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
+from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
 from tlkit.recipe.schema import Data
 
@@ -350,7 +351,7 @@ def look_through(records: Sequence[Record], prepare: Any, whole: bool = True) ->
 
     def read(index: Any) -> tuple[bytes, bytes]:
         data = records[int(index)].read()
-        return data, hashlib.sha256(data).hexdigest().encode()
+        return decodable(data), hashlib.sha256(data).hexdigest().encode()
 
     def look(index: Any) -> tuple[Any, Any, Any]:
         data, digest = tf.numpy_function(read, [index], (tf.string, tf.string), stateful=False)
@@ -395,12 +396,12 @@ def _why_broken(record: Record, prepare: Any) -> str:
         data = record.read()
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    if not data:
-        return "is empty"
     try:
-        prepare(data)
+        prepare(decodable(data))
+    except NotDecodable as error:
+        return str(error)
     except tf.errors.OpError as error:
-        return why_not_decoded(error, data)
+        return why_not_decoded(error)
     return "could not be read at first"
 
 

@@ -6,21 +6,29 @@ very code that prepared the training images.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
+TAKES = "JPEG, PNG, still WebP, BMP with 8, 24 or 32 bits, or GIF, its first frame"
 Resize = Literal["crop", "squash", "pad"]
 
 # part of the key of cached features: to be raised with any change of what a file decodes to
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 EXIF_MARK = b"Exif\0\0"
+WINDOW = 1 << 16  # bytes of a file that are looked through for marks
+# pixels of a scaled picture from which it is cut before it is scaled, and as a multiple of those wanted
+MOST_SCALED, MOST_TIMES = 1 << 22, 16
+MOST_PIXELS = 178_956_970  # of a picture; Pillow too takes more for an attack
 ORIENTATION = 0x0112  # the EXIF tag that says which way up a picture is
 
 
 def decode(contents: Any) -> Any:
-    """Decodes JPEG, PNG, GIF (its first frame), BMP or WebP.
+    """Decodes JPEG, PNG, still WebP, BMP with 8, 24 or 32 bits, or the first frame of a GIF.
 
-    Grey, palette, CMYK and 16-bit pictures become 8-bit RGB, an alpha channel
-    is dropped, and a JPEG's EXIF orientation is applied.
+    Grey, palette, CMYK and 16-bit pictures become 8-bit RGB, an alpha channel is dropped, and the
+    EXIF orientation is applied. What TensorFlow's kernels would read otherwise than other
+    software does is refused; `tlkit.data.transcode.decodable` makes such files, and those of
+    other formats, into what is taken here.
 
     Args:
         contents: Scalar string tensor, the bytes of one file.
@@ -29,43 +37,202 @@ def decode(contents: Any) -> Any:
         uint8 tensor `(height, width, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are no picture, or a moving WebP without alpha.
+        tf.errors.InvalidArgumentError: if the bytes are no such picture, or have more than
+            `MOST_PIXELS` pixels.
     """
     import tensorflow as tf
 
     contents = tf.convert_to_tensor(contents)
-    start = tf.strings.substr(contents, 0, 3)
-    webp = tf.logical_and(
-        tf.strings.substr(contents, 0, 4) == b"RIFF", tf.strings.substr(contents, 8, 4) == b"WEBP"
+
+    def starts(mark: bytes, at: int = 0) -> Any:
+        return tf.strings.substr(contents, at, len(mark)) == mark
+
+    # a file that is shorter than its header fails in its decoder
+    head = _head(contents)
+    image = tf.case(
+        [
+            (starts(b"\xff\xd8\xff"), lambda: _jpeg(contents)),
+            (starts(b"\x89PNG"), lambda: _png(contents, head)),
+            (starts(b"RIFF") & starts(b"WEBP", 8), lambda: _webp(contents, head)),
+            (starts(b"BM"), lambda: _bmp(contents, head)),
+            (starts(b"GIF8"), lambda: _gif(contents, head)),
+        ],
+        default=lambda: _refused(contents),
     )
-
-    def jpeg() -> Any:
-        # the accurate transform agrees with other decoders to the last bit
-        image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
-        return upright(image, exif_orientation(contents))
-
-    def first_webp() -> Any:
-        # TensorFlow makes room for 3 channels of a moving WebP without alpha, and writes 4
-        reason = "a moving WebP without alpha cannot be decoded; save its first frame"
-        with tf.control_dependencies([tf.debugging.Assert(~_overflows(contents), [reason])]):
-            return tf.io.decode_webp(contents, channels=0)[0, ..., :3]
-
-    def other() -> Any:
-        return tf.io.decode_image(contents, channels=3, expand_animations=False)
-
-    image = tf.cond(start == b"\xff\xd8\xff", jpeg, lambda: tf.cond(webp, first_webp, other))
     image.set_shape((None, None, 3))
     return image
 
 
-def _overflows(contents: Any) -> Any:
-    """Whether the header of a WebP says that it moves and has no alpha (RFC 9649, section 2.7)."""
+def _jpeg(contents: Any) -> Any:
     import tensorflow as tf
 
-    extended = tf.strings.substr(contents, 12, 4) == b"VP8X"
-    flags = tf.io.decode_raw(tf.strings.substr(contents, 12, 9), tf.uint8)[8:]
-    moves, alpha = (tf.reduce_any(tf.bitwise.bitwise_and(flags, bit) > 0) for bit in (2, 16))
-    return extended & moves & ~alpha
+    shape = tf.io.extract_jpeg_shape(contents)
+    with tf.control_dependencies([_not_too_large(shape[1], shape[0])]):
+        # the accurate transform agrees with other decoders to the last bit
+        image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+    return upright(image, exif_orientation(contents))
+
+
+def _png(contents: Any, head: Any) -> Any:
+    import tensorflow as tf
+
+    with tf.control_dependencies([_not_too_large(_big(head[16:20]), _big(head[20:24]))]):
+        image = tf.io.decode_png(contents, channels=3)
+    # the chunk lies before the pixels or after them
+    window = tf.strings.join([
+        tf.strings.substr(contents, 0, WINDOW),
+        tf.strings.substr(contents, tf.maximum(tf.strings.length(contents) - WINDOW, 0), WINDOW),
+    ])  # fmt: skip
+    return upright(image, _orientation(window, (b"eXIfII", b"eXIfMM"), 4))
+
+
+def _webp(contents: Any, head: Any) -> Any:
+    import tensorflow as tf
+
+    extended, lossless = (tf.strings.substr(contents, 12, 4) == kind for kind in (b"VP8X", b"VP8L"))
+    flags = tf.where(extended, head[20], 0)
+    # RFC 9649, sections 2.7 and 3; RFC 6386, section 9.1
+    packed = _little(head[21:25])
+    width, height = tf.case(
+        [
+            (extended, lambda: (1 + _little(head[24:27]), 1 + _little(head[27:30]))),
+            (lossless, lambda: (1 + packed % 2**14, 1 + packed // 2**14 % 2**14)),
+        ],
+        default=lambda: (_little(head[26:28]) % 2**14, _little(head[28:30]) % 2**14),
+    )
+    # TensorFlow decodes all frames at once, and of those without alpha beyond its memory
+    moves = tf.bitwise.bitwise_and(flags, 2) > 0
+    checks = [
+        tf.debugging.Assert(~moves, ["a moving WebP is not decoded here; send its first frame"]),
+        _not_too_large(width, height),
+    ]
+    with tf.control_dependencies(checks):
+        image = tf.io.decode_webp(contents, channels=0)[0, ..., :3]
+    marks = (b"EXIFII", b"EXIFMM", b"EXIFEx")
+    orientation = tf.cond(
+        tf.bitwise.bitwise_and(flags, 8) > 0,
+        lambda: _orientation(contents, marks, 8, 4),
+        lambda: tf.constant(1),
+    )
+    return upright(image, orientation)
+
+
+def _bmp(contents: Any, head: Any) -> Any:
+    import tensorflow as tf
+
+    size, bits, packing = _little(head[14:18]), _little(head[28:30]), _little(head[30:34])
+    width, height = _little(head[18:22]), tf.abs(_little(head[22:26]))
+    usual = tf.reduce_all(head[54:66] == [0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0])
+    known = ((packing == 0) & ((bits == 8) | (bits == 24) | (bits == 32))) | (
+        (packing == 3) & (bits == 32) & usual
+    )
+    words = "a BMP with 1, 4 or 16 bits, packed, or with unusual masks is not decoded here"
+    checks = [tf.debugging.Assert(known & (size >= 40), [words]), _not_too_large(width, height)]
+    with tf.control_dependencies(checks):
+        image = tf.io.decode_bmp(contents, channels=0)
+
+    def coloured() -> Any:
+        palette = tf.io.decode_raw(
+            tf.strings.substr(contents, 14 + size, _little(head[10:14]) - 14 - size), tf.uint8
+        )
+        palette = tf.reshape(palette[: 4 * (tf.size(palette) // 4)], (-1, 4))[:256, 2::-1]
+        palette = tf.pad(palette, [[0, 256 - tf.shape(palette)[0]], [0, 0]])
+        return tf.gather(palette, tf.cast(image[..., 0], tf.int32))
+
+    return tf.cond(bits == 8, coloured, lambda: image[..., :3])
+
+
+def _gif(contents: Any, head: Any) -> Any:
+    import tensorflow as tf
+
+    # a pixel that is transparent in the first frame has the colour of its palette
+    opaque, left, top, width, height = _first_frame(contents, head)
+    full = (
+        (left == 0) & (top == 0) & (width >= _little(head[6:8])) & (height >= _little(head[8:10]))
+    )
+    checks = [
+        tf.debugging.Assert(full, ["a GIF whose first frame does not fill it is not decoded here"]),
+        _not_too_large(width, height),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.io.decode_image(opaque, channels=3, expand_animations=False)
+
+
+def _first_frame(contents: Any, head: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """A GIF without transparency in its first frame; left, top, width and height of that frame.
+
+    (Graphics Interchange Format, version 89a, sections 18 to 23.)
+    """
+    import tensorflow as tf
+
+    data = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, WINDOW), tf.uint8), tf.int32)
+    data = tf.pad(data, [[0, 16]])
+    end = tf.shape(data)[0] - 16
+    flags = head[10]
+    colours = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+    def step(place: Any, inside: Any, control: Any) -> Any:
+        """One sub-block of an extension, or the begin of the next extension."""
+        size = data[place]
+        at_control = ~inside & (data[place + 1] == 0xF9)
+        following = tf.where(inside, place + 1 + size, place + 2)
+        return (
+            tf.minimum(following, end),
+            ~inside | (size > 0),
+            tf.where(at_control, place, control),
+        )
+
+    place, _, control = tf.while_loop(
+        lambda place, inside, _: (place < end) & (inside | (data[place] == 0x21)),
+        step,
+        (13 + colours, tf.constant(False), tf.constant(-1)),
+    )
+
+    def without() -> Any:
+        return tf.strings.join([
+            tf.strings.substr(contents, 0, control + 3),
+            tf.gather([bytes((value,)) for value in range(256)], data[control + 3] // 2 * 2),
+            tf.strings.substr(contents, control + 4, -1),
+        ])  # fmt: skip
+
+    opaque = tf.cond(control >= 0, without, lambda: contents)
+    place = tf.minimum(place, end)
+    return opaque, *(_little(data[place + k : place + k + 2]) for k in (1, 3, 5, 7))
+
+
+def _refused(contents: Any) -> Any:
+    import tensorflow as tf
+
+    with tf.control_dependencies([tf.debugging.Assert(False, [f"expected {TAKES}"])]):
+        return tf.zeros((0, 0, 3), tf.uint8)
+
+
+def _head(contents: Any) -> Any:
+    """The first 66 bytes of a file as int32, with zeros where it is shorter."""
+    import tensorflow as tf
+
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, 66), tf.uint8), tf.int32)
+    return tf.pad(head, [[0, 66 - tf.shape(head)[0]]])
+
+
+def _little(some: Any) -> Any:
+    """An integer whose lowest byte comes first; negative where its highest bit is set."""
+    import tensorflow as tf
+
+    return tf.reduce_sum(tf.bitwise.left_shift(some, 8 * tf.range(tf.size(some))))
+
+
+def _big(some: Any) -> Any:
+    return _little(some[::-1])
+
+
+def _not_too_large(width: Any, height: Any) -> Any:
+    """Stops before the pixels of a small file take the memory."""
+    import tensorflow as tf
+
+    pixels = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
+    fits = (width >= 0) & (height >= 0) & (pixels <= MOST_PIXELS)
+    return tf.debugging.Assert(fits, [f"has more than {MOST_PIXELS:,} pixels"])
 
 
 def exif_orientation(contents: Any) -> Any:
@@ -73,15 +240,38 @@ def exif_orientation(contents: Any) -> Any:
     import tensorflow as tf
 
     # EXIF lies in the first segments; a window keeps the search cheap
-    window = tf.io.decode_raw(tf.strings.substr(contents, 0, 1 << 16), tf.uint8)
-    places = tf.maximum(tf.shape(window)[0] - len(EXIF_MARK) + 1, 0)
-    found = tf.ones((places,), tf.bool)
-    for index, byte in enumerate(EXIF_MARK):
-        found = tf.logical_and(found, window[index : index + places] == byte)
+    return _orientation(tf.strings.substr(contents, 0, WINDOW), (EXIF_MARK,), len(EXIF_MARK))
+
+
+def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int = 0) -> Any:
+    """The orientation in the EXIF block behind the first of some marks; 1 where there is none.
+
+    Args:
+        contents: Scalar string tensor.
+        marks: Of one length.
+        skipped: Bytes between the begin of a mark and that of the block.
+        gap: Bytes of any value in a mark, behind its first four.
+    """
+    import tensorflow as tf
+
+    window = tf.io.decode_raw(contents, tf.uint8)
+    places = tf.maximum(tf.shape(window)[0] - len(marks[0]) - gap + 1, 0)
+
+    def lies(mark: bytes) -> Any:
+        found = tf.ones((places,), tf.bool)
+        for index, byte in enumerate(mark):
+            at = index if index < 4 else index + gap
+            found = tf.logical_and(found, window[at : at + places] == byte)
+        return found
+
+    found = functools.reduce(tf.logical_or, [lies(mark) for mark in marks])
 
     def search() -> Any:
-        offset = tf.argmax(found, output_type=tf.int32) + len(EXIF_MARK)
-        tiff = tf.cast(window[offset:], tf.int32)
+        tiff = tf.cast(window[tf.argmax(found, output_type=tf.int32) + skipped :], tf.int32)
+        # some write the mark of a JPEG's block in other formats too
+        if gap:
+            again = tiff[0] == EXIF_MARK[0]
+            tiff = tf.cond(again, lambda: tiff[len(EXIF_MARK) :], lambda: tiff)
         size = tf.shape(tiff)[0]
         little = tf.reduce_any(tiff[:1] == ord("I"))
 
@@ -152,6 +342,8 @@ def resize(image: Any, size: tuple[int, int], how: Resize = "crop", antialias: b
         scaled = tf.cast(tf.round(real * ratio), tf.int32)
         bound = tf.maximum if how == "crop" else tf.minimum
         scaled = tf.maximum(bound(scaled, wanted), 1)
+        if how == "crop":
+            image, scaled = _narrowed(image, scaled, wanted, ratio)
     image = tf.image.resize(image, scaled, antialias=antialias)
     if how == "crop":
         top, left = (scaled[0] - height) // 2, (scaled[1] - width) // 2
@@ -167,6 +359,28 @@ def resize(image: Any, size: tuple[int, int], how: Resize = "crop", antialias: b
     return image
 
 
+def _narrowed(image: Any, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any, Any]:
+    """A long strip cut down to its middle, and the size to scale that to; other images as they are.
+
+    A picture of 2 x 8000 pixels would be made one of 224 x 896000 to cut a square out of it.
+    """
+    import tensorflow as tf
+
+    def middle() -> tuple[Any, Any]:
+        real = tf.shape(image)[:2]
+        beyond = 2 * (tf.cast(tf.math.ceil(1 / ratio), tf.int32) + 1)  # what interpolation looks at
+        needed = tf.cast(tf.math.ceil(tf.cast(wanted, tf.float32) / ratio), tf.int32) + beyond
+        piece = tf.minimum(needed + (real - needed) % 2, real)  # of the same centre
+        top, left = tf.unstack((real - piece) // 2)
+        size = tf.cast(tf.round(tf.cast(piece, tf.float32) * ratio), tf.int32)
+        cut = image[top : top + piece[0], left : left + piece[1]]
+        return cut, tf.maximum(size, wanted)
+
+    pixels, least = (tf.reduce_prod(tf.cast(size, tf.int64)) for size in (scaled, wanted))
+    too_many = pixels > tf.maximum(MOST_TIMES * least, MOST_SCALED)
+    return tf.cond(too_many, middle, lambda: (image, scaled))
+
+
 def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
     """A compiled function from the bytes of one file to a uint8 image of `size`."""
     import tensorflow as tf
@@ -178,18 +392,13 @@ def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
     return prepare
 
 
-def why_not_decoded(error: Any, data: bytes) -> str:
-    """What TensorFlow raised over a file, in a person's words.
+def why_not_decoded(error: Any) -> str:
+    """What TensorFlow raised over a file, in a person's words; they go on after its name.
 
     Args:
         error: A `tf.errors.OpError`.
-        data: The file.
     """
-    if data[:64].lstrip()[:1] in (b"<", b"{"):
-        return "is text, not a picture"
-    if not data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")):
-        return "is no picture"
     # the decoder's own words stand before the name of the node that said them
     words = str(error.message).split("[[{{node")[0].strip().split("\n")[-1].split("{{")[0].strip()
-    words = words.removeprefix("assertion failed: [").removesuffix("]")
-    return f"does not decode: {words[:120]}"
+    said = words.removeprefix("assertion failed: [").removesuffix("]")
+    return said if said.startswith("has ") else f"does not decode: {said[:120]}"

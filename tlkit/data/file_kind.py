@@ -60,8 +60,10 @@ PICTURES = frozenset({
     "JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIC", "HEIF", "JPEG XL", "JPEG2000", "PSD",
     "ICO", "QOI", "EXR", "XCF", "PPM", "CR3", "SVG",
 })  # fmt: skip
-# those that `tlkit.data.decode.decode` reads
-DECODED = frozenset({"JPEG", "PNG", "GIF", "BMP", "WEBP"})
+# those that `tlkit.data.transcode.decodable` reads
+DECODED = frozenset({
+    "JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIC", "HEIF", "JPEG2000", "ICO", "PPM", "QOI",
+})  # fmt: skip
 # how picture files are called: a file of another kind under such a name is a broken picture
 PICTURE_ENDINGS = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import CHANGED, Dataset, Split, on_all_cores
+from tlkit.data.transcode import decodable
 from tlkit.errors import DataError
 
 Batch = tuple[Any, np.ndarray]
@@ -81,7 +82,7 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
             # its features would be cached as those of the file that it was
             gone.append(f"{record.name} {CHANGED}")
             raise ValueError(CHANGED)
-        return contents
+        return decodable(contents)
 
     def load(index: Any) -> tuple[Any, Any]:
         contents = tf.numpy_function(read, [index], tf.string, stateful=False)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import Split
+from tlkit.data.decode import TAKES
 from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
+from tlkit.data.transcode import decodable
 
 GOLDEN = 10  # images in the golden pack
 
@@ -79,7 +81,7 @@ def write_bundle(
         "range": [0, 255],
         "order": "RGB",
     }
-    encoded = {"name": "image_bytes", "dtype": "string", "shape": [None]}
+    encoded = {"name": "image_bytes", "dtype": "string", "shape": [None], "formats": TAKES}
     height, width = size
     smooth = "smoothed before shrinking" if antialias else "without smoothing"
     signature = {
@@ -114,7 +116,7 @@ def _golden(
     told = []
     for row, index in enumerate(chosen):
         record = split.records[index]
-        data = record.read()
+        data = decodable(record.read(), "PNG")
         ending = next((e for start, e in ENDINGS if data.startswith(start)), ".bin")
         name = f"{row:02d}{ending}"
         (folder / name).write_bytes(data)
@@ -149,7 +151,7 @@ An image classifier of {len(signature["labels"])} classes: {", ".join(signature[
 | | |
 |---|---|
 | file | `{place.relative_to(folder).as_posix()}`, {parity["megabytes"]:.1f} MB |
-| takes | `{given["name"]}`, {given["dtype"]} {given["shape"]}{", RGB in [0, 255]" if "range" in given else ", encoded JPEG, PNG, GIF, BMP or WebP"} |
+| takes | `{given["name"]}`, {given["dtype"]} {given["shape"]}{", RGB in [0, 255]" if "range" in given else f", encoded {TAKES}"} |
 | gives | `{got["name"]}`, float32 {got["shape"]}, in the order of labels.txt |
 | pixels | {signature["decoding"]}, upright by EXIF, rounded to whole levels |
 | network | {card["backbone"]} |

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
+from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed
 from tlkit.export import runtimes
 
@@ -153,7 +154,8 @@ def _inputs(split: Split, prepare: Any, takes: str) -> np.ndarray:
     groups: list[list[Any]] = []
     if takes == "bytes":
         for first in range(0, len(split), BATCH):
-            groups.append([record.read() for record in split.records[first : first + BATCH]])
+            part = split.records[first : first + BATCH]
+            groups.append([decodable(record.read()) for record in part])
     else:
         groups += [list(np.asarray(images)) for images, _ in batches(split, prepare, BATCH)]
     packed = np.empty(len(groups), object)

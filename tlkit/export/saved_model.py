@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from tlkit.data.decode import Resize, decode, resize
+from tlkit.data.transcode import decodable
 from tlkit.evaluate.grad_cam import find_map, heat_of
 from tlkit.export.warmup import write_warmup
 from tlkit.features.cut import flatten_model, outputs_of
@@ -33,7 +34,8 @@ def saved_model(
 
     - `serving_default` takes `images`, float32 `(batch, height, width, 3)` in [0, 255] of any size,
       and `serve_uint8` the same as uint8;
-    - `serve_bytes` takes `image_bytes`, encoded pictures;
+    - `serve_bytes` takes `image_bytes`, encoded pictures of the formats that
+      `tlkit.data.decode.decode` takes;
     - `features` takes `image_bytes` and returns `features`, the vectors that the head gets;
     - `explain` takes `image_bytes` and returns `heat` `(batch, h, w)` in [0, 1], where the label was
       seen (Grad-CAM, Selvaraju et al. 2017).
@@ -127,7 +129,7 @@ def saved_model(
     # gradients that layers define for themselves cannot be saved beside constants; `explain` has its own
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(target), signatures=signatures, options=options)
-    first = split.records[0].read()
+    first = decodable(split.records[0].read())
     one = {
         "serving_default": tf.zeros((1, *size, 3)),
         "serve_uint8": tf.zeros((1, *size, 3), "uint8"),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
-import io
 import pathlib
 from typing import Any
 
 import numpy as np
+from PIL import ImageOps
 
 from tlkit.audit.audit import Audit
 from tlkit.audit.finding import Finding
 from tlkit.data.record import Record
+from tlkit.data.transcode import NotDecodable, open_picture, rgb
 from tlkit.report.parts import figure, listed, page, table, tiles
 
 MOST = 24  # pictures of a kind
@@ -95,13 +96,9 @@ def _gallery(findings: list[Finding], records: dict[str, Record]) -> str:
 
 def _picture(record: Record) -> Any:
     """A small upright square of the image; None where it does not decode."""
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(io.BytesIO(record.read())) as image:
+        with open_picture(record.read()) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            return np.asarray(
-                ImageOps.pad(ImageOps.exif_transpose(image).convert("RGB"), (SIDE, SIDE))
-            )
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+            return np.asarray(ImageOps.pad(rgb(image), (SIDE, SIDE)))
+    except (OSError, NotDecodable):
         return None

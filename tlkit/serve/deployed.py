@@ -13,6 +13,7 @@ import numpy as np
 
 from tlkit import registry
 from tlkit.data.decode import make_preparer, resize
+from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed, UserError
 from tlkit.export.parity import ALIKE
 from tlkit.serve.find import read_signature
@@ -86,7 +87,11 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
             return None
         import tensorflow as tf
 
-        return lambda files: np.asarray(signatures[name](image_bytes=tf.constant(files))[output])
+        def ask(files: list[bytes]) -> np.ndarray:
+            given = tf.constant([decodable(data) for data in files])
+            return np.asarray(signatures[name](image_bytes=given)[output])
+
+        return ask
 
     return Deployed(
         name=name or signature["name"],

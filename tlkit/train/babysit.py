@@ -19,6 +19,7 @@ import numpy as np
 from tlkit.audit.labels import principal
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order, some_images
+from tlkit.data.transcode import decodable
 from tlkit.errors import some_of
 from tlkit.evaluate.forward import make_forward
 from tlkit.evaluate.metrics import loss_and_accuracy
@@ -115,7 +116,7 @@ def _one_decoder(dataset: Dataset) -> Iterator[Problem]:
             continue
         images, _ = next(batches(split, dataset.prepare, 1))
         with as_traced():
-            again = np.asarray(dataset.prepare(split.records[0].read()))
+            again = np.asarray(dataset.prepare(decodable(split.records[0].read())))
         if not np.array_equal(np.asarray(images)[0], again):
             yield Problem(
                 "decoding",

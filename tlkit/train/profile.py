@@ -14,6 +14,7 @@ import numpy as np
 
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order, training_images
+from tlkit.data.transcode import decodable
 from tlkit.features.compute import image_count, place_for, worth_making
 from tlkit.features.engine import choose_engine
 from tlkit.freeze import FreezePlan, apply_plan
@@ -59,9 +60,9 @@ def profile_files(dataset: Dataset) -> dict[str, float]:
         start = time.perf_counter()
         contents = list(pool.map(lambda record: record.read(), records))
         read = time.perf_counter() - start
-        dataset.prepare(contents[0])  # compiled now
+        dataset.prepare(decodable(contents[0]))  # compiled now
         start = time.perf_counter()
-        list(pool.map(lambda data: dataset.prepare(data).numpy(), contents))
+        list(pool.map(lambda data: dataset.prepare(decodable(data)).numpy(), contents))
         decoded = time.perf_counter() - start
     return {"read": 1000 * read / len(records), "decode": 1000 * decoded / len(records)}
 

@@ -1,0 +1,142 @@
+"""Files of every format that people have as files that the one decoder takes."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tlkit.data.decode import MOST_PIXELS
+from tlkit.data.file_kind import HEAD, file_kind
+
+# Pillow's names of the formats that are read
+FORMATS = (
+    "JPEG",
+    "MPO",
+    "PNG",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "AVIF",
+    "ICO",
+    "JPEG2000",
+    "PPM",
+    "QOI",
+    "HEIF",
+)
+SAVED = "save it as PNG or JPEG"
+TOO_MANY = (
+    f"has more than {MOST_PIXELS:,} pixels, as small files do that are made to fill the memory"
+)
+INSTALLED = "install: pip install 'tlkit[heif]'"
+
+
+class NotDecodable(ValueError):  # noqa: N818 - it says what is so
+    """A file that is no picture which tlkit reads; its text goes on after the file's name."""
+
+
+class TooManyPixels(NotDecodable):
+    """A picture whose pixels would take the memory."""
+
+
+def decodable(data: bytes, lossless_form: str = "BMP") -> bytes:
+    """The file itself, or the same picture in a format that `tlkit.data.decode.decode` takes.
+
+    JPEG, PNG and still WebP are handed over as they are. Of BMP, GIF, moving WebP, TIFF, AVIF,
+    HEIC, ICO, JPEG 2000, PPM and QOI, Pillow decodes the first frame or page, upright by EXIF;
+    levels of 16 bits keep their high byte, as those of PNG do.
+
+    Args:
+        data: The file.
+        lossless_form: What a picture that Pillow decoded is written as, `BMP` or `PNG`.
+
+    Raises:
+        NotDecodable: if it is no picture, one of a format that is not read, or damaged.
+    """
+    kind = file_kind(data[:HEAD])
+    if kind in ("JPEG", "PNG") or (kind == "WEBP" and not _moves(data)):
+        return data
+    with open_picture(data) as image:
+        picture = rgb(image)
+    buffer = io.BytesIO()
+    picture.save(buffer, lossless_form, **({"compress_level": 1} if lossless_form == "PNG" else {}))
+    return buffer.getvalue()
+
+
+def _moves(data: bytes) -> bool:
+    """Whether the header of a WebP says that it has several frames (RFC 9649, section 2.7)."""
+    return data[12:16] == b"VP8X" and bool(data[20:21]) and bool(data[20] & 2)
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """A file opened by Pillow, its pixels not yet decoded.
+
+    Raises:
+        NotDecodable: if it is no picture, or one of a format that is not read.
+        TooManyPixels: if it has more than `MOST_PIXELS`.
+    """
+    if not data:
+        raise NotDecodable("is empty")
+    kind = file_kind(data[:HEAD])
+    if kind in ("HEIC", "HEIF"):
+        try:
+            from pillow_heif import register_heif_opener
+        except ImportError:
+            raise NotDecodable(f"is {kind}; {INSTALLED}, or {SAVED}") from None
+        register_heif_opener()
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+    except Image.DecompressionBombError:
+        raise TooManyPixels(TOO_MANY) from None
+    # plugins of Pillow raise whatever a broken header makes them
+    except Exception:
+        raise NotDecodable(_what_it_is(kind)) from None
+    if image.width * image.height > MOST_PIXELS:
+        raise TooManyPixels(TOO_MANY)
+    return image
+
+
+def _what_it_is(kind: str | None) -> str:
+    if kind == "text":
+        return "is text, not a picture"
+    if kind is None:
+        return "is no picture"
+    if kind in FORMATS and kind in Image.OPEN:
+        return f"is a damaged {kind}"
+    return f"is {kind}, which tlkit does not decode; {SAVED}"
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """An opened picture decoded to upright 8-bit RGB.
+
+    Raises:
+        NotDecodable: if it is damaged, or its levels have no known range.
+    """
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):
+            levels = np.asarray(upright).astype(np.uint16) >> 8
+            return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+        if upright.mode in ("I", "F"):
+            _expect_levels(upright)
+        upright.info.pop("transparency", None)  # which is dropped, and of which Pillow would warn
+        return upright.convert("RGB")
+    except NotDecodable:
+        raise
+    # Pillow raises whatever its decoders stumble over
+    except Exception as error:
+        raise NotDecodable(f"does not decode: {error}") from error
+
+
+def _expect_levels(image: Image.Image) -> None:
+    """Refuses levels of 32 bits that cannot be those of 8."""
+    low, high = np.asarray(image).min(), np.asarray(image).max()
+    if not (low >= 0 and high <= 255 and (high > 1 or low == high)):
+        raise NotDecodable(
+            f"has levels from {low:g} to {high:g} in 32 bits, of which nothing says what is white; "
+            "save it with 8 or 16 bits"
+        )
