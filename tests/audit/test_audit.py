@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
 
@@ -42,7 +43,7 @@ def broken_files(photo):
         "half.png": png[: len(png) // 2],
         "head.png": png[:30],
         "damaged.png": png[:200] + bytes(60) + png[260:],
-        "tiff.jpg": encoded(photo, "TIFF"),
+        "xl.jpg": b"\xff\x0a" + bytes(90),
     }
 
 
@@ -84,6 +85,14 @@ def test_odd_files_are_told_apart(set_of, tmp_path):
     Image.new("RGB", (64, 64), (10, 200, 30)).save(set_of / "green" / "flat.png")
     draw(1, 70).convert("L").save(set_of / "green" / "grey.png")
     (set_of / "blue" / "wrong.png").write_bytes(encoded(draw(2, 71)))
+    # what is well: a film behind a photo, and levels of 16 bits
+    film = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 9 + b"\xff\xda" + bytes(99)
+    (set_of / "blue" / "motion.jpg").write_bytes(encoded(draw(2, 73)) + film)
+    levels = np.asarray(draw(2, 74)).astype("u2") * 257
+    (set_of / "blue" / "deep.png").write_bytes(tf.io.encode_png(levels).numpy())
+    Image.fromarray(np.asarray(draw(2, 75).convert("L")).astype("u2") * 200).save(
+        set_of / "green" / "grey16.png"
+    )
     exif = Image.Exif()
     exif[0x0112] = 6
     draw(2, 72).save(set_of / "blue" / "turned.jpg", exif=exif)
@@ -93,7 +102,7 @@ def test_odd_files_are_told_apart(set_of, tmp_path):
         "blank": [("green/flat.png",)],
         "tiny": [("red/tiny.png",)],
         "extreme_aspect": [("red/wide.png",)],
-        "grey_among_colour": [("green/grey.png",)],
+        "grey_among_colour": [("green/grey.png", "green/grey16.png")],
         "exif_rotation": [("blue/turned.jpg",)],
     }
 

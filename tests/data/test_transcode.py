@@ -223,8 +223,8 @@ def test_heic_is_read_where_its_package_is_and_named_where_it_is_not(monkeypatch
         (b"8BPS" + bytes(40), "is PSD"),
         (b"%PDF-1.4 ", "is PDF"),
         (bytes(50), "is no picture"),
-        (b"GIF89a", "is a damaged GIF"),
-        (encoded(picture(), "TIFF")[:200], "is a damaged TIFF|does not decode"),
+        (b"GIF89a", "the header of this GIF is damaged"),
+        (encoded(picture(), "TIFF")[:200], "does not decode"),
         (
             encoded(Image.fromarray(GREY.astype("f4") / 255), "TIFF"),
             "levels from 0.11\\d* to 0.88\\d* in 32 bits",
@@ -245,7 +245,7 @@ def test_a_file_that_would_fill_the_memory_is_refused_by_its_header(form):
     data = encoded(Image.new("1" if form in ("PNG", "TIFF") else "L", (16_000, 12_000)), form)
     assert len(data) < 25e6
     if form in ("GIF", "TIFF"):
-        with pytest.raises(TooManyPixels, match="has more than 178,956,970 pixels"):
+        with pytest.raises(TooManyPixels, match="more than 178,956,970 pixels"):
             decodable(data)
     if form != "TIFF":
         with pytest.raises(tf.errors.InvalidArgumentError) as error:

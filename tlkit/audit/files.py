@@ -15,7 +15,7 @@ from PIL import Image
 
 from tlkit.audit.finding import Finding
 from tlkit.data.record import Record
-from tlkit.data.transcode import NotDecodable, open_picture, rgb
+from tlkit.data.transcode import NotDecodable, open_picture, orientation_of, rgb
 
 SIDE = 32  # of the thumbnails that are compared, in pixels
 SMALLEST = 32  # shorter side below which a picture is called tiny
@@ -101,7 +101,7 @@ def look_at_file(record: Record) -> Seen:
             kind, size = str(image.format), image.size
             if kind in ("JPEG", "MPO") and not has_end(data):
                 return Seen(record, digest, "is cut short: a JPEG without its end")
-            orientation = int(image.getexif().get(0x0112, 1))
+            orientation = orientation_of(image)
             image.draft("RGB", (4 * SIDE, 4 * SIDE))  # a JPEG need not be decoded whole
             small = rgb(image).resize((SIDE, SIDE), Image.Resampling.BOX)
     except NotDecodable as error:

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from tlkit.data.decode import MOST_PIXELS
+from tlkit.data.decode import MOST_PIXELS, ORIENTATION
 from tlkit.data.file_kind import HEAD, file_kind
 
 # Pillow's names of the formats that are read
@@ -27,9 +27,7 @@ FORMATS = (
     "HEIF",
 )
 SAVED = "save it as PNG or JPEG"
-TOO_MANY = (
-    f"has more than {MOST_PIXELS:,} pixels, as small files do that are made to fill the memory"
-)
+TOO_MANY = f"is too large: more than {MOST_PIXELS:,} pixels may be an attack on the memory"
 INSTALLED = "install: pip install 'tlkit[heif]'"
 
 
@@ -106,7 +104,7 @@ def _what_it_is(kind: str | None) -> str:
     if kind is None:
         return "is no picture"
     if kind in FORMATS and kind in Image.OPEN:
-        return f"is a damaged {kind}"
+        return f"does not decode: the header of this {kind} is damaged"
     return f"is {kind}, which tlkit does not decode; {SAVED}"
 
 
@@ -130,6 +128,20 @@ def rgb(image: Image.Image) -> Image.Image:
     # Pillow raises whatever its decoders stumble over
     except Exception as error:
         raise NotDecodable(f"does not decode: {error}") from error
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of an opened picture, 1 to 8.
+
+    Raises:
+        NotDecodable: if it is damaged.
+    """
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    # as above: of a PNG all of the file is read for it
+    except Exception as error:
+        raise NotDecodable(f"does not decode: {error}") from error
+    return found if found in range(1, 9) else 1
 
 
 def _expect_levels(image: Image.Image) -> None:
