@@ -21,7 +21,7 @@ from tlkit.data.decode import make_preparer
 from tlkit.data.labels import read_labels
 from tlkit.data.pipeline import some_images
 from tlkit.data.record import Record
-from tlkit.data.sources.folder import EXTENSIONS
+from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
 from tlkit.evaluate.metrics import softmax
@@ -227,7 +227,7 @@ def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     files: list[pathlib.Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(f for f in path.rglob("*") if f.suffix.lower() in EXTENSIONS)
+            files += picture_files(path)[0]
         elif path.is_file():
             files.append(path)
         else:

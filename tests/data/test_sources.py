@@ -43,10 +43,13 @@ def test_split_folders_are_known_by_their_synonyms(tmp_path, names):
     assert sorted(splits) == ["test", "test", "train", "train", "val", "val"]
 
 
-def test_a_class_called_test_is_a_class(tmp_path):
+def test_a_class_called_test_is_a_class_if_someone_says_so(tmp_path):
     put(tmp_path / "test" / "x.png")
     put(tmp_path / "exam" / "x.png")
-    assert {r.label for r in read("folder", path=str(tmp_path)).records} == {"test", "exam"}
+    with pytest.raises(DataError, match=r"test is named like a split, and exam is not.*depth: 1"):
+        read("folder", path=str(tmp_path))
+    records = read("folder", path=str(tmp_path), depth=1).records
+    assert {r.label for r in records} == {"test", "exam"}
 
 
 def test_an_empty_class_folder_is_reported(tmp_path):

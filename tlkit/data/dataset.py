@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from tlkit import registry
+from tlkit.data.account import MOST_LOST, FileAccount
 from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
-from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.order import natural
+from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.rows import Rows
-from tlkit.data.sources.folder import natural
+from tlkit.data.sources.folder import class_name
 from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
 from tlkit.recipe.schema import Data
 
-MOST_BROKEN = 0.05  # share of files that may be broken
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
 DISK_SHARE = 0.5  # of the free disk
 IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
@@ -77,6 +77,7 @@ class Dataset:
         image_size: Height and width in pixels.
         decoding: How files became images, in a line.
         notes: What a person should know, as a class that val lacks.
+        ignored: Files of the source that are no images of it.
     """
 
     classes: list[str]
@@ -86,6 +87,13 @@ class Dataset:
     image_size: tuple[int, int]
     decoding: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
+    ignored: Sequence[Ignored] = ()
+
+    @property
+    def account(self) -> FileAccount:
+        """What became of every file of the source."""
+        used = {str(name): len(split) for name, split in self.splits.items()}
+        return FileAccount(used, self.ignored, self.broken)
 
     @property
     def train(self) -> Split:
@@ -114,6 +122,7 @@ class Dataset:
         return {
             "classes": self.classes,
             "counts": self.counts(),
+            "files": self.account.as_json(),
             "broken": [{"name": name, "reason": reason} for name, reason in self.broken],
             "sha256": {name: _digest(split) for name, split in self.splits.items()},
         }
@@ -153,14 +162,7 @@ def load_dataset(
             classes, a class or a split is empty.
     """
     source = read_source(config)
-    prepare = make_preparer(image_size, config.resize, config.antialias)
-    scanned = scan(
-        source.records,
-        prepare,
-        keep_pixels(config.cache, len(source.records), image_size),
-        progress,
-    )
-    _refuse_broken(scanned.broken, len(source.records), config.on_broken)
+    scanned, prepare = _scanned(source, config, image_size, progress)
     records, hashes = scanned.records, scanned.hashes
     classes, notes = _classes(records, source)
     splits = assign_splits(records, hashes, config)
@@ -177,9 +179,28 @@ def load_dataset(
                 None if scanned.pixels is None else scanned.pixels.take(chosen),
             )
     decoding = decoding_key(config, image_size)
-    dataset = Dataset(classes, parts, scanned.broken, prepare, image_size, decoding, notes)
+    dataset = Dataset(
+        classes, parts, scanned.broken, prepare, image_size, decoding, notes, source.ignored
+    )
     _check_splits(dataset)
     return dataset
+
+
+def _scanned(
+    source: SourceData, config: Data, image_size: tuple[int, int], progress: Progress | None
+) -> tuple[Scan, Any]:
+    """All images of a source, and their decoder.
+
+    Raises:
+        DataError: if more is broken or ignored than may be.
+    """
+    _refuse_lost(FileAccount({"images": len(source.records)}, source.ignored), config.on_broken)
+    prepare = make_preparer(image_size, config.resize, config.antialias)
+    keep = keep_pixels(config.cache, len(source.records), image_size)
+    scanned = scan(source.records, prepare, keep, progress)
+    account = FileAccount({"images": len(scanned.records)}, source.ignored, scanned.broken)
+    _refuse_lost(account, config.on_broken)
+    return scanned, prepare
 
 
 def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Dataset:
@@ -256,24 +277,25 @@ def load_for_evaluation(
         DataError: if a label is no class of the model, or too many files are broken.
     """
     source = read_source(config)
-    prepare = make_preparer(image_size, config.resize, config.antialias)
-    labels_found = {record.label for record in source.records}
-    meant = {label: match(label) if match else label for label in labels_found}
-    unknown = sorted((label for label in meant if meant[label] not in classes), key=natural)
+    ids = {name: index for index, name in enumerate(classes)}
+    composed = {class_name(name): index for name, index in ids.items()}
+    meant: dict[str, int | None] = {}
+    for label in sorted({record.label for record in source.records}, key=natural):
+        name = match(label) if match else label
+        meant[label] = ids.get(name or "", composed.get(class_name(name or "")))
+    unknown = [label for label, index in meant.items() if index is None]
     if unknown:
         raise DataError(
-            f"classes that the model does not know: {', '.join(unknown[:10])}. It knows: "
-            f"{', '.join(list(classes)[:20])}",
+            f"classes that the model does not know: {some_of(unknown, 10)}. It knows: "
+            f"{some_of(classes, 20)}",
             where=f"data.source.{config.source.name}",
         )
-    keep = keep_pixels(config.cache, len(source.records), image_size)
-    scanned = scan(source.records, prepare, keep, progress)
-    _refuse_broken(scanned.broken, len(source.records), config.on_broken)
-    ids = {name: index for index, name in enumerate(classes)}
-    labels = np.array([ids[meant[record.label] or ""] for record in scanned.records], np.int32)
+    scanned, prepare = _scanned(source, config, image_size, progress)
+    labels = np.array([meant[record.label] for record in scanned.records], np.int32)
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
-    missing = [name for name in classes if ids[name] not in labels]
-    notes = [f"no image of: {', '.join(missing)}"] if missing else []
+    there = set(labels.tolist())
+    missing = [name for name in classes if ids[name] not in there]
+    notes = [*source.notes, *([f"no image of: {some_of(missing, 10)}"] if missing else [])]
     return Dataset(
         list(classes),
         {"test": split},
@@ -282,6 +304,7 @@ def load_for_evaluation(
         image_size,
         decoding_key(config, image_size),
         notes,
+        source.ignored,
     )
 
 
@@ -440,42 +463,54 @@ def free_memory() -> int:
     return 2 * 1024**3
 
 
-def _refuse_broken(broken: list[tuple[str, str]], total: int, policy: str) -> None:
-    if not broken:
+def _refuse_lost(account: FileAccount, policy: str) -> None:
+    """Refuses data of which more is broken or ignored than the recipe allows."""
+    lost = account.lost
+    if not lost or not (policy == "fail" or account.too_many_lost):
         return
-    listed = "".join(f"\n    {name}: {reason}" for name, reason in broken[:20])
-    more = f"\n    ... and {len(broken) - 20} more" if len(broken) > 20 else ""
+    broken = len(account.broken) == len(lost)
+    what = "are broken" if broken else "look like pictures and are not used"
+    listed = "".join(f"\n    {name}: {reason}" for name, reason in lost[:20])
+    more = f"\n    ... and {len(lost) - 20} more" if len(lost) > 20 else ""
     if policy == "fail":
-        raise DataError(f"{len(broken)} broken files, and data.on_broken is fail:{listed}{more}")
-    if len(broken) > MOST_BROKEN * total:
-        raise DataError(
-            f"{len(broken)} of {total} files are broken, more than {MOST_BROKEN:.0%}:{listed}{more}"
-        )
+        kind = "broken files" if broken else "files look like pictures and are not used"
+        raise DataError(f"{len(lost)} {kind}, and data.on_broken is fail:{listed}{more}")
+    total = sum(account.used.values()) + len(lost)
+    raise DataError(
+        f"{len(lost)} of {total} files {what}, more than {MOST_LOST:.0%}:{listed}{more}"
+    )
 
 
 def _classes(records: list[Record], source: SourceData) -> tuple[list[str], list[str]]:
     """The class names in order, with what is odd about them."""
-    found = sorted({record.label for record in records}, key=natural)
+    labels = {record.label for record in records}
+    classes = sorted(labels, key=natural)
     if source.empty:
         raise DataError(
-            f"no image in class {', '.join(map(repr, source.empty))}",
+            f"no image in class {some_of([repr(name) for name in source.empty], 10)}",
             hint="Remove the empty folder, or put images into it.",
         )
-    classes = found
     if source.classes is not None:
-        missing = [name for name in source.classes if name not in found]
+        missing = [repr(name) for name in source.classes if name not in labels]
         if missing:
-            raise DataError(f"no image in class {', '.join(map(repr, missing))}")
+            raise DataError(f"no image in class {some_of(missing, 10)}")
         classes = source.classes
     if len(classes) < 2:
         raise DataError(f"only one class, {classes[0]!r}; at least two are needed to tell apart")
-    folded = Counter(name.casefold() for name in classes)
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(name.casefold(), []).append(name)
     notes = [
-        f"classes that differ only in case: {', '.join(c for c in classes if c.casefold() == name)}"
-        for name, count in folded.items()
-        if count > 1
+        f"classes that differ only in case: {', '.join(names)}"
+        for names in alike.values()
+        if len(names) > 1
     ]
-    return classes, notes
+    return classes, [*source.notes, *_first(notes, MOST_NOTES)]
+
+
+def _first(notes: list[str], most: int) -> list[str]:
+    """Some notes, and how many more there are."""
+    return notes if len(notes) <= most else [*notes[:most], f"and {len(notes) - most} more alike"]
 
 
 def assign_splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
@@ -509,11 +544,11 @@ def _check_splits(dataset: Dataset) -> None:
         missing = [label for label, count in counts.items() if not count]
         if missing and name == "train":
             raise DataError(
-                f"the train split has no image of: {', '.join(missing)}",
+                f"the train split has no image of: {some_of(missing, 10)}",
                 hint="Add images of it, or lower data.split.",
             )
         if missing:
-            dataset.notes.append(f"{name} has no image of: {', '.join(missing)}")
+            dataset.notes.append(f"{name} has no image of: {some_of(missing, 10)}")
     dataset.notes += _copies(dataset)
     sizes = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
     if sizes.max() > IMBALANCED * sizes.min():

@@ -8,19 +8,6 @@ from typing import Literal
 
 SplitName = Literal["train", "val", "test"]
 
-SYNONYMS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "trn": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "tst": "test",
-}
-
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -40,6 +27,21 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ignored:
+    """A file of the data folder that no class has.
+
+    Attributes:
+        name: As `Record.name`.
+        reason: Behind the name, as "is text, no picture".
+        lost: Whether it looks like a picture that someone may miss.
+    """
+
+    name: str
+    reason: str
+    lost: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class SourceData:
     """What a source yields.
 
@@ -48,13 +50,12 @@ class SourceData:
         classes: Names in the source's own order, where it has one; else None
             and tlkit sorts the labels.
         empty: Classes that the source names but has no image of.
+        ignored: Files that lie with the images and are not used.
+        notes: What a person should know about how the source was read.
     """
 
     records: list[Record]
     classes: list[str] | None = None
     empty: tuple[str, ...] = ()
-
-
-def split_name(text: str) -> SplitName | None:
-    """`Validation` -> `val`; None for a word that names no split."""
-    return SYNONYMS.get(text.strip().lower())
+    ignored: tuple[Ignored, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.data.account import account_lines
 from tlkit.report.parts import figure, listed, page, plot, table, tiles
 from tlkit.report.reading import read_curves
 
@@ -43,7 +44,8 @@ def write_report(
     parts = [
         f"<h1>{html.escape(name)}</h1><p class=sub>{html.escape(result['backbone'])}, "
         f"{result['parameters']:,} parameters, {result['image_size'][0]} x {result['image_size'][1]} "
-        f"pixels, {result['classes']} classes, seed {result['seed']}</p>",
+        f"pixels, {result['classes']} classes, seed {result['seed']}"
+        f"{''.join(html.escape(f'; {line}') for line in _files(data)[:1])}</p>",
         tiles(_figures(result, evaluation)),
         *_missed(result),
         *_worth_knowing(result, data),
@@ -82,6 +84,11 @@ def _figures(result: dict[str, Any], evaluation: dict[str, Any]) -> list[tuple[s
     return found
 
 
+def _files(data: dict[str, Any]) -> list[str]:
+    """What became of every file; nothing for a run that did not write it down."""
+    return account_lines(data["files"]) if "files" in data else []
+
+
 def _missed(result: dict[str, Any]) -> list[str]:
     if not result.get("missed"):
         return []
@@ -93,6 +100,7 @@ def _worth_knowing(result: dict[str, Any], data: dict[str, Any]) -> list[str]:
     notes = [
         *(f"{p['check']}: {p['text']}. {p['hint']}" for p in result.get("sanity", ())),
         *data.get("notes", []),
+        *(line.strip() for line in _files(data)[1:]),
         *(f"skipped {b['name']}: {b['reason']}" for b in data["broken"]),
     ]
     for stage in result["stages"]:

@@ -66,6 +66,7 @@ def describe_data(dataset: Dataset) -> list[str]:
         lines.append(f"  {label:<{width}}  {numbers}")
     if len(dataset.classes) > 30:
         lines.append(f"  ... and {len(dataset.classes) - 30} more classes")
+    lines += dataset.account.lines()
     for name, reason in dataset.broken[:10]:
         lines.append(f"skipped: {name} {reason}")
     if len(dataset.broken) > 10:

@@ -43,6 +43,7 @@ def write_result(
         "classes": len(network.classes),
         "stages": stages,
         "best": {key: best[key] for key in ("val_accuracy", "val_loss") if key in best},
+        "files": dataset.account.as_json(names=0),
         "evaluated": evaluated,
         "evaluation": evaluation,
         "test": {

@@ -2,82 +2,338 @@
 
 from __future__ import annotations
 
-import pathlib
-import re
+import dataclasses
+import functools
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
-from tlkit.data.record import Record, SourceData, SplitName, split_name
-from tlkit.errors import DataError
+from tlkit.data.order import natural
+from tlkit.data.read_file import read_file
+from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.split_name import split_name, splits_named
+from tlkit.data.walk import Folder, walk
+from tlkit.errors import DataError, some_of
+from tlkit.limits import Count
+from tlkit.paths import expanded
 from tlkit.registry import register
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
+LISTS = (
+    ".csv",
+    ".tsv",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+    ".txt",
+    ".xml",
+    ".parquet",
+)  # may hold labels
+BESIDE = "lies beside the class folders"
 
 
 @register("folder")
-def folder(*, path: str) -> SourceData:
+def folder(*, path: str, depth: Count | None = None) -> SourceData:
     """Images in one folder a class, or in train/, val/ and test/ with class folders in them.
+
+    Splits are known by their words, as `training_set` and `Test Images`, and class folders that lie
+    deeper are found. What could be meant in two ways is refused, until `depth` says which it is.
 
     Args:
         path: The folder.
+        depth: How deep the class folders lie: 1, the folders in `path` are the classes, whatever they
+            are called and hold; 2, the folders in those. Found, with the splits, if not given.
 
     Raises:
         DataError: if it is missing, has no class folders, or has none with images.
     """
-    root = pathlib.Path(path).expanduser()
+    root = expanded(path)
     if not root.is_dir():
         raise DataError("no such folder of images", where=str(root))
-    children = _folders(root)
-    splits = {child: name for child in children if (name := split_name(child.name))}
-    inside = {child for child in splits if _folders(child)}
-    if inside and all(child in inside for child in children):
-        if "train" not in splits.values():
-            found = ", ".join(child.name for child in splits)
-            raise DataError(f"has {found} but no train folder", where=str(root))
-        groups: list[tuple[SplitName | None, pathlib.Path]] = [(splits[c], c) for c in children]
-    else:
-        groups = [(None, root)]
+    top, ignored = walk(root)
+    layout = _find(top) if depth is None else _at(top, depth)
     records: list[Record] = []
-    names: set[str] = set()
-    for split, group in groups:
-        for class_folder in _folders(group):
-            names.add(class_folder.name)
-            for file in _images(class_folder):
-                records.append(
-                    Record(
-                        file.relative_to(root).as_posix(), class_folder.name, split, file.read_bytes
-                    )
-                )
+    spelt: dict[str, set[str]] = {}
+    notes = list(layout.notes)
+    named: set[str] = set()
+    taken: set[int] = set()
+    for level in layout.levels:
+        for class_folder in level.classes:
+            label = class_name(class_folder.name)
+            named.add(label)
+            spelt.setdefault(label, set()).add(class_folder.name)
+            files = []
+            for place, own in level.of(class_folder):
+                taken.add(id(place))
+                files += [((*place.parts, name), place, name, own) for name in place.pictures]
+            for _, place, name, own in sorted(files, key=lambda item: item[0]):
+                read = functools.partial(read_file, os.path.join(place.path, name))
+                records.append(Record(place.name_of(name), label, own, read))
+    ignored += _aside(top, taken, layout.aside)
     if not records:
-        loose = len(_images(root))
+        raise _nothing(top, ignored)
+    notes += [
+        f"class {label!r} is spelt in {len(names)} ways that look the same, and is one"
+        for label, names in sorted(spelt.items())
+        if len(names) > 1
+    ]
+    filled = {record.label for record in records}
+    return SourceData(
+        records,
+        empty=tuple(sorted(named - filled, key=natural)),
+        ignored=tuple(sorted(ignored, key=lambda item: (item.name, item.reason))),
+        notes=tuple(notes),
+    )
+
+
+def class_name(text: str) -> str:
+    """A class as it is called everywhere: in Unicode's composed form, without white space around it."""
+    composed = unicodedata.normalize("NFC", text)
+    return composed.strip() or composed
+
+
+@dataclasses.dataclass
+class Level:
+    """Class folders that lie side by side.
+
+    Attributes:
+        classes: The folders.
+        split: That they are in; None where tlkit is to split.
+        splits_inside: Whether each class folder holds folders of splits.
+    """
+
+    classes: Sequence[Folder]
+    split: SplitName | None = None
+    splits_inside: bool = False
+
+    def of(self, class_folder: Folder) -> Iterator[tuple[Folder, SplitName | None]]:
+        """The folders with a class's images, and the split of each."""
+        if not self.splits_inside:
+            yield from ((inner, self.split) for inner in class_folder.inside())
+            return
+        for part in class_folder.folders:
+            yield from ((inner, split_name(part.name)) for inner in part.inside())
+
+
+@dataclasses.dataclass
+class Layout:
+    """Where the classes are.
+
+    Attributes:
+        levels: One, or one for each split.
+        notes: How that was found, where it is not plain.
+        aside: Folders that are no part of it, why, and whether their pictures may be missed.
+    """
+
+    levels: list[Level]
+    notes: list[str] = dataclasses.field(default_factory=list)
+    aside: list[tuple[Folder, str, bool]] = dataclasses.field(default_factory=list)
+
+
+def _find(top: Folder) -> Layout:
+    """The layout that a folder has, if it can be only one."""
+    start = _descend(top)
+    if any(splits_named(inner.name) for inner in start.folders):
+        layout = _splits(top, start)
+    else:
+        inverted = bool(start.full) and all(_holds_splits(inner) for inner in start.full)
+        layout = Layout([Level(start.full if inverted else start.folders, None, inverted)])
+        if inverted and not any(
+            split_name(part.name) == "train" for inner in start.full for part in inner.full
+        ):
+            raise DataError("has class folders without a train folder in them", where=top.path)
+    for level in layout.levels:
+        if not level.splits_inside:
+            layout.notes += _check(top, level)
+    if start is not top:
+        layout.notes.insert(0, f"the {'class' if len(layout.levels) == 1 else 'split'} folders lie "
+                            f"deeper, in {'/'.join(start.parts)}")  # fmt: skip
+    return layout
+
+
+def _descend(folder: Folder, split: SplitName | None = None) -> Folder:
+    """The folder itself, or that in which alone, and deeper, all class folders are."""
+    while len(folder.full) == 1:
+        (inner,) = folder.full
+        empty = any(not other.files for other in folder.folders)
+        other_split = bool(splits_named(inner.name) - {split})
+        if inner.pictures or not inner.full or empty or other_split:
+            break
+        if _holds_splits(inner) and not _holds_level(inner):
+            break  # one class, with its splits in it
+        folder = inner
+    return folder
+
+
+def _holds_splits(folder: Folder) -> bool:
+    """Whether all that a folder holds are folders of splits with images in them, none with class folders."""
+    return (
+        bool(folder.full)
+        and not folder.pictures
+        and all(split_name(inner.name) and inner.pictures for inner in folder.full)
+    )
+
+
+def _holds_level(folder: Folder) -> bool:
+    return any(inner.full for inner in folder.full)
+
+
+def _splits(top: Folder, start: Folder) -> Layout:
+    """The layout of folders some of which are named like splits."""
+    named = [inner for inner in start.folders if splits_named(inner.name)]
+    others = [inner for inner in start.full if not splits_named(inner.name)]
+    levels, flat = [], []
+    notes: list[str] = []
+    for part in named:
+        deep = _descend(part, split_name(part.name))
+        if wrong := [inner for inner in deep.full if splits_named(inner.name)]:
+            raise DataError(
+                f"{_names(wrong)} in {'/'.join(deep.parts)} {_are(wrong)} named like a split, where "
+                "class folders should be",
+                where=top.path,
+            )
+        if deep.full:
+            both = sorted(splits_named(part.name))
+            if len(both) > 1:
+                raise DataError(
+                    f"the folder {part.name!r} names two splits, {' and '.join(both)}",
+                    where=top.path,
+                )
+            levels.append(Level(deep.folders, split_name(part.name)))
+            if deep is not part:
+                notes.append(
+                    f"the class folders of {part.name} lie deeper, in {'/'.join(deep.parts)}"
+                )
+        else:
+            flat.append(part)
+    trains = any(level.split == "train" for level in levels)
+    if others and not trains:
+        raise DataError(
+            f"{_names(named)} {_are(named)} named like a split, and {_names(others)} "
+            f"{_are(others)} not.",
+            where=top.path,
+            hint=f"If all of them are classes, say so: {_say(start, top, 1)}; else keep only train, val "
+            "and test folders there, with class folders in them.",
+        )
+    if not levels and any(inner.below for inner in flat):
+        raise DataError(
+            f"{_names(flat)} {_are(flat)} named like a split, and hold{'s' if len(flat) == 1 else ''} "
+            "images side by side without class folders.",
+            where=top.path,
+            hint=_lists(top)
+            or "Put the images of each class in a folder of its own, or list them with "
+            f"their labels in a manifest. If these are classes all the same: {_say(start, top, 1)}",
+        )
+    if levels and not trains:
+        found = ", ".join(part.name for part in named if part.below)
+        raise DataError(
+            f"has {found} but no train folder.",
+            where=top.path,
+            hint="To evaluate on it, name that folder itself.",
+        )
+    aside = [(part, f"lies in {part.name}, which has no class folders", False) for part in flat] + [
+        (part, f"lies in {part.name}, which is no train, val or test folder", bool(part.full))
+        for part in others
+    ]
+    return Layout(levels, notes, aside)
+
+
+def _check(top: Folder, level: Level) -> list[str]:
+    """Refuses class folders that may be none; says what they hold beside images of their own."""
+    siblings = {class_name(inner.name) for inner in level.classes}
+    notes = []
+    for inner in level.classes:
+        if not inner.full:
+            continue
+        held = _names(inner.full)
+        if not inner.pictures:
+            raise _two_ways(top, level, f"{inner.name!r} holds no pictures of its own but folders "
+                            f"of them ({held})")  # fmt: skip
+        for deep in inner.full:
+            if class_name(deep.name) in siblings or splits_named(deep.name):
+                what = "a split" if splits_named(deep.name) else "a class"
+                raise _two_ways(top, level, f"{inner.name!r} holds pictures, and a folder "
+                                f"{deep.name!r} that is named like {what}")  # fmt: skip
+        more = inner.below - len(inner.pictures)
+        notes.append(f"{more} images of class {inner.name!r} lie in folders inside it ({held})")
+    return notes
+
+
+def _two_ways(top: Folder, level: Level, found: str) -> DataError:
+    """What to say where it is not plain which folders are the classes."""
+    parent = level.classes[0].above or top
+    if level.split is not None:
         hint = (
+            f"Put the class folders of {level.split} side by side, with nothing but images in them."
+        )
+    else:
+        deeper = sorted({deep.name for inner in level.classes for deep in inner.full}, key=natural)
+        hint = (
+            f"If the classes are {_names(level.classes)}: {_say(parent, top, 1)}. "
+            f"If they are {some_of(deeper)}: {_say(parent, top, 2)}"
+        )
+    return DataError(f"which folders are the classes? {found}.", where=top.path, hint=hint)
+
+
+def _at(top: Folder, depth: int) -> Layout:
+    """The folders at a depth are the classes."""
+    level = [top]
+    for _ in range(depth):
+        level = [inner for folder in level for inner in folder.folders]
+    if not level:
+        raise DataError(f"has no folders at depth {depth}", where=top.path)
+    return Layout([Level(sorted(level, key=lambda inner: natural(inner.name)))])
+
+
+def _aside(
+    top: Folder, taken: set[int], aside: Iterable[tuple[Folder, str, bool]]
+) -> Iterator[Ignored]:
+    """The pictures that no class has."""
+    why = {id(inner): (reason, lost) for part, reason, lost in aside for inner in part.inside()}
+    for folder in top.inside():
+        if id(folder) not in taken:
+            reason, lost = why.get(id(folder), (BESIDE, True))
+            for name in folder.pictures:
+                yield Ignored(folder.name_of(name), reason, lost)
+
+
+def _nothing(top: Folder, ignored: Sequence[Ignored]) -> DataError:
+    """What to say of a folder without an image in a class folder."""
+    loose = len(top.pictures)
+    if loose:
+        hint = _lists(top) or (
             f"Its {loose} images lie side by side: put each class in a folder of its own, or list "
             "them with their labels in a manifest."
-            if loose
-            else "Expected one folder a class, or train/ and val/ with class folders in them."
         )
-        raise DataError("no class folders with images", where=str(root), hint=hint)
-    filled = {record.label for record in records}
-    return SourceData(records, empty=tuple(sorted(names - filled, key=natural)))
+    else:
+        hint = "Expected one folder a class, or train/ and val/ with class folders in them."
+    left = [item for item in ignored if item.reason != BESIDE]
+    if left:
+        hint += f" What lies there: {some_of([f'{item.name} {item.reason}' for item in left])}"
+    return DataError("no class folders with images.", where=top.path, hint=hint)
 
 
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """Sorting key in which 10 comes after 9."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part.lower())
-        for part in re.split(r"(\d+)", text)
-        if part
+def _lists(top: Folder) -> str:
+    """What to do with files that may hold the labels of images that lie side by side."""
+    found = [
+        "/".join((*inner.parts, entry))
+        for inner in (top, *top.folders)
+        for entry in sorted(os.listdir(inner.path))
+        if entry.lower().endswith(LISTS)
     ]
+    if not found:
+        return ""
+    return f"The labels may be in {some_of(found)}: name that file in the place of the folder."
 
 
-def _folders(root: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(
-        (c for c in root.iterdir() if c.is_dir() and not c.name.startswith((".", "__"))),
-        key=lambda c: natural(c.name),
-    )
+def _say(parent: Folder, top: Folder, deeper: int) -> str:
+    """How to say where the class folders are, from the folder in which they may be."""
+    depth = len(parent.parts) - len(top.parts) + deeper
+    return f"depth: {depth} beside path in a recipe, depth={depth} behind the folder in a command"
 
 
-def _images(root: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(
-        file
-        for file in root.rglob("*")
-        if file.suffix.lower() in EXTENSIONS and file.is_file() and not file.name.startswith(".")
-    )
+def _names(folders: Sequence[Folder]) -> str:
+    return some_of([inner.name for inner in folders])
+
+
+def _are(folders: Sequence[Folder]) -> str:
+    return "is" if len(folders) == 1 else "are"

@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from tlkit.data.record import Record, SourceData, SplitName, split_name
+from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.split_name import split_name
 from tlkit.errors import DataError, did_you_mean
 from tlkit.registry import register
 

@@ -1,0 +1,89 @@
+"""Splits as people call them: `training_set`, `Test Images`, `val2017`, `validate`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from tlkit.data.record import SplitName
+
+WORDS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "trainings": "train",
+    "trn": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validate": "val",
+    "validation": "val",
+    "dev": "val",
+    "devel": "val",
+    "development": "val",
+    "eval": "val",
+    "evaluate": "val",
+    "evaluation": "val",
+    "test": "test",
+    "tests": "test",
+    "testing": "test",
+    "tst": "test",
+    "entrenamiento": "train",
+    "treino": "train",
+    "entrainement": "train",
+    "validierung": "val",
+    "validacion": "val",
+    "validacao": "val",
+    "teste": "test",
+    "prueba": "test",
+    "训练": "train",
+    "验证": "val",
+    "测试": "test",
+}
+# what stands beside such a word and changes nothing
+FILLERS = frozenset({
+    "set", "sets", "data", "dataset", "datasets", "daten", "datos", "dados", "image", "images",
+    "img", "imgs", "im", "bilder", "imagenes", "imagens", "picture", "pictures", "pics", "photo",
+    "photos", "fotos", "file", "files", "folder", "dir", "split", "splits", "part", "seg",
+    "segment", "sample", "samples", "batch", "class", "classes", "labeled", "labelled", "new",
+    "full", "final", "small", "mini", "resized", "clean", "cleaned", "cropped", "crop", "raw",
+    "original", "orig", "the", "of", "for", "x", "y", "v", "my", "集", "图片", "图像", "数据",
+})  # fmt: skip
+_LONGEST_FIRST = sorted(WORDS, key=lambda word: (-len(word), word))
+
+
+def splits_named(text: str) -> set[SplitName]:
+    """The splits that a name speaks of, if it speaks of nothing else: two for `train_test`.
+
+    A class is none: of `steam_train` and `test tube`, one word is about something else.
+    """
+    found: set[SplitName] = set()
+    for word in _words(text):
+        split = _split_of(word)
+        if split is not None:
+            found.add(split)
+        elif not (word.isdecimal() or word in FILLERS):
+            return set()
+    return found
+
+
+def split_name(text: str) -> SplitName | None:
+    """`Validation` -> `val`; None for a name of no split, or of two."""
+    found = splits_named(text)
+    return found.pop() if len(found) == 1 else None
+
+
+def _words(text: str) -> list[str]:
+    """`TrainImages_2017` -> train, images, 2017; accents are taken off."""
+    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", unicodedata.normalize("NFD", text))
+    plain = "".join(c for c in apart if not unicodedata.combining(c)).casefold()
+    return re.findall(r"[^\W\d_]+|\d+", plain)
+
+
+def _split_of(word: str) -> SplitName | None:
+    """The split of one word, or of one grown together with a filler, as `testset`."""
+    for start in _LONGEST_FIRST:
+        if word == start or (word.startswith(start) and word[len(start) :] in FILLERS):
+            return WORDS[start]
+        if len(start) > 2 and word.endswith(start) and word[: -len(start)] in FILLERS:
+            return WORDS[start]
+    return None
