@@ -3,7 +3,7 @@ import hashlib
 import hypothesis
 from hypothesis import strategies
 
-from tlkit.data.split import split_by_hash
+from tlkit.data.split import position, split_by_hash
 
 items = strategies.lists(
     strategies.tuples(strategies.integers(0, 10**6), strategies.sampled_from("abc")),
@@ -23,9 +23,50 @@ def split(things, val=0.2, test=0.1):
 
 @hypothesis.given(items, items)
 @hypothesis.settings(max_examples=200, deadline=None)
-def test_added_images_never_move_another(first, more):
+def test_added_images_move_none_but_those_that_stood_in_for_others(first, more):
     both = first + [item for item in more if item not in first]
-    assert split(both)[: len(first)] == split(first)
+    alone, now = split(first), split(both)[: len(first)]
+    places = [position(h, label) for h, (_, label) in zip(hashes_of(first), first, strict=True)]
+    for (_, label), place, before, after in zip(first, places, alone, now, strict=True):
+        own = [p for p, (_, other) in zip(places, first, strict=True) if other == label]
+        assert after == before or place in (min(own), max(own))
+
+
+@hypothesis.given(items, strategies.floats(0.01, 0.9), strategies.floats(0, 0.09))
+@hypothesis.settings(max_examples=300, deadline=None)
+def test_each_class_of_two_or_more_has_val_and_train(things, val, test):
+    result = split(things, val, test)
+    for label in {label for _, label in things}:
+        own = [s for s, (_, other) in zip(result, things, strict=True) if other == label]
+        assert "train" in own
+        assert ("val" in own) == (len(own) > 1)
+
+
+@hypothesis.given(items)
+@hypothesis.settings(max_examples=200, deadline=None)
+def test_only_the_lowest_and_the_highest_of_a_class_leave_the_threshold(things):
+    result = split(things)
+    for label in {label for _, label in things}:
+        own = sorted(
+            (position(h, label), s)
+            for h, s, (_, other) in zip(hashes_of(things), result, things, strict=True)
+            if other == label
+        )
+        for place, found in own[1:-1]:
+            assert found == ("val" if place < 0.2 else "test" if place < 0.1 + 0.2 else "train")
+        assert own[-1][1] == "train"
+        assert len(own) == 1 or own[0][1] == "val"
+
+
+def test_small_classes_need_no_luck():
+    # 1,000 classes of 2 images, of which a threshold of 0.2 alone splits one in three as wanted
+    things = [(n, str(n // 2)) for n in range(2000)]
+    result = split(things, 0.2, 0.0)
+    assert all(sorted(result[k : k + 2]) == ["train", "val"] for k in range(0, 2000, 2))
+
+
+def test_nothing_validates_where_no_share_is_asked_for():
+    assert set(split([(n, "a") for n in range(50)], 0.0, 0.2)) == {"train", "test"}
 
 
 @hypothesis.given(items)
@@ -47,7 +88,8 @@ def test_each_class_is_held_out_at_about_the_same_share():
 
 
 def test_copies_of_one_image_stay_together():
-    digest = hashlib.sha256(b"x").hexdigest()
-    others = [hashlib.sha256(bytes([n])).hexdigest() for n in range(3)]
-    result = split_by_hash([digest, digest, *others], ["a"] * 5, 0.2, 0.0)
-    assert result[0] == result[1]
+    for n in range(20):
+        digest = hashlib.sha256(bytes([100 + n])).hexdigest()
+        others = [hashlib.sha256(bytes([n])).hexdigest() for n in range(n % 3)]
+        result = split_by_hash([digest, digest, *others], ["a"] * (2 + n % 3), 0.2, 0.0)
+        assert result[0] == result[1]

@@ -25,8 +25,13 @@ def split_by_hash(
     """The split of each image.
 
     Each image has a fixed place in [0, 1) within its class, and those below
-    `val` validate. So every class is held out at the same expected share,
-    copies of a file stay together, and an added file never moves another.
+    `val` validate, those in the next `test` test. So every class is held out at the same
+    expected share, copies of a file stay together, and an added file never moves another.
+
+    Where chance would leave a class of two or more different images without any in val, the
+    one with the lowest place validates; where it would leave none to train on, the one with
+    the highest place trains. A class of one image trains. Only such an image, that stands in
+    for others, can move when files are added: when one comes that takes its place.
 
     Args:
         hashes: SHA-256 of each image's bytes, hexadecimal.
@@ -34,10 +39,18 @@ def split_by_hash(
         val: Share for validation, in [0, 1).
         test: Share for the test, in [0, 1).
     """
+    places = [position(h, label) for h, label in zip(hashes, labels, strict=True)]
+    of_class: dict[str, set[float]] = {}
+    for place, label in zip(places, labels, strict=True):
+        of_class.setdefault(label, set()).add(place)
+    ends = {label: (min(own), max(own)) for label, own in of_class.items()}
 
-    def by_place(place: float) -> SplitName:
-        if place < val:
+    def by_place(place: float, label: str) -> SplitName:
+        lowest, highest = ends[label]
+        if place == highest:  # if it were held out, so would all others be
+            return "train"
+        if place < val or (val and place == lowest):
             return "val"
         return "test" if place < val + test else "train"
 
-    return [by_place(position(h, label)) for h, label in zip(hashes, labels, strict=True)]
+    return [by_place(place, label) for place, label in zip(places, labels, strict=True)]
