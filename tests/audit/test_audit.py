@@ -1,6 +1,7 @@
 """The audit finds what was planted, and nothing else."""
 
 import io
+import itertools
 import json
 import shutil
 
@@ -11,8 +12,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.conftest import draw
+from tlkit.audit import duplicates, labels
 from tlkit.audit.audit import audit
-from tlkit.audit.duplicates import near_pairs
+from tlkit.audit.duplicates import near_groups
 from tlkit.audit.files import look_at_file
 from tlkit.audit.labels import label_noise, outliers
 from tlkit.checking import check
@@ -53,6 +55,11 @@ def set_of(photos, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(photos, folder)
     return folder
+
+
+def near_pairs(seen):
+    """All pairs of pictures that are in one group."""
+    return [pair for group in near_groups(seen) for pair in itertools.combinations(group, 2)]
 
 
 def kinds(folder, tmp_path, **options):
@@ -145,6 +152,57 @@ def test_classes_that_are_few_uneven_or_missing(photos, tmp_path):
     assert set(found) == {"imbalance", "few_images", "missing_from_split"}
     assert "20.0 times fewer" in found["imbalance"][0].text
     assert "val has no image of: blue" in found["missing_from_split"][0].text
+
+
+def test_the_frames_of_a_film_are_one_group(tmp_path):
+    """Of 300 pictures that are all alike there are 44,850 pairs."""
+    waves = np.random.default_rng(0).normal(size=(6, 6, 3))
+    scene = Image.fromarray((128 + 40 * waves).clip(0, 255).astype("uint8")).resize((64, 64))
+    for label in ("day", "night"):
+        (tmp_path / "film" / label).mkdir(parents=True)
+    for index in range(300):
+        frame = scene.copy()
+        frame.putpixel((index % 64, index // 64), (255, 0, 0))
+        frame.save(tmp_path / "film" / ("day" if index < 290 else "night") / f"{index:04}.png")
+    for index in range(5):
+        draw(index % 3, index).save(tmp_path / "film" / "night" / f"other{index}.png")
+    found = kinds(tmp_path / "film", tmp_path)
+    (one,) = found["near_duplicates_with_other_label"]
+    assert len(one.images) == 300
+    assert "and 294 more" in one.text
+    assert (tmp_path / "out" / "check.json").stat().st_size < 40_000
+    assert (tmp_path / "out" / "check.html").stat().st_size < 400_000
+
+
+def test_groups_are_those_of_a_plain_search_for_connected_pictures():
+    rng = np.random.default_rng(1)
+    scenes = [rng.integers(0, 256, (4, 4, 3)).astype("uint8") for _ in range(5)]
+    seen, scene_of = [], []
+    for index in range(60):
+        scene = int(rng.integers(5))
+        picture = Image.fromarray(scenes[scene]).resize(
+            (40 + index % 3, 40), Image.Resampling.BICUBIC
+        )
+        data = encoded(picture, "PNG")
+        seen.append(look_at_file(Record(str(index), "a", None, lambda d=data: d)))
+        scene_of.append(scene)
+    expected = sorted([i for i in range(60) if scene_of[i] == scene] for scene in range(5))
+    with pytest.MonkeyPatch.context() as patch:
+        for cells, pairs in ((1 << 22, 1 << 13), (100, 7)):  # in one part, and in many
+            patch.setattr(duplicates, "MOST_CELLS", cells)
+            patch.setattr(duplicates, "MOST_PAIRS", pairs)
+            assert near_groups(seen) == expected
+
+
+def test_doubts_are_the_same_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    given = np.arange(90) % 3
+    features = rng.normal(size=(90, 8)) + 2 * np.eye(3, 8)[given]
+    whole = label_noise(features, given)
+    monkeypatch.setattr(labels, "MOST_CELLS", 20)
+    parts = label_noise(features, given)
+    for name in ("order", "margin", "suspect", "guess"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
 
 
 def test_without_the_network_the_rest_is_done_and_it_is_said(set_of, tmp_path):

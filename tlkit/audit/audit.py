@@ -123,23 +123,17 @@ def audit(
     for item, split in zip(whole, splits, strict=True):
         row = counts.setdefault(split, {})
         row[item.record.label] = row.get(item.record.label, 0) + 1
-    order = sorted(
-        range(len(findings)),
-        key=lambda i: (LEVELS.index(findings[i].level), _first(findings, i), i),
-    )
+    # kinds stay together, in the order in which they were first found
+    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(f.kind for f in findings))}
+    findings.sort(key=lambda finding: (LEVELS.index(finding.level), kinds[finding.kind]))
     return Audit(
         len(seen),
         counts,
-        [findings[i] for i in order],
+        findings,
         skipped,
         doubts,
         {record.name: record for record in source.records},
     )
-
-
-def _first(findings: list[Finding], index: int) -> int:
-    """Where the first finding of its kind is, so that kinds stay together."""
-    return next(i for i, f in enumerate(findings) if f.kind == findings[index].kind)
 
 
 def _judge_labels(

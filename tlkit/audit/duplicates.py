@@ -16,7 +16,8 @@ HASH_SIDE = 8
 MOST_BITS = 8  # of 63 that may differ before two pictures are not even compared
 LEAST_CORRELATION = 0.975
 MOST_COLOUR = 12.0  # levels by which the mean colours may differ
-BLOCK = 2048
+MOST_CELLS = 1 << 22  # of a matrix of distances that is in memory at once
+MOST_PAIRS = 1 << 13  # whose thumbnails are compared at once
 
 
 def duplicate_findings(seen: Sequence[Seen], splits: Sequence[str]) -> Iterator[Finding]:
@@ -33,9 +34,9 @@ def duplicate_findings(seen: Sequence[Seen], splits: Sequence[str]) -> Iterator[
     for group in groups:
         yield _finding("duplicates", "the same file", seen, splits, group)
     first = [group[0] for group in same.values()]
-    for a, b in near_pairs([seen[i] for i in first]):
-        pair = [first[a], first[b]]
-        yield _finding("near_duplicates", "the same picture", seen, splits, pair)
+    for near in near_groups([seen[i] for i in first]):
+        same_picture = [first[i] for i in near]
+        yield _finding("near_duplicates", "the same picture", seen, splits, same_picture)
     yield from _same_names(seen)
 
 
@@ -47,7 +48,7 @@ def _finding(
     places = sorted({splits[i] for i in group})
     listed = some_of(names, 6)
     if len(labels) > 1:
-        text = f"{what} under several labels, {' and '.join(labels)}: {listed}"
+        text = f"{what} under several labels, {some_of(labels, 4)}: {listed}"
         return Finding(f"{kind}_with_other_label", "error", text, names)
     if len(places) > 1:
         text = f"{what} in {' and '.join(places)}, which flatters the figures: {listed}"
@@ -55,41 +56,59 @@ def _finding(
     return Finding(kind, "note", f"{what} more than once in {places[0]}: {listed}", names)
 
 
-def near_pairs(seen: Sequence[Seen]) -> list[tuple[int, int]]:
-    """Pairs of pictures that are the same but for size and compression.
+def near_groups(seen: Sequence[Seen]) -> list[list[int]]:
+    """Groups of pictures that are the same but for size and compression, or that such pictures join.
 
     A perceptual hash finds candidates: the signs of the 63 lowest frequencies of a cosine
     transform against their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
-    Image Hash Functions", section 3.2.1). They must then agree in their thumbnails.
+    Image Hash Functions", section 3.2.1). They must then agree in their thumbnails. The frames of
+    a film are one group, each alike to the next.
 
     Args:
         seen: Files that are whole.
 
     Returns:
-        Positions, the smaller first.
+        Positions, rising in each group and by its first.
     """
-    usable = [index for index, item in enumerate(seen) if not item.is_blank]
-    if len(usable) < 2:
+    usable = np.array([i for i, item in enumerate(seen) if not item.is_blank])
+    count = len(usable)
+    if count < 2:
         return []
-    pictures = np.stack([seen[i].thumbnail for i in usable]).astype("float32")
+    pictures = np.stack([seen[i].thumbnail for i in usable])
+    colours = pictures.mean((1, 2), dtype="float32")
     grey = pictures @ np.array([0.299, 0.587, 0.114], "float32")
     hashes = perceptual_hashes(grey)
-    flat = grey.reshape(len(grey), -1)
+    flat = grey.reshape(count, -1)
     flat = flat - flat.mean(1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
-    colours = pictures.mean((1, 2))
-    bits = hashes.shape[1]
-    found = []
-    for start in range(0, len(usable), BLOCK):
-        block = hashes[start : start + BLOCK]
+    least = hashes.shape[1] - 2 * MOST_BITS
+    group = np.arange(count)
+    rows = max(1, MOST_CELLS // count)
+    for start in range(0, count, rows):
         # of +-1 vectors, agreeing minus differing bits is the product
-        rows, columns = np.nonzero(block @ hashes[start:].T >= bits - 2 * MOST_BITS)
-        chosen = columns > rows
-        a, b = rows[chosen] + start, columns[chosen] + start
-        alike = np.einsum("ij,ij->i", flat[a], flat[b]) > LEAST_CORRELATION
-        alike &= np.abs(colours[a] - colours[b]).max(1) < MOST_COLOUR
-        found += [(usable[i], usable[j]) for i, j in zip(a[alike], b[alike], strict=True)]
-    return found
+        near = np.argwhere(hashes[start : start + rows] @ hashes[start:].T >= least) + start
+        near = near[near[:, 0] < near[:, 1]]
+        for first in range(0, len(near), MOST_PAIRS):
+            a, b = near[first : first + MOST_PAIRS].T
+            apart = group[a] != group[b]
+            a, b = a[apart], b[apart]
+            alike = np.einsum("ij,ij->i", flat[a], flat[b]) > LEAST_CORRELATION
+            alike &= np.abs(colours[a] - colours[b]).max(1, initial=0) < MOST_COLOUR
+            group = _joined(group, a[alike], b[alike])
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return sorted(usable[part].tolist() for part in parts if len(part) > 1)
+
+
+def _joined(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The group of each picture when those of each pair are one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(a):
+        return group
+    edges = coo_array((np.ones(len(a)), (group[a], group[b])), (len(group), len(group)))
+    return np.asarray(connected_components(edges, directed=False)[1])[group]
 
 
 def perceptual_hashes(grey: np.ndarray) -> np.ndarray:

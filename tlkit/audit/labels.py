@@ -13,6 +13,7 @@ from tlkit.features.probe import held_out_logits
 
 MOST_FEATURES = 256  # principal components that are used; more only cost time
 NEIGHBOURS = 10
+MOST_CELLS = 1 << 22  # probabilities in memory at once
 FAR = 6.0  # robust deviations from which an image is an outlier
 
 
@@ -51,17 +52,26 @@ def label_noise(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Labe
     """
     logits, ids, _ = held_out_logits(principal(features), labels, seed)
     known = np.unique(labels)
-    p = softmax(logits).astype("float64")
-    rows = np.arange(len(ids))
-    own = p[rows, ids]
-    thresholds = np.array([p[ids == k, k].mean() for k in range(len(known))])
-    confident = np.where(p >= thresholds, p, 0.0)
-    guess = confident.argmax(1)
-    suspect = (confident.max(1) > 0) & (guess != ids)
-    others = p.copy()
-    others[rows, ids] = -1.0
-    margin = own - others.max(1)
-    return LabelNoise(np.argsort(margin, kind="stable"), margin, suspect, known[others.argmax(1)])
+    # by parts, as of thousands of classes the probabilities of all images would fill the memory
+    parts = np.array_split(np.arange(len(ids)), -(-logits.size // MOST_CELLS))
+    own = np.concatenate(
+        [_probabilities(logits[part])[np.arange(len(part)), ids[part]] for part in parts]
+    )
+    thresholds = np.bincount(ids, own, len(known)) / np.bincount(ids, minlength=len(known))
+    margin, suspect, guess = np.empty(len(ids)), np.empty(len(ids), bool), np.empty(len(ids), int)
+    for part in parts:
+        p, rows = _probabilities(logits[part]), np.arange(len(part))
+        confident = np.where(p >= thresholds, p, 0.0)
+        best = confident.argmax(1)
+        suspect[part] = (confident[rows, best] > 0) & (best != ids[part])
+        p[rows, ids[part]] = -1.0
+        guess[part] = p.argmax(1)
+        margin[part] = own[part] - p[rows, guess[part]]
+    return LabelNoise(np.argsort(margin, kind="stable"), margin, suspect, known[guess])
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(softmax(logits)).astype("float64")
 
 
 def principal(features: np.ndarray, most: int = MOST_FEATURES) -> np.ndarray:

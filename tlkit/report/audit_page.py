@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import pathlib
 from typing import Any
 
@@ -16,6 +17,7 @@ from tlkit.data.transcode import NotDecodable, open_picture, rgb
 from tlkit.report.parts import figure, listed, page, table, tiles
 
 MOST = 24  # pictures of a kind
+MOST_CLASSES = 500  # rows of their table
 SIDE = 180  # pixels
 
 TITLES = {
@@ -60,11 +62,14 @@ def write_audit_page(audit: Audit, title: str, target: pathlib.Path) -> None:
     splits = sorted(audit.counts)
     labels = sorted({label for row in audit.counts.values() for label in row})
     rows = [[label, *(audit.counts[split].get(label, 0) for split in splits)] for label in labels]
-    parts.append("<h2>Classes</h2>" + table(["class", *splits], rows))
+    parts.append("<h2>Classes</h2>" + table(["class", *splits], rows[:MOST_CLASSES]))
+    if len(rows) > MOST_CLASSES:
+        parts.append(f"<p>and {len(rows) - MOST_CLASSES:,} more classes, see check.json</p>")
     if audit.skipped:
         parts.append("<h2>Not looked at</h2>" + listed(audit.skipped))
-    for kind, level, count in audit.summary():
-        found = [f for f in audit.findings if (f.kind, f.level) == (kind, level)]
+    for (kind, level), some in itertools.groupby(audit.findings, lambda f: (f.kind, f.level)):
+        found = list(some)
+        count = len(found)
         parts.append(
             f"<h2>{html.escape(TITLES[kind])} <span class=soft>({count} {level}{'s' * (count != 1)})</span></h2>"
         )
