@@ -1,16 +1,24 @@
-"""CSV, TSV and JSON-lines lists of images and labels."""
+"""CSV, TSV, text and JSON-lines lists of images and labels."""
 
 from __future__ import annotations
 
-import csv
-import json
+import dataclasses
+import functools
+import os
 import pathlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.file_kind import PICTURE_ENDINGS
+from tlkit.data.label_text import DOUBTFUL, label_text, listed, several_by
+from tlkit.data.listed_files import ListedFiles, what_it_is
+from tlkit.data.read_file import read_file
+from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.split_name import split_name
-from tlkit.errors import DataError, did_you_mean
+from tlkit.data.table import Table, read_table
+from tlkit.errors import DataError, did_you_mean, some_of
+from tlkit.paths import expanded, legible
 from tlkit.registry import register
 
 PATH_NAMES = (
@@ -22,9 +30,34 @@ PATH_NAMES = (
     "file_path",
     "image",
     "image_path",
+    "image_name",
+    "image_file",
+    "img",
+    "img_path",
+    "image_id",
+    "id",
+    "id_code",
+    "name",
 )
-LABEL_NAMES = ("label", "class", "class_name", "target", "category", "y")
+LABEL_NAMES = (
+    "label",
+    "class",
+    "class_name",
+    "target",
+    "category",
+    "y",
+    "label_name",
+    "labels",
+    "classes",
+    "species",
+    "breed",
+    "diagnosis",
+)
 SPLIT_NAMES = ("split", "set", "subset", "partition", "fold")
+LOOKED_AT = 40  # rows by which columns and folders are found
+MOST_FOLDERS = 200  # beside the list that may hold the images
+MOST_TOLD = 20  # rows that a message lists
+ENOUGH = 0.5  # share of a column's values that are files, from which they are paths
 
 
 @register("manifest")
@@ -36,94 +69,367 @@ def manifest(
     split_column: str | None = None,
     root: str | None = None,
 ) -> SourceData:
-    """Images listed with their labels in a .csv, .tsv or .jsonl file.
+    """Images listed with their labels in a .csv, .tsv, .txt or .jsonl file.
+
+    Columns are found by their values and names; without a header they are called 1, 2, ... Labels are
+    trimmed, whole numbers are written without `.0`, and columns of 0 and 1 are one class each.
 
     Args:
         path: The manifest.
-        path_column: Column of the image's path; found by its name if not given.
-        label_column: Column of the class name; found by its name if not given.
+        path_column: Column of the image's path, or its name without the ending; found if not given.
+        label_column: Column of the class name; found if not given.
         split_column: Column of train, val or test; optional.
-        root: Folder that the paths are relative to; the manifest's own by default.
+        root: Folder that the paths are relative to; the manifest's own, or one beside it that
+            holds the images, by default.
 
     Raises:
-        DataError: naming the line, if the file, a column or a value is missing.
+        DataError: naming the lines, if the file, a column, a value or all images are missing, an image has
+            several classes, or is listed with two.
     """
-    file = pathlib.Path(path).expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise DataError("no such manifest", where=str(file))
-    base = pathlib.Path(root) if root else file.parent
-    rows = list(_rows(file))
-    if not rows:
+    given = [name for name in (path_column, label_column, split_column) if name]
+    table = read_table(file, functools.partial(_is_header, given))
+    if not table.rows and not table.wrong:
         raise DataError("lists no images", where=str(file))
-    columns = list(rows[0][1])
-    path_column = _column(file, columns, path_column, PATH_NAMES, "path_column")
-    label_column = _column(file, columns, label_column, LABEL_NAMES, "label_column")
-    if split_column is not None or any(name.lower() in SPLIT_NAMES for name in columns):
-        split_column = _column(file, columns, split_column, SPLIT_NAMES, "split_column")
-    records = []
-    for line, row in rows:
-        where = f"{file}:{line}"
-        name, label = row.get(path_column), row.get(label_column)
-        if name in (None, ""):
-            raise DataError(f"no {path_column!r}", where=where)
-        if label in (None, ""):
-            raise DataError(f"no {label_column!r}", where=where)
-        split: SplitName | None = None
-        if split_column is not None and row.get(split_column) not in (None, ""):
-            split = split_name(str(row[split_column]))
-            if split is None:
-                raise DataError(
-                    f"{row[split_column]!r} in {split_column!r} names no split.",
-                    where=where,
-                    hint=did_you_mean(str(row[split_column]), ("train", "val", "test")),
-                )
-        image = pathlib.Path(str(name)).expanduser()
-        image = image if image.is_absolute() else base / image
-        records.append(Record(str(name), str(label), split, image.read_bytes))
-    return SourceData(records)
-
-
-def _rows(file: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and values of each row."""
-    kind = file.suffix.lower()
-    try:
-        text = file.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError("is not UTF-8 text", where=str(file)) from None
-    if kind in (".jsonl", ".ndjson"):
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"is not JSON: {error.msg}", where=f"{file}:{number}") from None
-            if not isinstance(row, dict):
-                raise DataError(f"expected an object, found {row!r}", where=f"{file}:{number}")
-            yield number, row
-    elif kind in (".csv", ".tsv"):
-        reader = csv.DictReader(text.splitlines(), delimiter="\t" if kind == ".tsv" else ",")
-        for row in reader:
-            yield reader.line_num, row
-    else:
-        raise DataError(f"expected .csv, .tsv or .jsonl, found {kind!r}", where=str(file))
-
-
-def _column(
-    file: pathlib.Path, columns: list[str], wanted: str | None, usual: tuple[str, ...], key: str
-) -> str:
-    if wanted is not None:
-        if wanted not in columns:
+    for wanted in given:
+        if wanted not in table.columns:
             raise DataError(
-                f"has no column {wanted!r}.", where=f"{file}:1", hint=did_you_mean(wanted, columns)
+                f"has no column {wanted!r}.",
+                where=f"{file}:1",
+                hint=did_you_mean(wanted, table.columns),
             )
-        return wanted
-    for name in usual:
-        for column in columns:
-            if column is not None and column.lower() == name:
-                return column
-    raise DataError(
+    base = expanded(root) if root else file.parent
+    if root and not base.is_dir():
+        raise DataError("no such folder of images", where=str(base))
+    columns, files = _columns(
+        file,
+        table,
+        base,
+        root is not None,
+        Columns(path_column or "", label_column or "", split_column),
+    )
+    return _read(file, table, columns, files)
+
+
+def _is_header(given: Sequence[str], cells: list[str]) -> bool:
+    """Whether a first row names columns: not if columns are asked for by number, which it does not have."""
+    return any(name in cells for name in given) or not any(name.isdecimal() for name in given)
+
+
+@dataclasses.dataclass
+class Columns:
+    """What each column of a list is.
+
+    Attributes:
+        path: Of the image.
+        label: Of its class; empty where there are `classes`.
+        split: Of train, val or test, if there is one.
+        classes: Columns of 0 and 1, one for each class.
+    """
+
+    path: str
+    label: str
+    split: str | None = None
+    classes: tuple[str, ...] = ()
+
+
+def _plain(column: str) -> str:
+    """A column's name as the usual ones are written."""
+    return re.sub(r"[\W_]+", "_", column.strip().casefold()).strip("_")
+
+
+def _columns(
+    file: pathlib.Path, table: Table, base: pathlib.Path, told: bool, wanted: Columns
+) -> tuple[Columns, ListedFiles]:
+    """The columns that were asked for or fit, and the folder under which the files are found."""
+    sample = table.sample(LOOKED_AT)
+    path, files = _path_column(file, table, sample, base, told, wanted.path)
+    rest = [name for name in table.columns if name and name != path]
+    split = wanted.split
+    if split is None:
+        usual = (name for one in SPLIT_NAMES for name in rest if _plain(name) == one)
+        split = next((name for name in usual if _is_split(table, name)), None)
+    rest = [name for name in rest if name != split]
+    if wanted.label:
+        return Columns(path, wanted.label, split), files
+    fit = [name for one in LABEL_NAMES for name in rest if _plain(name) == one]
+    if fit:
+        if len(fit) > 1:
+            table.notes.append(
+                f"labels are from column {fit[0]!r}; {some_of([repr(n) for n in fit[1:]])} would fit "
+                "too (label_column)"
+            )
+        return Columns(path, fit[0], split), files
+    binary = [n for n in rest if {label_text(row[n]) for row in sample if n in row} <= {"0", "1"}]
+    if len(binary) > 1:
+        table.notes.append(f"columns {some_of(binary, 5)} of 0 and 1 are one class each")
+        return Columns(path, "", split, tuple(binary)), files
+    others = [n for n in rest if any(label_text(row.get(n, "")) for row in sample)]
+    if len(others) == 1:
+        table.notes.append(f"labels are from column {others[0]!r}")
+        return Columns(path, others[0], split), files
+    raise _no_column(file, table.columns, LABEL_NAMES, "label_column")
+
+
+def _path_column(
+    file: pathlib.Path,
+    table: Table,
+    sample: list[dict[str, Any]],
+    base: pathlib.Path,
+    told: bool,
+    wanted: str,
+) -> tuple[str, ListedFiles]:
+    """The column whose values are files, and the folder under which they are."""
+    usual = [name for one in PATH_NAMES for name in table.columns if _plain(name) == one]
+    looks = [n for n in table.columns if n and n not in usual and _looks_like_paths(sample, n)]
+    candidates = [wanted] if wanted else usual + looks or [n for n in table.columns if n]
+    places = [base] if told else [base, *_near(file)]
+    for place in places:
+        files = ListedFiles(place)
+        found = {name: _share(files, [row.get(name, "") for row in sample]) for name in candidates}
+        best = max(candidates, key=lambda name: found[name], default="")
+        if not best or found[best] < ENOUGH:
+            continue
+        fit = [name for name in candidates if name != best and found[name] == found[best]]
+        if fit:
+            table.notes.append(
+                f"paths are from column {best!r}; {some_of([repr(n) for n in fit])} would fit too "
+                "(path_column)"
+            )
+        elif usual and best != usual[0] and not wanted:
+            table.notes.append(f"paths are from column {best!r}, whose values are files")
+        if place != base:
+            table.notes.append(f"its paths lie under {place} (root: {place})")
+        return best, ListedFiles(place)
+    if wanted or usual:
+        return wanted or usual[0], ListedFiles(base)
+    if looks:
+        return looks[0], ListedFiles(base)
+    raise _no_column(file, table.columns, PATH_NAMES, "path_column")
+
+
+def _looks_like_paths(sample: Sequence[dict[str, Any]], column: str) -> bool:
+    """Whether most values of a column end as pictures do."""
+    endings = [os.path.splitext(str(row.get(column, "")).strip())[1].lower() for row in sample]
+    return sum(ending in PICTURE_ENDINGS for ending in endings) > len(endings) / 2
+
+
+def _near(file: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Folders in which the images of a list may be: those beside it, in them, and above it."""
+    try:
+        beside = sorted(entry for entry in file.parent.iterdir() if entry.is_dir())[:MOST_FOLDERS]
+        yield from beside
+        for folder in beside[:20]:
+            yield from sorted(entry for entry in folder.iterdir() if entry.is_dir())[:20]
+    except OSError:
+        return
+    yield from list(file.resolve().parents)[1:3]
+
+
+def _share(files: ListedFiles, values: Sequence[Any]) -> float:
+    """The share of values that are files; a name without its ending counts less than a whole one."""
+    names = [str(value).strip() for value in values]
+    found = 0.0
+    for name in names:
+        place = files.find(name) if name and _is_text(name) else None
+        if place is not None and not os.path.isdir(place):
+            found += 1.0 if os.path.splitext(name)[1] else 0.9
+    return found / max(len(names), 1)
+
+
+def _is_split(table: Table, column: str) -> bool:
+    """Whether a column names splits; one called `fold` or `set` with other values is left alone."""
+    values = {str(row.get(column, "")).strip() for _, row in table.rows} - {""}
+    if any(split_name(value) for value in values):
+        return True
+    numbered = all(re.fullmatch(r"[A-Za-z_ -]*\d+(\.0+)?", value) for value in values)
+    if _plain(column) == "split" and values and not numbered:
+        return True  # what it names is no split, and is told by line
+    if values:
+        shown = some_of(sorted(values, key=lambda one: (len(one), one)), 4)
+        table.notes.append(f"column {column!r} holds {shown}: not used as splits")
+    return False
+
+
+def _no_column(
+    file: pathlib.Path, columns: Sequence[str], usual: Sequence[str], key: str
+) -> DataError:
+    return DataError(
         f"none of its columns ({', '.join(map(str, columns))}) is one of {', '.join(usual[:5])}.",
         where=f"{file}:1",
         hint=f"Name it with data.source.manifest.{key}.",
     )
+
+
+def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles) -> SourceData:
+    """The records of all rows.
+
+    Raises:
+        DataError: listing the rows that cannot be used, each with its line.
+    """
+    problems = list(table.wrong)
+    trimmed = 0
+    rows: list[tuple[int, str, str, SplitName | None]] = []
+    for line, row in table.rows:
+        name = str(row.get(columns.path) if row.get(columns.path) is not None else "").strip()
+        try:
+            split = _split(row, columns.split)
+            label = _label(row, columns)
+        except ValueError as error:
+            problems.append((line, str(error)))
+            continue
+        if not _is_text(name + label):
+            problems.append((line, "what stands there is no text"))
+        elif not name:
+            problems.append((line, f"no {columns.path!r}"))
+        elif not label:
+            problems.append((line, f"no {columns.label!r}" if columns.label else "no class is 1"))
+        else:
+            raw = row.get(columns.label)
+            trimmed += isinstance(raw, str) and raw != raw.strip()
+            rows.append((line, name, label, split))
+    separator = several_by(label for _, _, label, _ in rows)
+    if separator:
+        problems += [
+            (line, _several([part.strip() for part in label.split(separator)]))
+            for line, _, label, _ in rows
+            if separator in label
+        ]
+    notes = list(table.notes)
+    if trimmed:
+        notes.append(f"white space around {trimmed} labels was taken off")
+    doubtful = sorted({label for _, _, label, _ in rows if label.lower() in DOUBTFUL})
+    if doubtful:
+        notes.append(f"{some_of(doubtful)} is taken for a class")
+    found, absent, doubled = _unique(rows, files, problems)
+    _refuse(file, problems)
+    if absent and len(absent) == len(found):
+        raise _none_found(file, columns.path, absent, files)
+    if absent:
+        notes.append(f"{len(absent)} of its {len(found)} files are not there: {some_of(absent)}")
+    if doubled:
+        notes.append(f"{doubled} rows name a file that an earlier row names; each is used once")
+    if files.moved:
+        name, end = files.moved[0]
+        notes.append(f"paths of another place are read under {files.base}: {name} as {end}")
+    records = [
+        Record(name, label, split, functools.partial(read_file, place))
+        for place, (_, name, label, split) in found.items()
+    ]
+    return SourceData(records, ignored=_unlisted(found, files.base), notes=tuple(notes))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name or label can be one: no zero byte, no half of a character."""
+    return "\0" not in name and not re.search("[\ud800-\udfff]", name)
+
+
+def _split(row: dict[str, Any], column: str | None) -> SplitName | None:
+    value = row.get(column) if column else None
+    if value is None or not str(value).strip():
+        return None
+    split = split_name(str(value))
+    if split is None:
+        hint = did_you_mean(str(value), ("train", "val", "test"))
+        raise ValueError(f"{value!r} in {column!r} names no split. {hint}")
+    return split
+
+
+def _label(row: dict[str, Any], columns: Columns) -> str:
+    if columns.classes:
+        names = [name for name in columns.classes if label_text(row.get(name)) == "1"]
+    else:
+        value = row.get(columns.label)
+        found = listed(value)
+        names = [label_text(value)] if found is None else found
+    if len(names) > 1:
+        raise ValueError(_several(names))
+    return names[0] if names else ""
+
+
+def _several(names: Sequence[str]) -> str:
+    return f"several classes ({some_of(names, 5)}); tlkit trains one label an image"
+
+
+def _unique(
+    rows: Sequence[tuple[int, str, str, SplitName | None]],
+    files: ListedFiles,
+    problems: list[tuple[int, str]],
+) -> tuple[dict[str, tuple[int, str, str, SplitName | None]], list[str], int]:
+    """Rows by the file that they name, the names of files that are not there, and how often one is named
+    again; what contradicts an earlier row becomes a problem."""
+    found: dict[str, tuple[int, str, str, SplitName | None]] = {}
+    absent: list[str] = []
+    doubled = 0
+    for line, name, label, split in rows:
+        place = files.find(name)
+        key = os.path.normpath(place or os.path.join(files.base, name))
+        first = found.get(key)
+        if first is None:
+            found[key] = (line, name, label, split)
+            if place is None:
+                absent.append(name)
+        elif first[2] != label:
+            problems.append((line, f"{name} is {label!r} here and {first[2]!r} in line {first[0]}; "
+                             "tlkit trains one label an image"))  # fmt: skip
+        elif None not in (split, first[3]) and split != first[3]:
+            problems.append(
+                (line, f"{name} is in {split} here and in {first[3]} in line {first[0]}")
+            )
+        else:
+            doubled += 1
+            found[key] = (first[0], first[1], label, first[3] or split)
+    return found, absent, doubled
+
+
+def _refuse(file: pathlib.Path, problems: list[tuple[int, str]]) -> None:
+    if not problems:
+        return
+    problems.sort()
+    if len(problems) == 1:
+        line, text = problems[0]
+        raise DataError(text, where=f"{file}:{line}")
+    told = "".join(f"\n    line {line}: {text}" for line, text in problems[:MOST_TOLD])
+    lines = some_of([str(line) for line, _ in problems[MOST_TOLD:]], 100)
+    more = f"\n    and {len(problems) - MOST_TOLD} more, in lines {lines}" if lines else ""
+    raise DataError(f"{len(problems)} rows cannot be used:{told}{more}", where=str(file))
+
+
+def _none_found(
+    file: pathlib.Path, column: str, absent: Sequence[str], files: ListedFiles
+) -> DataError:
+    """What to say where no path of a list leads to a file."""
+    first = absent[0]
+    kind = what_it_is(first)
+    here = ListedFiles(pathlib.Path.cwd())
+    fits = sum(here.find(name) is not None for name in absent[:LOOKED_AT])
+    if fits >= ENOUGH * len(absent[:LOOKED_AT]):
+        hint = f"They are there under the folder where you stand. Add: root: {pathlib.Path.cwd()}"
+    else:
+        hint = "Say with root: which folder they are in; the end of a path is enough there."
+    return DataError(
+        f"none of its {len(absent)} paths in column {column!r} is a file under {files.base}; the "
+        f"first is {first}{', ' + kind if kind else ''}.",
+        where=str(file),
+        hint=hint,
+    )
+
+
+def _unlisted(found: dict[str, Any], base: pathlib.Path) -> tuple[Ignored, ...]:
+    """Pictures that lie beside listed ones and are not listed themselves."""
+    ignored = []
+    for folder in sorted({os.path.dirname(place) for place in found}):
+        try:
+            with os.scandir(folder) as entries:
+                names = sorted(e.name for e in entries if not e.name.startswith("."))
+        except OSError:
+            continue
+        for name in names:
+            place = os.path.join(folder, name)
+            picture = os.path.splitext(name)[1].lower() in PICTURE_ENDINGS
+            if picture and os.path.normpath(place) not in found:
+                where = legible(os.path.relpath(place, base))
+                ignored.append(Ignored(where, "is not in the list"))
+    return tuple(ignored)

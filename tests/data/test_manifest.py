@@ -1,0 +1,322 @@
+"""Lists as people have them."""
+
+import json
+import os
+import pathlib
+
+import pytest
+
+from tests.data.test_sources import put, read
+from tlkit.errors import DataError
+
+FOUR = ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
+
+
+def images(root: pathlib.Path, *names: str) -> pathlib.Path:
+    for seed, name in enumerate(names or FOUR):
+        put(root / name, seed=seed)
+    return root
+
+
+def listing(root: pathlib.Path, text: str | bytes, name: str = "m.csv"):
+    file = root / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(text, bytes):
+        file.write_bytes(text)
+    else:
+        file.write_text(text, "utf-8")
+    return file
+
+
+def rows(data):
+    return [(record.name, record.label) for record in data.records]
+
+
+def csv_of(labels, head="path,label", names=FOUR) -> str:
+    return head + "\n" + "".join(f"{n},{x}\n" for n, x in zip(names, labels, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "note"),
+    [
+        (
+            ("cat", "cat ", " dog", "dog"),
+            ["cat", "cat", "dog", "dog"],
+            "white space around 1 labels",
+        ),
+        (("1", "1.0", "2.0", "2"), ["1", "1", "2", "2"], None),
+        (("1.5", "1.5", "2", "2"), ["1.5", "1.5", "2", "2"], None),
+        (("none", "none", "x", "x"), ["none", "none", "x", "x"], "none is taken for a class"),
+        (("01", "1", "①", "x"), ["01", "1", "①", "x"], None),
+    ],
+)
+def test_labels_are_read_as_they_are_meant(tmp_path, labels, classes, note):
+    images(tmp_path)
+    data = read("manifest", path=str(listing(tmp_path, csv_of(labels))))
+    assert [label for _, label in rows(data)] == classes
+    if note:
+        assert any(note in text for text in data.notes)
+
+
+def test_missing_labels_are_reported_by_line_all_of_them(tmp_path):
+    names = [f"{k}.png" for k in range(60)]
+    images(tmp_path, *names)
+    text = csv_of(["NaN" if k % 2 else ("" if k % 4 else "cat") for k in range(60)], names=names)
+    with pytest.raises(
+        DataError, match=r"m\.csv: 45 rows cannot be used:\n    line 3: no 'label'"
+    ) as e:
+        read("manifest", path=str(listing(tmp_path, text)))
+    assert "and 25 more, in lines " in str(e.value)
+    assert str(e.value).endswith("61")
+
+
+@pytest.mark.parametrize(
+    ("labels", "several"),
+    [
+        (("cat", '"cat,red"', "dog", '"dog,red"'), "cat, red"),
+        (("a|b", "b", "a", "a|b"), "a, b"),
+        (("x;y", "x", "y", "y"), "x, y"),
+        (("\"['cat', 'red']\"", "cat", "dog", "dog"), "cat, red"),
+        (('"[""cat"", ""red""]"', "cat", "dog", "dog"), "cat, red"),
+    ],
+)
+def test_several_labels_an_image_are_refused_by_line(tmp_path, labels, several):
+    images(tmp_path)
+    with pytest.raises(DataError, match=rf"several classes \({several}\); tlkit trains one label"):
+        read("manifest", path=str(listing(tmp_path, csv_of(labels))))
+
+
+def test_lists_of_one_and_names_with_commas_are_labels(tmp_path):
+    images(tmp_path)
+    text = csv_of(('"tench, Tinca tinca"', '"goldfish, Carassius auratus"', "\"['cat']\"", "[1]"))
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert [label for _, label in rows(data)] == [
+        "tench, Tinca tinca", "goldfish, Carassius auratus", "cat", "1"
+    ]  # fmt: skip
+
+
+def test_json_lists_of_labels_and_missing_values(tmp_path):
+    images(tmp_path)
+    values = [["cat"], "dog", 1.0, True]
+    lines = "\n".join(
+        json.dumps({"file": n, "label": v}) for n, v in zip(FOUR, values, strict=True)
+    )
+    data = read("manifest", path=str(listing(tmp_path, lines, "m.jsonl")))
+    assert [label for _, label in rows(data)] == ["cat", "dog", "1", "true"]
+    text = '{"file": "cat/1.png", "label": ["a", "b"]}\n{"file": "cat/2.png", "label": null}\n'
+    with pytest.raises(DataError, match="2 rows cannot be used") as error:
+        read("manifest", path=str(listing(tmp_path, text, "n.jsonl")))
+    assert "line 1: several classes (a, b)" in str(error.value)
+    assert "line 2: no 'label'" in str(error.value)
+
+
+def test_an_image_listed_twice_is_used_once(tmp_path):
+    images(tmp_path)
+    text = csv_of(("cat", "cat", "dog", "dog")) + "./cat/1.png,cat\ncat/1.png,cat\n"
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert len(data.records) == 4
+    assert "2 rows name a file that an earlier row names; each is used once" in data.notes
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("cat/1.png,dog,\n", "cat/1.png is 'dog' here and 'cat' in line 2"),
+        ("cat/1.png,cat,val\n", "cat/1.png is in val here and in train in line 2"),
+    ],
+)
+def test_an_image_listed_in_two_ways_is_refused_by_line(tmp_path, more, found):
+    images(tmp_path)
+    text = csv_of(("cat,train", "cat,", "dog,", "dog,"), "path,label,split") + more
+    with pytest.raises(DataError, match=rf"m\.csv:6: {found}"):
+        read("manifest", path=str(listing(tmp_path, text)))
+
+
+def test_the_column_whose_values_are_files_is_taken_and_what_else_fits_is_said(tmp_path):
+    images(tmp_path)
+    text = "image_path,path,class,label\n" + "".join(
+        f"{name},{k},{k % 2},{name[:3]}\n" for k, name in enumerate(FOUR)
+    )
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert rows(data) == [(name, name[:3]) for name in FOUR]
+    assert data.notes == (
+        "paths are from column 'image_path', whose values are files",
+        "labels are from column 'label'; 'class' would fit too (label_column)",
+    )
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_separators_are_found(tmp_path, separator):
+    images(tmp_path)
+    text = f"path{separator}label\n" + "".join(f"{n}{separator}{n[:3]}, big\n" for n in FOUR[:2])
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert rows(data)[0] == ("cat/1.png", "cat, big")
+    assert data.notes[0].startswith("its columns are separated by ")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "note"),
+    [("utf-16", None), ("utf-8-sig", None), ("utf-16-le", "UTF-16-LE"), ("cp1252", "Windows-1252")],
+)
+def test_encodings_are_found(tmp_path, encoding, note):
+    images(tmp_path)
+    text = csv_of(("café", "café", "dog", "dog")).encode(encoding)
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert [label for _, label in rows(data)] == ["café", "café", "dog", "dog"]
+    assert bool(data.notes) == bool(note)
+    if note:
+        assert note in data.notes[0]
+
+
+def test_no_header_is_needed(tmp_path):
+    images(tmp_path)
+    text = "".join(f"{name},{name[:3]}\n" for name in FOUR)
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert rows(data) == [(name, name[:3]) for name in FOUR]
+    lines = "".join(f"{name} {k % 2}\n" for k, name in enumerate(FOUR))
+    data = read("manifest", path=str(listing(tmp_path, lines, "val.txt")))
+    assert rows(data) == [(name, str(k % 2)) for k, name in enumerate(FOUR)]
+    data = read("manifest", path=str(listing(tmp_path, "a,cat/1,x\nb,dog/1,y\n")), path_column="2", label_column="3")  # fmt: skip
+    assert rows(data) == [("cat/1", "x"), ("dog/1", "y")]
+
+
+def test_a_row_of_another_length_is_told_by_line(tmp_path):
+    images(tmp_path)
+    text = csv_of(("cat", "cat, red", "dog", "dog")) + "\n,cat\ncat/1.png\n"
+    with pytest.raises(DataError, match="3 rows cannot be used") as error:
+        read("manifest", path=str(listing(tmp_path, text)))
+    assert "line 3: 3 values for 2 columns" in str(error.value)
+    assert "line 7: no 'path'" in str(error.value)
+    assert "line 8: no 'label'" in str(error.value)
+    data = read("manifest", path=str(listing(tmp_path, "path,label\ncat/1.png,cat,,\n")))
+    assert rows(data) == [("cat/1.png", "cat")]
+
+
+def test_backslashes_work(tmp_path):
+    images(tmp_path)
+    text = csv_of(("cat", "cat", "dog", "dog"), names=[n.replace("/", "\\") for n in FOUR])
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert all(record.read() for record in data.records)
+
+
+@pytest.mark.parametrize(
+    "start", ["C:\\Users\\me\\data\\", "/home/me/data/", "gs://bucket/data/", "https://x.org/data/"]
+)
+def test_paths_of_another_machine_are_found_by_their_ends_and_said(tmp_path, start):
+    images(tmp_path)
+    joint = "\\" if "\\" in start else "/"
+    names = [start + name.replace("/", joint) for name in FOUR]
+    file = listing(tmp_path / "lists", csv_of(("cat", "cat", "dog", "dog"), names=names))
+    data = read("manifest", path=str(file), root=str(tmp_path))
+    assert [r.read() for r in data.records] == [(tmp_path / n).read_bytes() for n in FOUR]
+    assert any("paths of another place are read under" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("C:\\gone\\{}.png", "a path of a Windows machine"),
+        ("https://x.org/{}.png", "a URL, and tlkit reads files: download them"),
+        ("/gone/{}.png", "a path from the root of a machine"),
+        ("~nobody-of-that-name/{}.png", "none of its 4 paths"),
+        ("{}.png", "none of its 4 paths in column 'path' is a file under"),
+    ],
+)
+def test_paths_of_no_file_get_one_sentence(tmp_path, name, found):
+    text = csv_of("abab", names=[name.format(k) for k in range(4)])
+    with pytest.raises(DataError, match=found) as error:
+        read("manifest", path=str(listing(tmp_path, text)))
+    assert "root:" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_folder_where_one_stands_is_named_if_it_fits(tmp_path, monkeypatch):
+    images(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    file = listing(tmp_path / "a" / "b" / "c", csv_of(("cat", "cat", "dog", "dog")))
+    with pytest.raises(DataError, match=f"Add: root: {tmp_path / 'here'}"):
+        read("manifest", path=str(file))
+
+
+@pytest.mark.parametrize("names", [FOUR, [name[:-4] for name in FOUR]])
+def test_images_in_a_folder_beside_the_list_are_found_with_and_without_ending(tmp_path, names):
+    images(tmp_path / "train_images")
+    text = csv_of(("cat", "cat", "dog", "dog"), "id,breed", names)
+    data = read("manifest", path=str(listing(tmp_path, text, "train.csv")))
+    assert all(record.read() for record in data.records)
+    assert f"its paths lie under {tmp_path / 'train_images'}" in data.notes[-1]
+
+
+def test_columns_of_0_and_1_are_classes(tmp_path):
+    images(tmp_path)
+    text = "image_id, healthy, rust\n" + "".join(
+        f"{name[:-4]}, {k % 2}, {1 - k % 2}\n" for k, name in enumerate(FOUR)
+    )
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert [label for _, label in rows(data)] == ["rust", "healthy"] * 2
+    with pytest.raises(DataError, match=r"m\.csv:4: several classes \(healthy, rust\)"):
+        read("manifest", path=str(listing(tmp_path, text.replace("dog/1, 0, 1", "dog/1, 1, 1"))))
+
+
+@pytest.mark.parametrize("values", [("0", "1", "2", "3"), ("fold1", "fold2", "fold1", "fold2")])
+def test_a_column_of_folds_does_not_block_the_file(tmp_path, values):
+    images(tmp_path)
+    text = csv_of([f"{n[:3]},{v}" for n, v in zip(FOUR, values, strict=True)], "path,label,fold")
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert {record.split for record in data.records} == {None}
+    assert any("column 'fold' holds" in note for note in data.notes)
+
+
+def test_what_the_list_leaves_out_and_what_is_gone_is_said(tmp_path):
+    images(tmp_path)
+    put(tmp_path / "cat" / "3.png")
+    text = csv_of(("cat", "cat", "dog", "dog")) + "dog/9.png,dog\n"
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert [(item.name, item.reason, item.lost) for item in data.ignored] == [
+        ("cat/3.png", "is not in the list", False)
+    ]
+    assert "1 of its 5 files are not there: dog/9.png" in data.notes
+    with pytest.raises(FileNotFoundError):
+        data.records[-1].read()
+
+
+def test_a_pipe_in_a_list_is_not_waited_for(tmp_path):
+    images(tmp_path)
+    os.mkfifo(tmp_path / "p.png")
+    data = read("manifest", path=str(listing(tmp_path, "path,label\np.png,a\ncat/1.png,b\n")))
+    with pytest.raises(OSError, match="pipe"):
+        data.records[0].read()
+
+
+def test_names_in_both_forms_of_unicode_are_one_file_and_one_class(tmp_path):
+    images(tmp_path, "cafe\u0301.png", "dog.png")
+    text = "path,label\ncaf\u00e9.png,cafe\u0301\ndog.png,caf\u00e9\n"
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert {record.label for record in data.records} == {"caf\u00e9"}
+    assert all(record.read() for record in data.records)
+
+
+def test_a_label_may_have_a_new_line(tmp_path):
+    images(tmp_path)
+    text = 'path,label\ncat/1.png,"red\napple"\ncat/2.png,x\u2028y\ndog/1.png,\n'
+    with pytest.raises(DataError, match=r"m\.csv:5: no 'label'"):
+        read("manifest", path=str(listing(tmp_path, text)))
+    data = read("manifest", path=str(listing(tmp_path, text.replace("dog/1.png,\n", ""))))
+    assert [label for _, label in rows(data)] == ["red\napple", "x\u2028y"]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"path,label\n\0\0\0\0,x\n", "is no table|none of its|lists no images|no text"),
+        (b'{"path": "\\ud800.png", "label": "x"}', "no text"),
+        (b"path,label\nx,y\n".ljust(10), "none of its 1 paths"),
+        (b"\xff\xfe", "lists no images"),
+        (b"path,label,label\nx,y,z\n", "two columns are called label"),
+        (b'path,label\n"' + b"x" * 200_000, "is no table: field larger"),
+    ],
+)
+def test_broken_lists_get_a_sentence(tmp_path, data, found):
+    name = "m.jsonl" if data.startswith(b"{") else "m.csv"
+    with pytest.raises(DataError, match=found):
+        read("manifest", path=str(listing(tmp_path, data, name)))

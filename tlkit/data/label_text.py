@@ -1,0 +1,70 @@
+"""Labels as lists have them: trimmed, numbers in one spelling, missing or several found."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tlkit.data.sources.folder import class_name
+
+MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets write it
+DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but classes are called so as well
+WHOLE = re.compile(r"([+-]?\d+)\.0+")
+SEPARATORS = ("|", ";", ",")
+
+
+def label_text(value: Any) -> str:
+    """A label as text: `1.0` is `1`, `true` is `true`; empty where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = class_name(str(value))
+    if text.strip().lower() in MISSING:
+        return ""
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def listed(value: Any) -> list[str] | None:
+    """The labels of a value that is a list, or is written as one: `["cat", "red"]`; else None."""
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                value = parse(value)
+                break
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    if isinstance(value, list | tuple | set):
+        return sorted({label for item in value if (label := label_text(item))})
+    return None
+
+
+def several_by(labels: Iterable[str]) -> str | None:
+    """The separator by which labels join several classes, as in `cat|red` or `cat,red`; None if none.
+
+    A class may have a comma in its name, as ImageNet's `tench, Tinca tinca`. Several are meant where
+    most of the labels with the separator have a part that is a class elsewhere too.
+    """
+    counts = Counter(labels)
+    for separator in SEPARATORS:
+        joined = [label for label in counts if separator in label.strip(separator)]
+        if not joined:
+            continue
+        parts = {label: _parts(label, separator) for label in joined}
+        met = Counter(part for own in parts.values() for part in set(own))
+        elsewhere = sum(
+            any(met[part] > 1 or part in counts for part in own) for own in parts.values()
+        )
+        if elsewhere > len(joined) / 2:
+            return separator
+    return None
+
+
+def _parts(label: str, separator: str) -> Sequence[str]:
+    return [part.strip() for part in label.split(separator) if part.strip()]
