@@ -162,3 +162,26 @@ def test_gaussian_noise_has_the_given_deviation():
     noise = np.asarray(make("gaussian_noise", stddev=10.0)(grey, training=True)) - 128
     assert noise.std() == pytest.approx(10, rel=0.02)
     assert noise.mean() == pytest.approx(0, abs=0.2)
+
+
+OWN = [name for name, entry in registry.AUGMENTATIONS.items() if "native" not in entry.facts]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", OWN)
+def test_own_augmentations_take_every_type_an_empty_batch_and_what_lies_outside(name, policy):
+    pixels = np.random.default_rng(0).uniform(0, 255, (4, 12, 12, 3)).astype("float32")
+    keras.config.set_dtype_policy(policy)
+    try:
+        layer = registry.AUGMENTATIONS.make(name, {"seed": 1})
+    finally:
+        keras.config.set_dtype_policy("float32")
+    if hasattr(layer, "adapt"):
+        layer.adapt([pixels])
+    for images in (pixels, pixels * 0, pixels[:0], pixels[:1], pixels.astype("uint8")):
+        changed = layer(images, training=True)
+        assert changed.shape == images.shape
+        values = np.asarray(changed).astype("float32")
+        assert ((values >= 0) & (values <= 255)).all()
+    # a resized or attacked image may leave [0, 255]
+    assert np.isfinite(np.asarray(layer(pixels * 4 - 300, training=True)).astype("float32")).all()

@@ -199,3 +199,36 @@ def test_gradients_flow_through_the_standardisation():
     gradient = np.asarray(tape.gradient(loss, layer.kernel.value))
     assert np.abs(gradient).max() > 1e-2
     np.testing.assert_allclose(gradient.mean((0, 1, 2)), 0, atol=1e-4 * np.abs(gradient).max())
+
+
+def test_lrn_keeps_a_gradient_where_squares_or_powers_overflow():
+    for layer, scale in ((LocalResponseNormalization(), 1e25),
+                         (LocalResponseNormalization(beta=200.0), 1.0)):  # fmt: skip
+        x = tf.constant(RNG.normal(size=(2, 3, 3, 6)).astype("float32") * np.float32(scale))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        assert np.isfinite(y).all() and np.isfinite(tape.gradient(y, x)).all()
+
+
+@pytest.mark.parametrize("kind", ["lrn", "weights"])
+def test_float64_is_computed_in_float64(kind):
+    x = RNG.normal(size=(2, 6, 6, 6))
+    layer = (
+        LocalResponseNormalization(alpha=0.1, dtype="float64")
+        if kind == "lrn"
+        else WeightStandardizedConv2D(3, 1, gain=False, dtype="float64")
+    )
+    got = np.asarray(layer(x))
+    if kind == "lrn":
+        padded = np.pad(x**2, ((0, 0), (0, 0), (0, 0), (2, 2)))
+        exact = x / (2 + 0.1 * sum(padded[..., i : i + 6] for i in range(5))) ** 0.75
+    else:
+        kernel = np.asarray(layer.kernel)[0, 0]
+        exact = x @ ((kernel - kernel.mean(0)) / np.sqrt(kernel.var(0) + 1e-10))
+    np.testing.assert_allclose(got, exact, rtol=1e-12, atol=1e-12)
+
+
+def test_a_kernel_without_variance_cannot_be_standardised():
+    with pytest.raises(ValueError, match=r"no variance.*\(1, 1, 1, 4\)"):
+        WeightStandardizedConv2D(4, 1)(np.ones((1, 3, 3, 1), "float32"))

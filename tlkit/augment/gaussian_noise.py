@@ -42,10 +42,11 @@ class PixelNoise(keras.layers.Layer):
     def call(self, images: Any, training: bool = False) -> Any:
         if not training:
             return images
+        values = keras.ops.cast(images, keras.backend.result_type(images.dtype, "float32"))
         noise = keras.random.normal(
-            keras.ops.shape(images), stddev=self.stddev, dtype=images.dtype, seed=self.generator
+            keras.ops.shape(images), stddev=self.stddev, dtype=values.dtype, seed=self.generator
         )
-        return keras.ops.clip(images + noise, 0.0, 255.0)
+        return keras.ops.cast(keras.ops.clip(values + noise, 0.0, 255.0), images.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed, "stddev": self.stddev}

@@ -47,9 +47,11 @@ class HSVPower(keras.layers.Layer):
         ops = keras.ops
         shape = (ops.shape(images)[0], 1, 1, 2)
         powers = self.limit ** keras.random.uniform(shape, -1.0, 1.0, seed=self.generator)
-        rgb = ops.cast(images, "float32") / 255.0
-        value = ops.max(rgb, axis=-1, keepdims=True)
-        chroma = value - ops.min(rgb, axis=-1, keepdims=True)
+        # a negative number has no power
+        rgb = ops.clip(ops.cast(images, "float32") / 255.0, 0.0, 1.0)
+        red, green, blue = (rgb[..., i : i + 1] for i in range(3))
+        value = ops.maximum(ops.maximum(red, green), blue)
+        chroma = value - ops.minimum(ops.minimum(red, green), blue)
         saturation = chroma / ops.maximum(value, 1e-7)
         # how far each channel lies below the largest, as a share of the chroma: the hue
         hue = (value - rgb) / ops.maximum(chroma, 1e-7)

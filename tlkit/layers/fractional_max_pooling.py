@@ -73,7 +73,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
             steps[: before - least * after] += 1
             steps = keras.random.shuffle(ops.convert_to_tensor(steps), seed=self.seed_generator)
             return ops.pad(ops.cast(ops.cumsum(steps), "int32"), (1, 0))
-        u = keras.random.uniform((), seed=self.seed_generator) if training else 0.5
+        u = keras.random.uniform((), dtype="float32", seed=self.seed_generator) if training else 0.5
         inner = ops.ceil(alpha * (np.arange(1, after, dtype="float32") + u)) - ops.ceil(alpha * u)
         edges = ops.pad(ops.cast(inner, "int32"), (1, 1))
         return edges + before * (np.arange(after + 1) == after).astype("int32")

@@ -49,11 +49,13 @@ class LocalResponseNormalization(keras.layers.Layer):
         half = self.size // 2
         channels = inputs.shape[-1]
         # squares of half precision overflow at 256
-        values = keras.ops.cast(inputs, "float32")
+        values = keras.ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         padding = [(0, 0)] * (len(inputs.shape) - 1) + [(half, half)]
         squares = keras.ops.pad(keras.ops.square(values), padding)
         energy = sum(squares[..., shift : shift + channels] for shift in range(self.size))
-        return keras.ops.cast(values / (self.k + self.alpha * energy) ** self.beta, inputs.dtype)
+        # a power that overflows would have no gradient
+        scale = keras.ops.exp(-self.beta * keras.ops.log(self.k + self.alpha * energy))
+        return keras.ops.cast(values * scale, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -31,7 +32,8 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         kwargs: Of `keras.layers.Conv2D`.
 
     Raises:
-        ValueError: if `epsilon` is not positive.
+        ValueError: if `epsilon` is not positive, or a kernel has one entry for each output
+            channel, which would be zero for ever.
     """
 
     def __init__(
@@ -49,6 +51,11 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
+        if math.prod(self.kernel.shape[:3]) < 2:
+            raise ValueError(
+                "a kernel of one entry for each output channel has no variance to standardise; got "
+                f"kernel shape {tuple(self.kernel.shape)}"
+            )
         self.built = False
         self.scale = (
             self.add_weight(shape=(self.filters,), initializer="ones", name="gain")
@@ -58,16 +65,17 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         self.built = True
 
     def _moments(self) -> tuple[Any, Any]:
-        kernel = keras.ops.cast(self.kernel, "float32")
-        return keras.ops.moments(kernel, axes=(0, 1, 2), keepdims=True)
+        return keras.ops.moments(self._fine(self.kernel), axes=(0, 1, 2), keepdims=True)
+
+    def _fine(self, values: Any) -> Any:
+        """In float32, or finer where they are."""
+        return keras.ops.cast(values, keras.backend.result_type(values.dtype, "float32"))
 
     def standardized_kernel(self) -> Any:
-        """W', float32 `(height, width, in, filters)`."""
+        """W', float32 or finer `(height, width, in, filters)`."""
         mean, variance = self._moments()
-        kernel = (keras.ops.cast(self.kernel, "float32") - mean) * keras.ops.rsqrt(
-            variance + self.epsilon
-        )
-        return kernel if self.scale is None else kernel * keras.ops.cast(self.scale, "float32")
+        kernel = (self._fine(self.kernel) - mean) * keras.ops.rsqrt(variance + self.epsilon)
+        return kernel if self.scale is None else kernel * keras.ops.cast(self.scale, kernel.dtype)
 
     def keep_scale(self) -> None:
         """Sets the gain so that the standardised kernel is the raw one less its mean."""

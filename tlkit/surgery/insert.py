@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -144,7 +145,8 @@ def _standardize_weights(model: Any, item: Insertion) -> Any:
     replaced: list[tuple[Any, Any]] = []
 
     def replace(layer: Any) -> Any:
-        if type(layer) is not keras.layers.Conv2D:
+        # one entry for each output channel has no variance
+        if type(layer) is not keras.layers.Conv2D or math.prod(layer.kernel.shape[:3]) < 2:
             return layer
         new = WeightStandardizedConv2D.from_config({**layer.get_config(), **item.arguments})
         replaced.append((layer, new))
