@@ -2,51 +2,88 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import pathlib
 import re
+import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
+
+import pydantic
 
 from tlkit import registry
 from tlkit.backbones import spec as specs
+from tlkit.data.account import FileAccount
+from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
 from tlkit.data.dataset import IMBALANCED
-from tlkit.data.record import SourceData
-from tlkit.errors import DataError, UserError
+from tlkit.data.frames import is_of_frames
+from tlkit.data.read_source import path_keys, read_records
+from tlkit.data.recognize import Recognized, recognize
+from tlkit.data.tree import Tree
+from tlkit.errors import DataError, UserError, did_you_mean
 from tlkit.recipe.schema import Named
 
 FEW = 2000  # training images up to which a batch is 16
+LONGEST_NAME = 80
+FRAMES = (
+    "its pictures look like frames of videos: neighbours are all but equal, so a random split puts "
+    "near copies of training images into val and flatters it; put whole videos into train/ and val/"
+)
+
+Say = Callable[[str], None]
 
 
-def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tuple[str, str]:
-    """A commented recipe for a folder of images or a manifest.
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A recipe written for data.
+
+    Attributes:
+        name: Of the recipe.
+        text: The YAML.
+        lines: What was found, for a person.
+    """
+
+    name: str
+    text: str
+    lines: list[str]
+
+
+def draft_recipe(
+    data: pathlib.Path,
+    backbone: str,
+    folder: pathlib.Path,
+    given: Sequence[str] = (),
+    say: Say = lambda line: None,
+) -> Draft:
+    """A commented recipe for what a user has.
 
     Args:
-        data: What the user has.
+        data: A folder, an archive, a list or annotations.
         backbone: A registered name.
         folder: Where the recipe will lie; its paths are relative to it.
-
-    Returns:
-        The YAML text, and the name of the recipe.
+        given: Arguments of the source as `key=value`.
+        say: Is told what takes a while.
 
     Raises:
-        UserError: for an unknown backbone.
+        UserError: for an unknown backbone or argument.
         DataError: if there is nothing to train on.
     """
     if backbone not in specs.names():
         raise UserError(specs.suggest(backbone))
     spec = specs.find(backbone)
-    named = source_of(data)
-    kind = named.name
-    path = os.path.relpath(data, folder)
-    source: SourceData = registry.SOURCES.build(kind, **named.arguments)
+    found = found_in(data, given, say)
+    source = read_records(_named(found))
     counts = Counter(record.label for record in source.records)
     if len(counts) < 2:
         raise DataError("has fewer than two classes", where=str(data))
     told = {record.split for record in source.records} - {None}
     train = sum(record.split in (None, "train") for record in source.records)
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", data.resolve().stem).strip("-.") or "my-data"
+    name = recipe_name(data)
     shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:8])
     more = f", and {len(counts) - 8} more" if len(counts) > 8 else ""
+    counted = f"{len(source.records)} images, {len(counts)} classes ({shown}{more})"
     weighted = max(counts.values()) > IMBALANCED * min(counts.values())
     size = "16" if train < FEW else "32"
     split = (
@@ -54,19 +91,18 @@ def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tup
         if "val" in told
         else "  split: {val: 0.2}            # held out by file content, the same in every class\n"
     )
-    place = (
-        f"{{tfrecord: {{train: {_quoted(path)}}}}}"
-        if kind == "tfrecord"
-        else f"{{{kind}: {_quoted(path)}}}"
-    )
-    return (
+    notes = [*found.notes, *source.notes, *_more_notes(data)]
+    account = FileAccount({"images": len(source.records)}, source.ignored).lines()
+    reasons = "".join(f"  # {one_line(text)}\n" for text in (found_as(found), *notes))
+    text = (
         "# yaml-language-server: $schema=recipe.schema.json\n"
-        f"# {name}: {len(source.records)} images, {len(counts)} classes ({shown}{more})\n"
+        f"# {name}: {one_line(counted)}\n"
         f"# Check it:  tlkit validate {name}.yaml      Look ahead:  tlkit plan {name}.yaml\n"
-        f"name: {name}\n"
+        f"name: {yaml_text(name)}\n"
         "seed: 0\n"
         "data:\n"
-        f"  source: {place}\n"
+        f"{reasons}"
+        f"  source: {_written(found, folder)}\n"
         f"  image_size: {spec.size}              # pixels; larger is slower and often better\n"
         "  resize: crop                 # crop | squash | pad\n"
         f"{split}"
@@ -85,35 +121,153 @@ def draft_recipe(data: pathlib.Path, backbone: str, folder: pathlib.Path) -> tup
         "    - {policy: full, epochs: 8}        # features computed once; then everything, slowly\n"
         "  early_stopping: {patience: 5}\n"
         "export: [saved_model]\n"
-    ), name
-
-
-def source_of(data: pathlib.Path) -> Named:
-    """The data source that a path on the command line means."""
-    kind = _kind(data)
-    entry = registry.SOURCES[kind]
-    return Named(kind, entry.arguments(**_arguments(kind, str(data))).model_dump())
-
-
-def _kind(data: pathlib.Path) -> str:
-    if data.is_dir():
-        return "folder"
-    if not data.exists():
-        raise DataError("no such folder or manifest", where=str(data))
-    if data.suffix.lower() in (".csv", ".tsv", ".jsonl", ".ndjson"):
-        return "manifest"
-    if "tfrecord" in data.name.lower():
-        return "tfrecord"
-    raise DataError(
-        "expected a folder of class folders, a .csv, .tsv or .jsonl manifest, or a TFRecord file",
-        where=str(data),
     )
+    lines = [f"{data}: taken for {found_as(found)}; {counted}", *account]
+    lines += [f"note: {note}" for note in notes]
+    return Draft(name, text, [one_line(line) for line in lines])
 
 
-def _arguments(kind: str, path: str) -> dict[str, str]:
-    return {"train": path} if kind == "tfrecord" else {"path": path}
+def source_of(data: pathlib.Path, given: Sequence[str] = ()) -> Named:
+    """The data source that a path on the command line means.
+
+    Args:
+        data: A folder, an archive, a list or annotations.
+        given: Arguments of the source as `key=value`.
+
+    Raises:
+        DataError: if it is not there, or is nothing that can be trained on.
+    """
+    return _named(found_in(data, given))
 
 
-def _quoted(text: str) -> str:
-    """A path as a YAML value."""
-    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "''") + "'"
+def found_in(
+    data: pathlib.Path, given: Sequence[str] = (), say: Say = lambda line: None
+) -> Recognized:
+    """What a path on the command line is, with the paths of its source as they were typed.
+
+    Raises:
+        DataError: if it is not there, or is nothing that can be trained on.
+        UserError: for an argument that the source does not have.
+    """
+    place = opened(data, say)
+    if not place.exists():
+        raise DataError("no such folder or file of data", where=str(data))
+    settings = _settings(given)
+    forced = settings.pop("source", None)
+    if forced is not None:
+        found = _forced(forced, place)
+    else:
+        found = recognize(place)
+    known = registry.SOURCES[found.source].arguments.model_fields
+    for key in settings:
+        if key not in known:
+            raise UserError(
+                f"data source {found.source!r} has no argument {key!r}.",
+                where=f"{key}={settings[key]}",
+                hint=did_you_mean(key, known),
+            )
+    arguments = dict(found.arguments)
+    for key in path_keys(found.source):
+        if key in arguments and key not in settings:
+            inner = os.path.relpath(arguments[key], place)
+            arguments[key] = os.path.normpath(os.path.join(data, inner))
+    return dataclasses.replace(found, arguments={**arguments, **settings})
+
+
+def _forced(name: str, place: pathlib.Path) -> Recognized:
+    if name not in registry.SOURCES:
+        raise UserError(registry.SOURCES.suggest(name), where=f"source={name}")
+    first = next(iter(registry.SOURCES[name].arguments.model_fields))
+    return Recognized(f"read as {name}", "as was asked", name, {first: str(place)})
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in given]
+    return {key: value for key, _, value in pairs}
+
+
+def _named(found: Recognized) -> Named:
+    entry = registry.SOURCES[found.source]
+    try:
+        return Named(found.source, entry.arguments(**found.arguments).model_dump())
+    except pydantic.ValidationError as error:
+        item = error.errors()[0]
+        raise UserError(
+            f"{item['msg']}; found {item['input']!r}", where=str(item["loc"][0])
+        ) from None
+
+
+def found_as(found: Recognized) -> str:
+    """What something was taken for, and why."""
+    return f"{found.what} ({found.evidence})"
+
+
+def _more_notes(data: pathlib.Path) -> list[str]:
+    """What is odd about the files of a folder or an archive."""
+    notes = []
+    archive = archive_of(data)
+    if archive is not None and (names := left_out(archive)):
+        notes.append(describe_left_out(names))
+    place = opened(data)
+    if place.is_dir() and is_of_frames(Tree.of(place)):
+        notes.append(FRAMES)
+    return notes
+
+
+def recipe_name(data: pathlib.Path) -> str:
+    """A name for a recipe: that of the data as it was typed, in letters that files may have."""
+    here = os.environ.get("PWD", "")
+    if not here or not os.path.isdir(here) or not os.path.samefile(here, os.getcwd()):
+        here = os.getcwd()
+    typed = os.path.basename(os.path.normpath(os.path.join(here, data.expanduser())))
+    if not data.is_dir():
+        typed = SUFFIX.sub("", typed) if SUFFIX.search(typed) else os.path.splitext(typed)[0]
+    plain = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", plain)[:LONGEST_NAME].strip("-._")
+    return name or "my-data"
+
+
+def _written(found: Recognized, folder: pathlib.Path) -> str:
+    """A source as a recipe has it, its paths relative to the recipe's folder."""
+    paths = path_keys(found.source)
+    typed = _named(found).arguments
+    values = {
+        key: yaml_text(_relative(value, folder) if key in paths else value)
+        if isinstance(typed[key], str)
+        else json.dumps(typed[key])
+        for key, value in found.arguments.items()
+    }
+    first = next(iter(registry.SOURCES[found.source].arguments.model_fields))
+    if list(values) == [first] and found.source != "tfrecord":
+        return f"{{{found.source}: {values[first]}}}"
+    inside = ", ".join(f"{key}: {value}" for key, value in values.items())
+    return f"{{{found.source}: {{{inside}}}}}"
+
+
+def _relative(path: str, folder: pathlib.Path) -> str:
+    """A path from a recipe's folder; a link at its end stays the link."""
+    whole = os.path.abspath(os.path.expanduser(path))
+    real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
+    return os.path.relpath(real, os.path.realpath(folder))
+
+
+def yaml_text(text: str) -> str:
+    """Text as a YAML value that is read as that text, inside `{}` too."""
+    if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", text) and not _means_more(text):
+        return text
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text)
+
+
+def _means_more(text: str) -> bool:
+    """Whether YAML takes a plain word for something else than text."""
+    words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", ".inf")
+    return text.lower() in words or re.fullmatch(r"[._]?[\d_.]+([eE][-+]?\d+)?", text) is not None
+
+
+def one_line(text: str) -> str:
+    """Text on one line, with escapes for what cannot be printed."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )

@@ -5,16 +5,14 @@ Looked for before TensorFlow is imported, so that the answer comes at once.
 
 from __future__ import annotations
 
-import glob
 import pathlib
 
+from tlkit.data.read_source import is_there, path_keys
 from tlkit.data.sources.tfds import require_prepared
 from tlkit.errors import RecipeError, UserError
 from tlkit.export.write import missing as missing_format
 from tlkit.features.engine import missing
 from tlkit.recipe.schema import Recipe
-
-KINDS = {"folder": ("path",), "manifest": ("path", "root"), "tfrecord": ("train", "val", "test")}
 
 
 def check_files(recipe: Recipe) -> None:
@@ -25,9 +23,9 @@ def check_files(recipe: Recipe) -> None:
     """
     problems: list[UserError] = []
     source = recipe.data.source
-    for key in KINDS.get(source.name, ()):
+    for key in path_keys(source.name):
         value = source.arguments.get(key)
-        if value and not glob.glob(glob.escape(value) if source.name != "tfrecord" else value):
+        if value and source.name != "tfds" and not is_there(value, source.name == "tfrecord"):
             problems.append(UserError(f"data.source.{source.name}.{key}: not found", where=value))
     given = source.arguments
     if source.name == "tfds" and given["name"] != "image_folder":

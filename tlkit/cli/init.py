@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
+import tempfile
 
 import click
 
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=pathlib.Path))
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--output", "-o", type=click.Path(path_type=pathlib.Path), help="File [NAME.yaml].")
 @click.option("--backbone", default="mobilenet_v2", show_default=True, help="A pretrained network.")
 @click.option("--force", "-f", is_flag=True, help="Overwrite a file that exists.")
-def init(data: pathlib.Path, output: pathlib.Path | None, backbone: str, force: bool) -> None:
-    """Look at DATA, a folder or a manifest, and write a recipe for it."""
+def init(
+    data: pathlib.Path,
+    arguments: tuple[str, ...],
+    output: pathlib.Path | None,
+    backbone: str,
+    force: bool,
+) -> None:
+    """Look at DATA and write a recipe for it.
+
+    DATA is a folder, a zip or tar archive, a list (.csv, .tsv, .jsonl), a TFRecord file, or what a
+    labelling tool wrote: what it is, is seen by its content. KEY=VALUE are arguments of the data source,
+    as path_column=photo label_column=species, or source=folder to say which it is.
+    """
+    from tlkit.cli.options import merged
     from tlkit.cli.recipes import SCHEMA
-    from tlkit.draft import draft_recipe
+    from tlkit.draft import draft_recipe, recipe_name
     from tlkit.errors import UserError
     from tlkit.recipe.load import recipes_folder
 
-    text, name = draft_recipe(data, backbone, (output or pathlib.Path("x")).parent)
-    file = output or pathlib.Path(f"{name}.yaml")
+    given = merged((), arguments)
+    file = output or pathlib.Path(f"{recipe_name(data)}.yaml")
+    if file.is_dir():
+        file /= f"{recipe_name(data)}.yaml"
     if file.exists() and not force:
         raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
-    file.write_text(text, "utf-8")
-    shutil.copyfile(recipes_folder() / SCHEMA, file.parent / SCHEMA)
+    _require_writable(file.parent)
+    draft = draft_recipe(data, backbone, file.parent, given, click.echo)
+    try:
+        file.write_text(draft.text, "utf-8")
+        shutil.copyfile(recipes_folder() / SCHEMA, file.parent / SCHEMA)
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror}", where=str(file)) from None
+    for line in draft.lines:
+        click.echo(line)
     click.echo(f"wrote {file}\nnext: tlkit finetune {file}")
+
+
+def _require_writable(folder: pathlib.Path) -> None:
+    """Tries the place before any work is done."""
+    from tlkit.errors import UserError
+
+    try:
+        with tempfile.TemporaryFile(dir=folder or os.curdir):
+            pass
+    except FileNotFoundError:
+        raise UserError(
+            "no such folder to write to.", where=str(folder), hint=f"Make it: mkdir -p {folder}"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot be written to: {error.strerror}.",
+            where=str(folder),
+            hint="Name another place with -o.",
+        ) from None

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tlkit import registry
 from tlkit.data.account import MOST_LOST, FileAccount
 from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
 from tlkit.data.order import natural
+from tlkit.data.read_source import read_records
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.rows import Rows
 from tlkit.data.sources.folder import class_name
@@ -141,7 +141,7 @@ def read_source(config: Data) -> SourceData:
     Raises:
         DataError: if there are none.
     """
-    source: SourceData = registry.SOURCES.build(config.source.name, **config.source.arguments)
+    source = read_records(config.source)
     if not source.records:
         raise DataError("the source holds no images", where=f"data.source.{config.source.name}")
     return source

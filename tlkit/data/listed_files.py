@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 
 from tlkit.data.file_kind import PICTURE_ENDINGS
+from tlkit.data.tree import Tree
 from tlkit.paths import expanded
 
 DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -21,10 +23,12 @@ class ListedFiles:
 
     Args:
         base: The folder that relative paths are relative to.
+        deep: Whether names without a folder are looked for in all folders below it too.
     """
 
-    def __init__(self, base: pathlib.Path):
+    def __init__(self, base: pathlib.Path, deep: bool = False):
         self.base = base
+        self.deep = deep
         self.moved: list[tuple[str, str]] = []
         self._stems: dict[str, dict[str, list[str]]] = {}
 
@@ -47,7 +51,20 @@ class ListedFiles:
                 if os.path.lexists(whole):
                     self.moved.append((name, end))
                     return whole
+        if self.deep and not re.search(r"[/\\]", name):
+            return self._below(name)
         return None
+
+    @functools.cached_property
+    def _tree(self) -> Tree:
+        return Tree.of(self.base)
+
+    def _below(self, name: str) -> str | None:
+        """The one file of that name, with or without its ending, in any folder."""
+        try:
+            return self._tree.places[self._tree.find(name)]
+        except FileNotFoundError:
+            return None
 
     def _whole(self, path: str) -> str:
         return os.path.join(self.base, expanded(path) if path.startswith("~") else path)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic
 
+from tlkit import registry
 from tlkit.errors import RecipeError, UserError, did_you_mean
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
@@ -203,13 +204,17 @@ def _override(source: Source, text: str) -> UserError | None:
     key, equals, raw = text.partition("=")
     if not equals or not key:
         return UserError(f"expected key=value, found {text!r}", where="--set")
-    try:
-        value = ruamel.yaml.YAML(typ="safe", pure=True).load(raw) if raw else None
-    except ruamel.yaml.error.YAMLError:
-        return UserError(f"{raw!r} is not a YAML value", where=f"--set {key}")
+    steps = [step for step in re.split(r"[.\[\]]+", key) if step]
+    value: Any = raw
+    if not raw or not _is_text(steps):
+        try:
+            value = ruamel.yaml.YAML(typ="safe", pure=True).load(raw) if raw else None
+        except ruamel.yaml.error.YAMLError:
+            return UserError(f"{raw!r} is not a YAML value", where=f"--set {key}")
+        except ValueError:  # a date that is none, as 2024-13-45
+            value = raw
     node: Any = source.values
     loc: list[Any] = []
-    steps = [step for step in re.split(r"[.\[\]]+", key) if step]
     for depth, step in enumerate(steps):
         if isinstance(node, list):
             if not step.isdigit() or int(step) >= len(node):
@@ -235,6 +240,35 @@ def _override(source: Source, text: str) -> UserError | None:
             node = below
     source.overridden.add(tuple(loc))
     return None
+
+
+def _is_text(steps: Sequence[str]) -> bool:
+    """Whether a key takes text alone, so that `2024` and `true` are text there."""
+    model: Any = Recipe
+    for depth, step in enumerate(steps):
+        if step.isdigit():
+            continue
+        field = model.model_fields.get(step)
+        if field is None:
+            return False
+        last = depth == len(steps) - 1
+        if last and field.annotation in (str, str | None):
+            return True
+        if steps[: depth + 1] == ["data", "source"]:
+            return _is_text_of_source(steps[depth + 1 :])
+        model = _section_of(field.annotation)
+        if model is None:
+            return False
+    return False
+
+
+def _is_text_of_source(steps: Sequence[str]) -> bool:
+    """The same for `folder` and `folder.path` under data.source."""
+    if not steps or steps[0] not in registry.SOURCES:
+        return False
+    fields = registry.SOURCES[steps[0]].arguments.model_fields
+    key = steps[1] if len(steps) == 2 else next(iter(fields)) if len(steps) == 1 else ""
+    return key in fields and fields[key].annotation in (str, str | None)
 
 
 def dotted(loc: Sequence[Any]) -> str:

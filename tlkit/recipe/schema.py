@@ -247,7 +247,8 @@ class Data(Section):
     """Where the images come from and how they reach the network."""
 
     source: named(registry.SOURCES) = Field(  # type: ignore[valid-type]
-        description="One of: {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}."
+        description="One of: {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}, or what a "
+        "labelling tool wrote, as {coco: FILE}. A path may name a zip or tar archive, or lead into one."
     )
     image_size: ImageSize | None = Field(
         None, description="Side, or [height, width], in pixels. Default: the backbone's own size."

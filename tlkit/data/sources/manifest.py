@@ -79,8 +79,8 @@ def manifest(
         path_column: Column of the image's path, or its name without the ending; found if not given.
         label_column: Column of the class name; found if not given.
         split_column: Column of train, val or test; optional.
-        root: Folder that the paths are relative to; the manifest's own, or one beside it that
-            holds the images, by default.
+        root: Folder that the paths are relative to, in which names without a folder may lie anywhere; the
+            manifest's own, or one beside it that holds the images, by default.
 
     Raises:
         DataError: naming the lines, if the file, a column, a value or all images are missing, an image has
@@ -187,7 +187,7 @@ def _path_column(
     candidates = [wanted] if wanted else usual + looks or [n for n in table.columns if n]
     places = [base] if told else [base, *_near(file)]
     for place in places:
-        files = ListedFiles(place)
+        files = ListedFiles(place, deep=told)
         found = {name: _share(files, [row.get(name, "") for row in sample]) for name in candidates}
         best = max(candidates, key=lambda name: found[name], default="")
         if not best or found[best] < ENOUGH:
@@ -202,9 +202,9 @@ def _path_column(
             table.notes.append(f"paths are from column {best!r}, whose values are files")
         if place != base:
             table.notes.append(f"its paths lie under {place} (root: {place})")
-        return best, ListedFiles(place)
+        return best, ListedFiles(place, deep=told)
     if wanted or usual:
-        return wanted or usual[0], ListedFiles(base)
+        return wanted or usual[0], ListedFiles(base, deep=told)
     if looks:
         return looks[0], ListedFiles(base)
     raise _no_column(file, table.columns, PATH_NAMES, "path_column")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import glob
 import pathlib
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any
 
+from tlkit.data.compressed import decompressed, is_compressed, unpacked_head
 from tlkit.data.record import Record, SourceData, SplitName
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, did_you_mean, some_of
+from tlkit.paths import expanded
 from tlkit.registry import register
 
 IMAGE_KEYS = ("image", "image/encoded", "image_raw", "encoded")
@@ -26,12 +29,12 @@ def tfrecord(
     label_key: str | None = None,
     classes: str | None = None,
 ) -> SourceData:
-    """TFRecord files whose examples hold an encoded image and a label.
+    """TFRecord files whose examples hold an encoded image and a label; compressed ones too.
 
     Args:
-        train: File or pattern of the training shards. With no val, tlkit splits it.
-        val: File or pattern of the validation shards.
-        test: File or pattern of the test shards.
+        train: File, folder or pattern of the training shards. With no val, tlkit splits it.
+        val: File, folder or pattern of the validation shards.
+        test: File, folder or pattern of the test shards.
         image_key: Feature with the encoded image; found by its name if not given.
         label_key: Feature with the class, text or a number; found by its name.
         classes: Text file of one class name a line, for labels that are numbers.
@@ -41,35 +44,105 @@ def tfrecord(
     """
     names = None
     if classes is not None:
-        file = pathlib.Path(classes).expanduser()
+        file = expanded(classes)
         if not file.is_file():
             raise DataError("no such file of class names", where=str(file))
-        names = file.read_text("utf-8").split("\n")
+        names = file.read_text("utf-8-sig").split("\n")
         names = [name.strip() for name in names if name.strip()]
     records: list[Record] = []
     patterns: list[tuple[SplitName, str | None]] = [("train", train), ("val", val), ("test", test)]
     for split, pattern in patterns:
         if pattern is None:
             continue
-        files = sorted(glob.glob(str(pathlib.Path(pattern).expanduser())))
-        if not files:
-            raise DataError("no such TFRecord files", where=pattern)
+        files = shards(pattern)
         # one file for all is divided by tlkit, unless it is told what is what
         told: SplitName | None = split if (val or test) else None
-        for name in files:
-            records.extend(_records(pathlib.Path(name), told, image_key, label_key, names))
+        for file in files:
+            records.extend(_records(file, told, image_key, label_key, names))
     return SourceData(records, classes=names)
 
 
+def shards(pattern: str) -> list[pathlib.Path]:
+    """The files that a name, a folder or a pattern means, in order.
+
+    Raises:
+        DataError: if there are none, or shards numbered `-00000-of-00010` are missing.
+    """
+    place = expanded(pattern)
+    if place.is_dir():
+        inside = sorted(item for item in place.iterdir() if item.is_file())
+        files = [item for item in inside if is_tfrecord(item)]
+    elif place.is_file():
+        files = [place]
+    else:
+        files = [pathlib.Path(name) for name in sorted(glob.glob(str(place)))]
+        files = [file for file in files if file.is_file()]
+    if not files:
+        raise DataError("no such TFRecord files", where=pattern)
+    if len(files) > 1 or not place.is_file():
+        _refuse_missing(files)
+    return files
+
+
+def _refuse_missing(files: list[pathlib.Path]) -> None:
+    """Refuses sets of numbered shards that are not whole."""
+    sets: dict[tuple[str, int, str], set[int]] = {}
+    for file in files:
+        found = re.fullmatch(r"(.*)-(\d+)-of-(\d+)(.*)", file.name)
+        if found:
+            key = (str(file.parent / found[1]), int(found[3]), found[4])
+            sets.setdefault(key, set()).add(int(found[2]))
+    for (start, count, end), numbers in sets.items():
+        missing = [f"-{n:05d}-of-{count:05d}{end}" for n in range(count) if n not in numbers]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {count} shards are missing: {some_of(missing)}.",
+                where=start,
+                hint="Fetch them, or name the files that are to do without them one by one.",
+            )
+
+
+def is_tfrecord(file: pathlib.Path) -> bool:
+    """Whether a file begins as a TFRecord does, compressed or not: a length and its checksum."""
+    head = _head(file)
+    return _begins(head) or _begins(unpacked_head(head, 12))
+
+
+def _head(file: pathlib.Path) -> bytes:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(4096)
+    except OSError:
+        return b""
+
+
+def _begins(head: bytes) -> bool:
+    return len(head) >= 12 and head[8:12] == struct.pack("<I", masked_crc32c(head[:8]))
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord files: CRC-32C (Castagnoli), rotated and offset."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
 def _records(
-    file: pathlib.Path,
+    packed: pathlib.Path,
     split: SplitName | None,
     image_key: str | None,
     label_key: str | None,
     names: list[str] | None,
 ) -> Iterator[Record]:
+    head = _head(packed)
+    # the first bytes of a plain file, a length, may look as those of a compressed one
+    file = decompressed(packed) if is_compressed(head) and not _begins(head) else packed
     for index, (offset, length) in enumerate(offsets(file)):
-        name = f"{file.name}:{index}"
+        name = f"{packed.name}:{index}"
         example = parse(read_range(file, offset, length), name)
         image = _key(example, image_key, IMAGE_KEYS, name)
         label = _key(example, label_key, LABEL_KEYS, name)

@@ -1,0 +1,175 @@
+"""`init` and the sources on files as tools write them: what is read is what was put in."""
+
+import collections
+import json
+import pathlib
+
+import pytest
+
+from tests.data import exports
+from tlkit.data.read_source import read_records
+from tlkit.draft import draft_recipe, found_in, source_of
+from tlkit.errors import DataError, UserError
+from tlkit.recipe.load import load_recipe
+
+SPLIT = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "val"): 1, ("dog", "val"): 1}
+TESTED = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "test"): 1, ("dog", "test"): 1}
+WHOLE = {("cat", None): 4, ("dog", None): 4}
+DOGS = {("boxer", None): 4, ("beagle", None): 4}
+VERTEX = {(label, use): 1 for label in ("cat", "dog") for use in ("train", "val", "test", None)}
+
+LAYOUTS = {
+    "folders": (lambda p: exports.folders(p), "folder", WHOLE),
+    "roboflow": (lambda p: exports.roboflow(p), "roboflow", {**SPLIT, **TESTED}),
+    "label-studio": (lambda p: exports.label_studio(p / "x.json"), "label_studio", WHOLE),
+    "label-studio-min": (lambda p: exports.label_studio(p / "x.json", "JSON-MIN"), "label_studio", WHOLE),
+    "label-studio-csv": (lambda p: exports.label_studio(p / "x.csv", "CSV"), "label_studio", WHOLE),
+    "label-studio-tsv": (lambda p: exports.label_studio(p / "x.tsv", "TSV"), "label_studio", WHOLE),
+    "label-studio-local": (lambda p: exports.label_studio(p / "x.json", upload=False), "label_studio", WHOLE),
+    "cvat": (lambda p: exports.cvat(p), "cvat", WHOLE),
+    "coco-roboflow": (lambda p: exports.coco(p), "coco", SPLIT),
+    "coco-official": (lambda p: exports.coco(p, "official"), "coco", SPLIT),
+    "voc": (lambda p: exports.voc(p), "voc", SPLIT),
+    "voc-lists": (lambda p: exports.voc(p, lists=True), "voc", SPLIT),
+    "vertex": (lambda p: exports.vertex(p), "vertex", VERTEX),
+    "vertex-jsonl": (lambda p: exports.vertex(p, "jsonl"), "vertex", VERTEX),
+    "vertex-folder": (lambda p: exports.vertex(p).parent, "vertex", VERTEX),
+    "hf-csv": (lambda p: exports.imagefolder(p), "imagefolder", TESTED),
+    "hf-jsonl-above": (lambda p: exports.imagefolder(p, "jsonl", "top"), "imagefolder", TESTED),
+    "hf-column": (lambda p: exports.imagefolder(p, column="species"), "imagefolder", TESTED),
+    "edge-impulse": (lambda p: exports.edge_impulse(p), "edge_impulse", TESTED),
+    "edge-impulse-names": (lambda p: exports.edge_impulse(p, info=False), "edge_impulse", TESTED),
+    "kaggle": (lambda p: exports.kaggle(p), "manifest", DOGS),
+    "kaggle-endings": (lambda p: exports.kaggle(p, ".jpg"), "manifest", DOGS),
+    "kaggle-parts": (lambda p: exports.kaggle(p, shards=True), "manifest", DOGS),
+    "kaggle-list": (lambda p: exports.kaggle(p) / "train.csv", "manifest", DOGS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_recognised_and_its_recipe_reads_every_image(tmp_path, layout):
+    make, source, counts = LAYOUTS[layout]
+    root = tmp_path / "data"
+    root.mkdir()
+    data = make(root)
+    draft = draft_recipe(data, "tiny", tmp_path)
+    (tmp_path / "r.yaml").write_text(draft.text, "utf-8")
+    recipe = load_recipe(tmp_path / "r.yaml")
+    assert recipe.data.source.name == source
+    records = read_records(recipe.data.source).records
+    assert collections.Counter((r.label, r.split) for r in records) == counts
+    assert len({r.read() for r in records}) == sum(counts.values())  # each picture once
+    assert "taken for" in draft.lines[0]
+    assert f"# {found_in(data).what}" in draft.text
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: exports.roboflow(p, several=True), "multi-label: 1 of 10 images .* cat, dog"),
+        (lambda p: exports.coco(p, several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.voc(p, several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.cvat(p, several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.label_studio(p / "x.csv", "CSV", several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.label_studio(p / "x.json", several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.cvat(p, boxes=True), "8 shapes and no tags.*Crop each object"),
+    ],
+)
+def test_what_cannot_be_trained_is_called_by_its_name(tmp_path, make, message):
+    with pytest.raises(DataError, match=message):
+        draft_recipe(make(tmp_path), "tiny", tmp_path)
+
+
+def _write(root: pathlib.Path, files: dict[str, str]) -> pathlib.Path:
+    for name, text in files.items():
+        if text == "picture":
+            exports.put(root / name, len(name) % 3, len(name))
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"images/1.jpg": "picture", "labels/1.txt": "0 .5 .5 .1 .1", "data.yaml": "names: [a]"},
+         "YOLO's format for object detection"),
+        ({"train/1.jpg": "picture", "train/_annotations.csv": "filename,width,height,class,xmin\n"},
+         "Roboflow for object detection"),
+        ({"train/1.jpg": "picture", "train/_classes.csv": "Pixel Value, Class\n0, a\n"}, "mask"),
+        ({"1.jpg": "picture", "1.json": json.dumps({"shapes": [], "imagePath": "1.jpg"})}, "LabelMe"),
+        ({"1.jpg": "picture", "l.csv": "path,xmin,label\n1.jpg,3,a\n1.jpg,5,b\n"}, "boxes or masks"),
+        ({"a/1.jpg": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+          "b/2.jpg": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"},
+         "Git LFS keeps it. Fetch them: git lfs pull"),
+        ({"photos.dvc": "outs:\n- md5: 0.dir\n  path: photos\n"}, "DVC keeps them. Fetch them: dvc pull"),
+    ],
+)  # fmt: skip
+def test_other_tasks_and_pointers_get_one_sentence(tmp_path, files, message):
+    with pytest.raises(DataError, match=message):
+        draft_recipe(_write(tmp_path, files), "tiny", tmp_path)
+
+
+def test_a_column_for_each_class_is_read(tmp_path):
+    files = {"images/1.jpg": "picture", "images/22.jpg": "picture"}
+    _write(tmp_path / "data", {**files, "train.csv": "image_id,rust,scab\n1,0,1\n22,1,0\n"})
+    draft = draft_recipe(tmp_path / "data", "tiny", tmp_path)
+    (tmp_path / "r.yaml").write_text(draft.text)
+    records = read_records(load_recipe(tmp_path / "r.yaml").data.source).records
+    assert [(r.name, r.label) for r in records] == [("1", "scab"), ("22", "rust")]
+
+
+def test_links_into_git_annex_that_are_not_fetched_are_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").symlink_to(
+            ".git/annex/objects/Xx/Yy/MD5E-s1--0.jpg/MD5E-s1--0.jpg"
+        )
+    with pytest.raises(DataError, match="git annex get"):
+        draft_recipe(tmp_path, "tiny", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "source"),
+    [
+        (exports.roboflow, "roboflow"),
+        (exports.coco, "coco"),
+        (exports.voc, "voc"),
+        (exports.edge_impulse, "edge_impulse"),
+        (exports.kaggle, "manifest"),
+        (exports.imagefolder, "imagefolder"),
+    ],
+)
+def test_a_tools_export_given_as_folder_is_refused_with_its_source(tmp_path, make, source):
+    from tlkit.recipe.schema import Named
+
+    with pytest.raises(DataError, match=rf"Use data.source: {{{source}: .* tlkit init"):
+        read_records(Named("folder", {"path": str(make(tmp_path))}))
+
+
+def test_a_path_of_another_folder_is_no_picture_of_this_one(tmp_path):
+    exports.put(tmp_path / "rose" / "1.jpg", 0, 0)
+    exports.put(tmp_path / "tulip" / "2.jpg", 1, 1)
+    (tmp_path / "l.csv").write_text(
+        "training,gs://b/flowers/rose/1.jpg,rose\ntraining,gs://b/flowers/tulip/1.jpg,tulip\n"
+        "training,gs://b/flowers/tulip/2.jpg,tulip\n"
+    )
+    rose, wrong, tulip = read_records(source_of(tmp_path / "l.csv")).records
+    assert rose.read() != tulip.read()
+    with pytest.raises(FileNotFoundError, match=r"no 1\.jpg"):
+        wrong.read()
+
+
+def test_arguments_of_the_source_are_taken_and_checked(tmp_path):
+    for number in range(4):
+        exports.put(tmp_path / "deep" / f"{number}.jpg", number % 2, number)
+    lines = [f"{n}.jpg,{'ab'[n % 2]},{'xy'[n // 2]}" for n in range(4)]
+    (tmp_path / "l.csv").write_text("pic,one,two\n" + "\n".join(lines) + "\n")
+    given = ["path_column=pic", "label_column=two", f"root={tmp_path / 'deep'}"]
+    draft = draft_recipe(tmp_path / "l.csv", "tiny", tmp_path, given)
+    assert (
+        "{manifest: {path: l.csv, path_column: pic, label_column: two, root: deep}}" in draft.text
+    )
+    with pytest.raises(UserError, match=r"no argument .colum.\. Did you mean"):
+        draft_recipe(tmp_path / "l.csv", "tiny", tmp_path, ["colum=pic"])

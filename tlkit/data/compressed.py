@@ -1,0 +1,81 @@
+"""Files compressed as a whole, GZIP or ZLIB: read through, or kept unpacked in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from tlkit.data.archive import CHUNK, Budget, content_key
+from tlkit.data.spool import cache_folder
+from tlkit.errors import DataError
+
+AUTOMATIC = zlib.MAX_WBITS | 32  # zlib finds out which of the two it is
+
+
+def is_compressed(head: bytes) -> bool:
+    """Whether a file that begins so is GZIP (RFC 1952) or ZLIB (RFC 1950)."""
+    if head[:2] == b"\x1f\x8b":
+        return True
+    return len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0
+
+
+def unpacked_head(head: bytes, count: int) -> bytes:
+    """The first bytes of the content of a compressed file that begins so; none of another."""
+    if is_compressed(head):
+        with contextlib.suppress(zlib.error):
+            return zlib.decompressobj(AUTOMATIC).decompress(head, count)[:count]
+    return b""
+
+
+def decompressed(file: pathlib.Path) -> pathlib.Path:
+    """Where the content of a GZIP or ZLIB file lies unpacked, so that it can be read at any place.
+
+    Raises:
+        DataError: if it is damaged, a bomb, or there is no room.
+    """
+    root = cache_folder() / "archives"
+    place = root / content_key(file)
+    if place.is_file():
+        return place
+    budget = Budget(file)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=root, delete=False) as target:
+            try:
+                with open(file, "rb") as stream:
+                    for chunk in _unpacked(stream):
+                        budget.take(len(chunk))
+                        target.write(chunk)
+                os.replace(target.name, place)
+            except BaseException:
+                os.unlink(target.name)
+                raise
+    except (zlib.error, EOFError) as error:
+        raise DataError(f"is damaged or cut short: {error}", where=str(file)) from None
+    except OSError as error:
+        raise DataError(
+            f"cannot be unpacked into {root}: {error.strerror}", where=str(file)
+        ) from None
+    return place
+
+
+def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
+    """Content in pieces, of one or several compressed streams behind one another."""
+    unpacker = None
+    while data := stream.read(CHUNK):
+        while data:
+            unpacker = unpacker or zlib.decompressobj(AUTOMATIC)
+            yield unpacker.decompress(data, CHUNK)
+            data = unpacker.unconsumed_tail
+            if unpacker.eof:
+                data, unpacker = unpacker.unused_data.lstrip(b"\0"), None
+    while unpacker is not None and not unpacker.eof:
+        rest = unpacker.decompress(b"", CHUNK)
+        if not rest and not unpacker.eof:
+            raise EOFError("its end is missing")
+        yield rest

@@ -1,0 +1,61 @@
+"""Frames of a video among images: neighbours that are all but equal."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image
+
+from tlkit.data.tree import Tree
+
+PAIRS = 8  # of neighbours that are looked at in each folder
+FOLDERS = 6
+NEAR = 4.0  # mean difference of neighbouring frames, in grey levels, at most
+RATIO = 3.0  # by which other pairs of the same folder differ more, at least
+SIDE = 32
+FEWEST = 12  # images of a folder
+
+
+def is_of_frames(tree: Tree) -> bool:
+    """Whether most folders hold numbered pictures whose neighbours are all but equal."""
+    folders: dict[str, list[tuple[str, int, str]]] = {}
+    for name in tree.pictures:
+        found = re.fullmatch(r"(?:(.*)/)?(.*?)(\d+)\.\w+", name)
+        if found:
+            folders.setdefault(found[1] or "", []).append((found[2], int(found[3]), name))
+    chosen = [rows for rows in folders.values() if len(rows) >= FEWEST][:FOLDERS]
+    votes = [_is_sequence(tree.root, sorted(rows)) for rows in chosen]
+    return bool(votes) and 2 * sum(votes) > len(votes)
+
+
+def _is_sequence(root: pathlib.Path, rows: list[tuple[str, int, str]]) -> bool:
+    pairs = [
+        (one[2], other[2])
+        for one, other in itertools.pairwise(rows)
+        if one[0] == other[0] and other[1] - one[1] > 0
+    ]
+    if len(pairs) < FEWEST - 1:
+        return False
+    near = pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS]
+    half = len(rows) // 2
+    far = [(one, rows[(index + half) % len(rows)][2]) for index, (one, _) in enumerate(near)]
+    try:
+        close = float(np.median([_difference(root, *pair) for pair in near]))
+        apart = float(np.median([_difference(root, *pair) for pair in far]))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
+    return close <= NEAR and apart >= RATIO * max(close, 0.1)
+
+
+def _difference(root: pathlib.Path, one: str, other: str) -> float:
+    first, second = _small(root / one), _small(root / other)
+    return float(np.abs(first - second).mean())
+
+
+def _small(file: pathlib.Path) -> np.ndarray:
+    with Image.open(file) as image:
+        image.draft("L", (2 * SIDE, 2 * SIDE))
+        return np.asarray(image.convert("L").resize((SIDE, SIDE)), np.float32)

@@ -1,0 +1,186 @@
+"""What a labelling tool says of images, as records: one class an image, files found under a folder."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tlkit.data.read_file import read_file
+from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.sources.folder import class_name
+from tlkit.data.split_name import split_name
+from tlkit.data.tree import Tree
+from tlkit.errors import DataError, some_of
+from tlkit.paths import expanded
+
+MOST_BYTES = 2_000_000_000  # of an annotation file
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """One image as a tool describes it.
+
+    Attributes:
+        image: Its path in the tool's own terms.
+        labels: The classes it has, in any number.
+        split: Named by the tool, or None.
+        where: `file:line`, or the file that says so.
+        near: Folder of that file, relative to the root of the images.
+    """
+
+    image: str
+    labels: tuple[str, ...]
+    split: SplitName | None
+    where: str
+    near: str = ""
+
+
+def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> SourceData:
+    """Labelled images as records, and all other files of the folder as ignored.
+
+    Args:
+        rows: As a tool has them. One without a label is left out.
+        root: Folder of the images.
+        where: What a message names.
+
+    Raises:
+        DataError: if an image has several classes, or no file is found.
+    """
+    tree = Tree.of(root)
+    merged: dict[str, Labelled] = {}
+    for row in rows:
+        label = tuple(dict.fromkeys(text for name in row.labels if (text := class_name(name))))
+        key = f"{row.near}\0{row.image}"
+        known = merged.get(key)
+        if known is not None:
+            label = tuple(dict.fromkeys((*known.labels, *label)))
+        merged[key] = dataclasses.replace(
+            row, labels=label, split=row.split or (known.split if known else None)
+        )
+    labelled = [row for row in merged.values() if row.labels]
+    if not labelled:
+        raise DataError("names no image with a class", where=where)
+    refuse_several(labelled, where)
+    records = []
+    problems = []
+    for row in labelled:
+        read: Callable[[], bytes]
+        try:
+            name = tree.find(row.image, row.near)
+            read = functools.partial(read_file, tree.places[name])
+        except FileNotFoundError as error:
+            problems.append(f"{row.image}: {error.strerror}")
+            name, read = row.image, Absent(str(error.strerror))
+        records.append(Record(name, row.labels[0], row.split, read))
+    if len(problems) == len(records):
+        raise DataError(
+            f"none of its {len(records)} images is under {root} ({some_of(problems, 1)}).",
+            where=where,
+            hint="Say which folder they are in with root:.",
+        )
+    used = {record.name for record in records}
+    unlabelled = [
+        Ignored(name, f"has no class in {pathlib.Path(where).name}")
+        for name in tree.pictures
+        if name not in used
+    ]
+    return SourceData(records, ignored=(*unlabelled, *tree.ignored))
+
+
+def refuse_several(rows: list[Labelled], where: str) -> None:
+    """Refuses images of more than one class.
+
+    Raises:
+        DataError: naming the first.
+    """
+    several = [row for row in rows if len(row.labels) > 1]
+    if several:
+        first = several[0]
+        raise DataError(
+            f"is multi-label: {len(several)} of {len(rows)} images have more than one class "
+            f"(the first, {first.image}: {some_of(first.labels)}), and tlkit trains one class an image.",
+            where=where,
+            hint="Keep one class for each, crop each object into an image of its own, or leave "
+            "these images out.",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    """Stands for a file that is not there; reading it says why."""
+
+    reason: str
+
+    def __call__(self) -> bytes:
+        raise FileNotFoundError(2, self.reason)
+
+
+def split_of_path(path: str) -> SplitName | None:
+    """The split that a folder in a path names, the innermost first."""
+    for part in reversed(path.replace("\\", "/").split("/")[:-1]):
+        if split := split_name(part):
+            return split
+    return None
+
+
+def read_text(file: pathlib.Path) -> str:
+    """A text file of a tool.
+
+    Raises:
+        DataError: if it is missing, too large or no UTF-8.
+    """
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise DataError(f"is larger than {MOST_BYTES / 1e9:.0f} GB", where=str(file))
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError("is not UTF-8 text", where=str(file)) from None
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(file)) from None
+
+
+def read_json(file: pathlib.Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        DataError: if it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise DataError(f"is not JSON: {error.msg}", where=f"{file}:{error.lineno}") from None
+    except RecursionError:
+        raise DataError("is nested too deeply", where=str(file)) from None
+
+
+def read_csv(file: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and stripped cells of each row that is not empty.
+
+    Raises:
+        DataError: if it is no CSV.
+    """
+    reader = csv.reader(io.StringIO(read_text(file), newline=""), skipinitialspace=True)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise DataError(f"is not CSV: {error}", where=f"{file}:{reader.line_num}") from None
+
+
+def root_of(root: str | None, default: pathlib.Path) -> pathlib.Path:
+    """The folder of the images that a source was given, or its default.
+
+    Raises:
+        DataError: if it is none.
+    """
+    folder = expanded(root) if root else default
+    if not folder.is_dir():
+        raise DataError("no such folder of images", where=str(folder))
+    return folder

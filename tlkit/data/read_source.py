@@ -1,0 +1,65 @@
+"""The records of the source that a recipe or a command names."""
+
+from __future__ import annotations
+
+import glob
+import pathlib
+from typing import Any
+
+from tlkit import registry
+from tlkit.data.archive import archive_of, opened
+from tlkit.data.recognize import not_as_such, recognize, refuse_other_source
+from tlkit.data.record import SourceData
+from tlkit.errors import DataError
+from tlkit.recipe.schema import Named
+
+# arguments of sources that are paths
+PATHS = ("path", "root", "data_dir", "train", "val", "test", "classes")
+# of a source, those that are no paths
+NO_PATHS = {"tfds": ("train", "val", "test")}
+
+
+def path_keys(source: str) -> list[str]:
+    """The arguments of a source that are paths."""
+    known = registry.SOURCES[source].arguments.model_fields
+    return [key for key in PATHS if key in known and key not in NO_PATHS.get(source, ())]
+
+
+def read_records(source: Named) -> SourceData:
+    """Reads what a source names; archives are unpacked before.
+
+    Raises:
+        DataError: if it cannot be read, or is written by a tool for another source.
+    """
+    arguments: dict[str, Any] = dict(source.arguments)
+    for key in path_keys(source.name):
+        if arguments.get(key):
+            arguments[key] = str(opened(arguments[key]))
+    place = pathlib.Path(arguments.get("path") or "")
+    if source.name == "folder" and place.is_dir():
+        refuse_other_source(place)
+    try:
+        data: SourceData = registry.SOURCES.build(source.name, **arguments)
+    except DataError as error:
+        if source.name in ("folder", "manifest") and place.exists():
+            _suggest(source.name, place, error)
+        raise
+    return data
+
+
+def _suggest(name: str, place: pathlib.Path, error: DataError) -> None:
+    """Raises what a folder or a list is of a tool's, where it is."""
+    try:
+        found = recognize(place)
+    except DataError as other:
+        raise other from error
+    if found.source != name:
+        raise not_as_such(found, place) from error
+
+
+def is_there(path: str, pattern: bool = False) -> bool:
+    """Whether a path is there, or leads into an archive, which is looked into later."""
+    if glob.glob(path if pattern else glob.escape(path)):
+        return True
+    archive = archive_of(pathlib.Path(path))
+    return archive is not None and archive != pathlib.Path(path)

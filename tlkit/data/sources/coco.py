@@ -1,0 +1,112 @@
+"""COCO's JSON."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tlkit.data.labelled import Labelled, as_records, read_json, root_of, split_of_path
+from tlkit.data.record import SourceData, SplitName
+from tlkit.data.split_name import split_name
+from tlkit.data.tree import Tree
+from tlkit.errors import DataError
+from tlkit.paths import expanded
+from tlkit.registry import register
+
+
+@register("coco")
+def coco(*, path: str, root: str | None = None) -> SourceData:
+    """COCO annotations of images that show one category each; its boxes and masks are not used.
+
+    Args:
+        path: The JSON file, or a folder with one or several in it, as `instances_train.json` and
+            `instances_val.json`, or `train/_annotations.coco.json`: such names say the split.
+        root: Folder of the images; by default the folder, or that of the file.
+
+    Raises:
+        DataError: if a file is no COCO, or an image shows several categories.
+    """
+    place = expanded(path)
+    files = json_files(place) if place.is_dir() else [place]
+    if not files:
+        raise DataError("holds no COCO JSON", where=str(place))
+    base = root_of(root, place if place.is_dir() else place.parent)
+    if root is None and place.is_file() and place.parent.name == "annotations":
+        base = place.parent.parent
+    several = len(files) > 1
+    return as_records(
+        (row for file in files for row in coco_rows(file, base, several)), base, str(place)
+    )
+
+
+def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The COCO files in a folder, but for captions, keypoints and what is not labelled."""
+    names = [name for name in Tree.of(folder).files if name.lower().endswith(".json")]
+    kept = [name for name in names if not re.search(r"caption|keypoint|image_info", name)]
+    return [folder / name for name in kept if is_coco(folder / name)]
+
+
+def is_coco(file: pathlib.Path) -> bool:
+    """Whether a file's first kilobytes look as COCO's do."""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(65536)
+    except OSError:
+        return False
+    if not head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{"):
+        return False
+    return b'"file_name"' in head or b'"image_id"' in head or b'"supercategory"' in head
+
+
+def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator[Labelled]:
+    """The images of one file.
+
+    Args:
+        file: The JSON.
+        base: Folder of the images.
+        several: Whether there are files beside it, so that their names tell splits.
+    """
+    told = read_json(file)
+    try:
+        names = {str(row["id"]): str(row["name"]) for row in told["categories"]}
+        shown: dict[str, list[str]] = {str(row["id"]): [] for row in told["images"]}
+        for row in told["annotations"]:
+            shown[str(row["image_id"])].append(names[str(row["category_id"])])
+        images: list[Any] = told["images"]
+        paths = [(str(row["id"]), str(row["file_name"])) for row in images]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"is not COCO's JSON: no {error}", where=str(file)) from None
+    near = _near(file, base)
+    split = _split(file) if several else None
+    for number, path in paths:
+        # train/ in an image's own path says as much
+        yield Labelled(
+            path,
+            tuple(shown[number]),
+            split_of_path(path) or split,
+            str(file),
+            near,
+        )
+
+
+def _near(file: pathlib.Path, base: pathlib.Path) -> str:
+    """The folder of a file's images: as `train2017` for `instances_train2017.json`, else its own."""
+    for start in ("", "images/"):
+        named = start + file.stem.partition("_")[2]
+        if file.stem.partition("_")[2] and (base / named).is_dir():
+            return named
+    try:
+        near = file.parent.relative_to(base).as_posix()
+    except ValueError:
+        return ""
+    return "" if near == "." else near
+
+
+def _split(file: pathlib.Path) -> SplitName | None:
+    """`instances_val2017.json` -> val, `valid/_annotations.coco.json` -> val."""
+    for word in re.findall(r"[a-z]+", file.stem.lower())[::-1]:
+        if split := split_name(word):
+            return split
+    return split_of_path(str(file))

@@ -1,0 +1,130 @@
+"""Label Studio's exports of image classification: JSON, JSON-MIN, CSV and TSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tlkit.data.labelled import Labelled, as_records, read_json, read_text, root_of
+from tlkit.data.record import SourceData
+from tlkit.errors import DataError, some_of
+from tlkit.paths import expanded
+from tlkit.registry import register
+
+# columns of its own, in which neither the image nor the class is
+BOOKKEEPING = {"id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
+PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|avif|heic)($|[?&])", re.IGNORECASE)
+
+
+@register("label_studio")
+def label_studio(*, path: str, root: str | None = None) -> SourceData:
+    """Label Studio's export (JSON, JSON-MIN, CSV or TSV) with one choice an image.
+
+    Paths such as `/data/upload/1/1a2b3c4d-cat.jpg`, `/data/local-files/?d=cats/cat.jpg` and those of
+    buckets are looked for under `root`, with and without the prefix of an upload.
+
+    Args:
+        path: The exported file.
+        root: Folder of the images; by default that of the file.
+
+    Raises:
+        DataError: if it holds no choices, or several for an image.
+    """
+    file = expanded(path)
+    base = root_of(root, file.parent)
+    if file.suffix.lower() in (".csv", ".tsv"):
+        rows = list(_of_table(file))
+    else:
+        rows = list(_of_json(file))
+    return as_records(rows, base, str(file))
+
+
+def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
+    tasks = read_json(file)
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise DataError("is not Label Studio's JSON: expected a list of tasks", where=str(file))
+    kinds: set[str] = set()
+    for number, task in enumerate(tasks, 1):
+        where = f"{file}, task {task.get('id', number)}"
+        if "annotations" not in task and "completions" not in task:
+            yield _of_row(task, where)
+            continue
+        labels: list[str] = []
+        for annotation in task.get("annotations") or task.get("completions") or []:
+            if annotation.get("was_cancelled"):
+                continue
+            for result in annotation.get("result") or []:
+                kinds.add(str(result.get("type")))
+                value = result.get("value") or {}
+                labels += map(str, value.get("choices") or [])
+        data = task.get("data")
+        yield Labelled(
+            _picture(data if isinstance(data, dict) else {}, where), tuple(labels), None, where
+        )
+    if kinds and "choices" not in kinds:
+        raise DataError(
+            f"is for {some_of(sorted(kinds))}, not for choices: tlkit trains one class an image.",
+            where=str(file),
+            hint="Crop each object into an image of its own, or add <Choices> and label the images.",
+        )
+
+
+def _of_table(file: pathlib.Path) -> Iterator[Labelled]:
+    separator = "\t" if file.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), delimiter=separator)
+    try:
+        for row in reader:
+            yield _of_row(dict(row), f"{file}:{reader.line_num}")
+    except csv.Error as error:
+        raise DataError(f"is not CSV: {error}", where=f"{file}:{reader.line_num}") from None
+
+
+def _of_row(row: dict[str, Any], where: str) -> Labelled:
+    """A task of JSON-MIN or CSV, where each control tag is a column."""
+    image = _picture(row, where)
+    found = row.get("choice")
+    if found is None:
+        named = [
+            key
+            for key, value in row.items()
+            if key not in BOOKKEEPING and value and value != image and key is not None
+        ]
+        found = row[named[0]] if len(named) == 1 else row.get("label") if named else None
+    return Labelled(image, _choices(found, where), None, where)
+
+
+def _choices(value: Any, where: str) -> tuple[str, ...]:
+    """`cat`, `{"choices": ["cat", "dog"]}` or that as text."""
+    if isinstance(value, str) and value.strip().startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return (value,)
+    if isinstance(value, dict):
+        value = value.get("choices", [])
+    if isinstance(value, list):
+        if any(isinstance(item, dict) for item in value):
+            raise DataError(
+                "holds boxes or masks, not choices: tlkit trains one class an image.",
+                where=where,
+                hint="Crop each object into an image of its own.",
+            )
+        return tuple(str(item) for item in value)
+    return () if value in (None, "") else (str(value),)
+
+
+def _picture(data: dict[str, Any], where: str) -> str:
+    """The value of a task that is a picture's path."""
+    texts = [(key, value) for key, value in data.items() if isinstance(value, str)]
+    for key, value in texts:
+        if key in ("image", "img", "picture", "photo"):
+            return value
+    for _, value in texts:
+        if PICTURE.search(value):
+            return value
+    raise DataError(f"names no picture; it has {some_of([key for key, _ in texts])}", where=where)
