@@ -70,6 +70,9 @@ def test_it_answers_as_evaluated_and_has_all_beside_it(run, exported, form):
     assert (home / "labels.txt").read_text().split() == ["blue", "green", "red"]
     signature = json.loads((home / "signature.json").read_text())
     assert signature["labels"] == ["blue", "green", "red"]
+    (given,), (found,) = signature["inputs"], signature["outputs"]
+    assert given["name"] == ("image_bytes" if form == "saved_model" else "image")
+    assert found["name"] == "probabilities"
     assert "Its figures" in (home / "README.md").read_text()
 
 
@@ -126,6 +129,58 @@ def test_an_own_program_gets_the_same_from_onnx(exported, tmp_path):
     assert "labels the same" in done[0].stdout
 
 
+def told(run, metadata):
+    """What a file says of itself, against the run."""
+    assert json.loads(metadata["labels"]) == ["blue", "green", "red"]
+    assert json.loads(metadata["resize"]) == {"size": [32, 32], "how": "crop", "antialias": False}
+    assert json.loads(metadata["range"]) == [0, 255]
+    assert (metadata["name"], metadata["order"]) == ("colours", "RGB")
+    assert metadata["licence"]
+    return True
+
+
+def test_an_onnx_file_names_its_tensors_and_says_what_they_mean(run, exported):
+    import onnx
+    import onnxruntime
+
+    file = exported[1]["onnx"]
+    onnx.checker.check_model(onnx.load(file), full_check=True)
+    session = onnxruntime.InferenceSession(file)
+    (given,), (found,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape) == ("image", ["batch", 32, 32, 3])
+    assert (found.name, found.shape) == ("probabilities", ["batch", 3])
+    assert told(run, session.get_modelmeta().custom_metadata_map)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["openvino", "openvino:int8"])
+def test_an_openvino_file_names_its_tensors_and_says_what_they_mean(run, exported, form):
+    from tlkit.features.engines.openvino import core
+
+    model = core().read_model(exported[1][form])
+    assert model.input("image").partial_shape.to_string() == "[?,32,32,3]"
+    assert model.output("probabilities").partial_shape.to_string() == "[?,3]"
+    keys = ("labels", "resize", "range", "name", "order", "licence")
+    assert told(run, {key: model.get_rt_info(["tlkit", key]).astype(str) for key in keys})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["litert", "litert:float16", "litert:int8"])
+def test_a_litert_file_names_its_tensors(exported, form):
+    from ai_edge_litert.interpreter import Interpreter
+
+    file = Interpreter(str(exported[1][form]))
+    (signature,) = file.get_signature_list().values()
+    assert signature == {"inputs": ["image"], "outputs": ["probabilities"]}
+    home = exported[0] / FORMS[form]
+    inputs = np.load(home / "golden" / "inputs.npy")
+    run = file.get_signature_runner()
+    kind = run.get_input_details()["image"]["dtype"]
+    answer = run(image=inputs.astype(kind))["probabilities"]
+    expected = np.load(home / "golden" / "probabilities.npy")
+    np.testing.assert_allclose(answer, expected, atol=0.3 if "int8" in form else 1e-2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["litert", "litert:int8"])
 def test_a_litert_file_says_what_it_takes_and_gives(exported, form):
@@ -168,11 +223,11 @@ def test_what_the_converter_does_not_know_is_written_otherwise_in_onnx(tmp_path)
     )
     x = keras.layers.Activation("gelu")(keras.layers.Dense(5, activation="gelu")(x))
     model = keras.Model(given, keras.layers.Softmax()(keras.layers.Dense(2)(x)))
-    session = onnxruntime.InferenceSession(onnx(model, (8, 8), tmp_path))
-    assert [entry.name for entry in session.get_inputs()] == ["images"]
+    session = onnxruntime.InferenceSession(onnx(model, (8, 8), tmp_path, {"name": "x"}))
+    assert [entry.name for entry in session.get_inputs()] == ["image"]
     images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)).astype("float32")
     images[..., 2] = 120 + images[..., 2] * 1e-7
-    (found,) = session.run(None, {"images": images})
+    (found,) = session.run(None, {"image": images})
     np.testing.assert_allclose(found, model(images), atol=1e-4)
 
 

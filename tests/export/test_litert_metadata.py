@@ -53,7 +53,7 @@ def check_metadata(data, name, size):
     assert model.text(0) == name
     graph = model.only(3)
     image, probabilities = graph.only(2), graph.only(3)
-    assert image.text(0) == "images"
+    assert (image.text(0), probabilities.text(0)) == ("image", "probabilities")
     content = image.table(3)
     assert content.scalar(0, "B") == 2  # ImageProperties
     assert content.table(1).scalar(0, "B") == 1  # RGB

@@ -87,6 +87,7 @@ def test_the_network_is_constants_and_batch_norm_is_folded(tmp_path, files):
         images=tf.constant(images)
     )
     np.testing.assert_allclose(served["probabilities"], model(images), atol=1e-4)
+    tf.saved_model.save(tf.saved_model.load(str(place)), str(tmp_path / "again"))
 
 
 def test_weights_too_large_for_a_graph_stay_variables(
@@ -189,3 +190,25 @@ def test_litert_converts_the_signatures_for_pixels_with_its_own_operations(
             answer["probabilities"], expected["probabilities"].numpy(), atol=1e-4
         )
         assert answer["label"].tolist() == expected["label"].numpy().tolist()
+
+
+def test_what_is_loaded_can_be_saved_again(model, files, pixels, tmp_path):
+    """As model registries do, with the signatures and without."""
+    import tensorflow as tf
+
+    expected = model.signatures["serving_default"](images=tf.constant(pixels, "float32"))
+    tf.saved_model.save(model, str(tmp_path / "all"), signatures=model.signatures)
+    again = tf.saved_model.load(str(tmp_path / "all"))
+    assert set(again.signatures) == set(model.signatures)
+    answer = again.signatures["serve_bytes"](image_bytes=tf.constant(files))
+    np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)
+    assert again.signatures["explain"](image_bytes=tf.constant(files))["heat"].shape[0] == 3
+    tf.saved_model.save(model, str(tmp_path / "none"))
+    again = tf.saved_model.load(str(tmp_path / "none"))
+    assert set(again.signatures) == {"serving_default"}
+    for answer in (
+        again.signatures["serving_default"](images=tf.constant(pixels, "float32")),
+        again(tf.constant(pixels, "float32")),
+        again.serve_bytes(tf.constant(files)),
+    ):
+        np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-6)

@@ -104,6 +104,7 @@ def pixels(kind="UINT8", shape=(1, 2, 2, 3), size=12, behind=bytes(12)):
         (pixels(shape=(1, 1, 4, 3)), None),
         (pixels(shape=(1, 2, 6, 1)), "expected the shape [n, height, width, 3]"),
         (pixels(shape=(10**6, 10**6, 10**6, 3)), "are 3000000000000000000 bytes"),
+        (pixels(shape=(10**1000, 1, 1, 3)), "no list of whole numbers"),
         (pixels(shape=(0, 2, 2, 3), size=0, behind=b""), "no picture"),
         (pixels(kind="FP32"), "FP32 of the shape [1, 2, 2, 3] are 48 bytes"),
         (pixels(kind="FP32", size=48, behind=b"\xff" * 48), "not finite"),
@@ -226,10 +227,11 @@ def test_compressed_bodies_are_taken_everywhere(client, picture, encoding, pack)
         ("deflate", zlib.compress(b"x") + b"more", 400, "bytes follow its end"),
         ("br", b"x", 415, "expected gzip, deflate or none"),
         ("gzip, deflate", b"x", 415, "expected gzip"),
+        ([("content-encoding", "gzip"), ("content-encoding", "gzip")], b"x", 415, "expected gzip"),
     ],
 )
 def test_damaged_bodies(client, encoding, content, status, message):
-    headers = {"content-encoding": encoding}
+    headers = {"content-encoding": encoding} if isinstance(encoding, str) else encoding
     answer = client.post("/predict", content=content, headers=headers)
     assert answer.status_code == status
     assert message in answer.json()["error"]

@@ -31,9 +31,8 @@ def asked(deployed, folder):
 
     def ask(program, *command):
         with listening(make_app(deployed, Limits())) as address:
-            program = program.replace("http://127.0.0.1:8501", address).replace(
-                "flowers", "colours"
-            )
+            place = address.removeprefix("http://")
+            program = program.replace("127.0.0.1:8501", place).replace("flowers", "colours")
             done = subprocess.run(
                 [*command, program], cwd=folder, capture_output=True, text=True, timeout=120
             )
@@ -46,12 +45,17 @@ def asked(deployed, folder):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 def test_curl(asked):
     (program,) = snippets("bash")
-    assert asked(program, "bash", "-c").count('"label":"green"') == 2 + 2
+    assert asked(program, "bash", "-c").count('"label":"green"') == 2 + 2 + 2
 
 
 def test_python_and_rest(asked):
-    rest, _ = snippets("python")
+    rest, _, _ = snippets("python")
     assert asked(rest, sys.executable, "-c").startswith("green 0.")
+
+
+def test_python_and_triton(asked):
+    _, _, triton = snippets("python")
+    assert asked(triton, sys.executable, "-c").startswith("green 0.")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no Node")
@@ -86,7 +90,7 @@ def test_python_and_grpc(tiny_run, folder):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        _, program = snippets("python")
+        _, program, _ = snippets("python")
         program = program.replace("8500", str(port)).replace("flowers", "colours")
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=120

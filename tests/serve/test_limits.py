@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 
 import pytest
@@ -80,6 +81,27 @@ def test_a_body_that_does_not_come_is_not_waited_for(deployed, picture):
         assert (answer.status, json.load(answer)) == (
             408, {"error": "the body took longer than 0.3 s"},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/v1/models/colours:predict", "/v2/models/colours/infer"]
+)
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_client_that_goes_in_the_middle_is_nobody_s_fault(
+    deployed, picture, caplog, path, encoding
+):
+    with listening(make_app(deployed, Limits())) as address:
+        host, port = address.removeprefix("http://").split(":")
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n"
+            f"Content-Encoding: {encoding}\r\n\r\n"
+        )
+        with socket.create_connection((host, int(port)), 60) as connection:
+            connection.sendall(head.encode() + picture[:1])
+        answer = http.client.HTTPConnection(host, int(port), timeout=60)
+        answer.request("POST", "/predict", picture)
+        assert answer.getresponse().status == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_bodies_together_are_bounded_too(serving, stuck, picture, monkeypatch):

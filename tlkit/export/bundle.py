@@ -14,6 +14,7 @@ from tlkit.data.decode import TAKES
 from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
+from tlkit.export.naming import IMAGE, PROBABILITIES
 
 GOLDEN = 10  # images in the golden pack
 
@@ -75,7 +76,7 @@ def write_bundle(
     (folder / "labels.txt").write_text(labels_text(classes), "utf-8")
     (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     image = {
-        "name": "images",
+        "name": IMAGE,
         "dtype": "uint8" if precision == "int8" and place.suffix == ".tflite" else "float32",
         "shape": [None, *size, 3],
         "range": [0, 255],
@@ -90,7 +91,7 @@ def write_bundle(
         "precision": precision,
         "model": place.relative_to(folder).as_posix(),
         "inputs": [encoded if takes == "bytes" else image],
-        "outputs": [{"name": "probabilities", "dtype": "float32", "shape": [None, len(classes)]}],
+        "outputs": [{"name": PROBABILITIES, "dtype": "float32", "shape": [None, len(classes)]}],
         "decoding": f"{how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
         "resize": {"size": [height, width], "how": how, "antialias": antialias},
         "labels": classes,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tlkit.export.litert_metadata import add_metadata
+from tlkit.export.naming import with_names
 from tlkit.registry import register
 
 
@@ -27,8 +28,8 @@ def litert(
 ) -> pathlib.Path:
     """Writes `litert/model.tflite`, or `litert-PRECISION/`, with metadata and labels in it.
 
-    Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size, and uint8
-    ones where it is int8 throughout; gives float32 probabilities. Scaling is in the model.
+    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size, and
+    uint8 ones where it is int8 throughout; gives float32 `probabilities`. Scaling is in the model.
     Metadata in the file say so to the tools that make code from it, and `labels.txt` can be unpacked
     from it as from a zip.
 
@@ -60,8 +61,8 @@ def litert(
         given = images().astype("float32")
         more["representative_dataset"] = lambda: ([image[None]] for image in given)
         more["inference_input_type"] = tf.uint8
-    signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
-    model.export(
+    named, signature = with_names(model, size)
+    named.export(
         str(target), format="litert", verbose=False, input_signature=signature,
         target_spec=settings, **more,
     )  # fmt: skip

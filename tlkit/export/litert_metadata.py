@@ -15,6 +15,7 @@ import flatbuffers
 import numpy as np
 
 from tlkit.data.labels import labels_text
+from tlkit.export.naming import IMAGE, PROBABILITIES
 
 LABELS = "labels.txt"
 AXIS_LABELS, RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
@@ -66,7 +67,7 @@ def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:
     image = _table(
         to,
         {
-            0: to.CreateString("images"),
+            0: to.CreateString(IMAGE),
             1: to.CreateString("RGB in [0, 255]"),
             3: content,
             4: _list(to, unit),
@@ -78,7 +79,7 @@ def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:
     probabilities = _table(
         to,
         {
-            0: to.CreateString("probabilities"),
+            0: to.CreateString(PROBABILITIES),
             3: feature,
             5: _table(to, {0: floats(1.0), 1: floats(0.0)}),
             6: _list(to, labels),

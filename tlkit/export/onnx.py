@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tlkit.export.naming import BATCH, with_names
 from tlkit.registry import register
 from tlkit.surgery.clone import clone_with
 
@@ -16,33 +17,50 @@ from tlkit.surgery.clone import clone_with
     "onnx", runtime="onnxruntime", takes="float32", extra="onnx", needs="tf2onnx onnx onnxruntime"
 )
 def onnx(
-    model: Any, size: tuple[int, int], folder: pathlib.Path, *, opset: Literal[15, 16, 17, 18] = 18
-) -> Any:
-    """Writes `onnx/model.onnx` with a free batch, by Keras's own export.
+    model: Any,
+    size: tuple[int, int],
+    folder: pathlib.Path,
+    metadata: dict[str, str],
+    *,
+    opset: Literal[15, 16, 17, 18] = 18,
+) -> pathlib.Path:
+    """Writes `onnx/model.onnx`, by Keras's own export.
 
-    Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
-    probabilities.
+    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
+    `probabilities` `(batch, classes)`. Labels, resizing, range and licence are in `metadata_props`.
 
     Args:
         model: RGB in [0, 255] to probabilities.
         size: Height and width that the model takes, in pixels.
         folder: Where exports go.
+        metadata: Of the file; see `tlkit.export.naming.describe_file`.
         opset: ONNX's version of its operators, 15 to 18, what tf2onnx can write.
 
     Returns:
         The file.
     """
-    import tensorflow as tf
-
-    model = clone_with(model, _convertible)
+    named, signature = with_names(clone_with(model, _convertible), size)
     target = folder / "onnx" / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
-    signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
-    model.export(
+    named.export(
         str(target), format="onnx", verbose=False, input_signature=signature,
         opset_version=opset,
     )  # fmt: skip
+    _describe(target, metadata)
     return target
+
+
+def _describe(target: pathlib.Path, metadata: dict[str, str]) -> None:
+    """Names the free dimension, and writes the metadata into the file."""
+    import onnx
+
+    written = onnx.load(target)
+    for tensor in (*written.graph.input, *written.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = BATCH
+    written.graph.name = metadata["name"]
+    written.doc_string = "An image classifier."
+    onnx.helper.set_model_props(written, metadata)
+    onnx.save(written, target)
 
 
 def _convertible(layer: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tlkit.export.naming import with_names
 from tlkit.registry import register
 
 
@@ -19,26 +20,27 @@ def openvino(
     size: tuple[int, int],
     folder: pathlib.Path,
     images: Callable[[], np.ndarray],
+    metadata: dict[str, str],
     *,
     precision: Literal["float32", "float16", "int8"] = "float32",
 ) -> pathlib.Path:
     """Writes `openvino/model.xml` and `.bin`, or `openvino-PRECISION/`, with a free batch.
 
-    Takes float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
-    probabilities. int8 is quantised by NNCF on training images.
+    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
+    `probabilities`. int8 is quantised by NNCF on training images. Labels, resizing, range and licence
+    are in `rt_info`, under `tlkit`.
 
     Args:
         model: RGB in [0, 255] to probabilities.
         size: Height and width that the model takes, in pixels.
         folder: Where exports go.
         images: Gives the training images that set the ranges of int8, uint8.
+        metadata: Of the file; see `tlkit.export.naming.describe_file`.
         precision: Of the weights: float32, float16, or int8 with int8 work.
 
     Returns:
         The .xml file.
     """
-    import tensorflow as tf
-
     from tlkit.features.engines.openvino import core, runtime
 
     ov = runtime()
@@ -46,10 +48,8 @@ def openvino(
     name = "openvino" if precision == "float32" else f"openvino-{precision}"
     target = folder / name / "model.xml"
     target.parent.mkdir(parents=True, exist_ok=True)
-    signature = [tf.TensorSpec((None, *size, 3), tf.float32, name="images")]
-    model.export(str(target), format="openvino", verbose=False, input_signature=signature)
-    if precision == "float32":
-        return target
+    named, signature = with_names(model, size)
+    named.export(str(target), format="openvino", verbose=False, input_signature=signature)
     read = core().read_model(target)
     target.unlink()
     target.with_suffix(".bin").unlink()
@@ -58,5 +58,7 @@ def openvino(
 
         given = [image[None].astype("float32") for image in images()]
         read = nncf.quantize(read, nncf.Dataset(given), subset_size=len(given))
+    for key, value in metadata.items():
+        read.set_rt_info(value, ["tlkit", key])
     ov.save_model(read, target, compress_to_fp16=precision == "float16")
     return target

@@ -125,6 +125,10 @@ def saved_model(
         name: tf.function(function, input_signature=[spec], autograph=False)
         for name, (function, spec) in endpoints.items()
     }
+    for name, function in signatures.items():
+        setattr(root, name, function)
+    # what is loaded and saved again has no signatures but this, and functions by their names
+    root._default_save_signature = root.__call__ = signatures["serving_default"]
     target = folder / "saved_model" / "1"
     # gradients that layers define for themselves cannot be saved beside constants; `explain` has its own
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -185,4 +189,22 @@ def _function(model: Any, large: bool) -> Any:
     concrete = forward.get_concrete_function(
         tf.TensorSpec((None, *model.inputs[0].shape[1:]), tf.float32)
     )
-    return concrete if large else convert_variables_to_constants_v2(concrete)
+    return concrete if large else _plain(convert_variables_to_constants_v2(concrete))
+
+
+def _plain(function: Any) -> Any:
+    """A function whose operations have the gradients of their kind.
+
+    Those that a layer defines for itself, to need less memory, have captures that cannot be saved, so
+    that who loads the model could not save it again.
+    """
+    from tensorflow.python.eager.wrap_function import function_from_graph_def
+
+    graph = function.graph.as_graph_def()
+    for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
+        for node in nodes:
+            node.attr.pop("_gradient_op_type", None)
+    inputs, outputs = (
+        [tensor.name for tensor in side] for side in (function.inputs, function.outputs)
+    )
+    return function_from_graph_def(graph, inputs, outputs)

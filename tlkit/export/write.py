@@ -16,6 +16,7 @@ from tlkit import registry
 from tlkit.data.dataset import Split
 from tlkit.errors import RunFailed, UserError
 from tlkit.export.bundle import write_bundle
+from tlkit.export.naming import describe_file
 from tlkit.export.parity import Parity, check_export
 from tlkit.recipe.schema import Named
 from tlkit.run import silenced
@@ -106,6 +107,9 @@ def write_export(
     facts = registry.EXPORTS[item.name].facts
     precision = str(item.arguments.get("precision", "float32"))
     context = {f.name: getattr(served, f.name) for f in dataclasses.fields(served)}
+    context["metadata"] = describe_file(
+        served.classes, served.size, served.how, served.antialias, served.card
+    )
     try:
         # converters are talkative
         with silenced(1, 2), warnings.catch_warnings():

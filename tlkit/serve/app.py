@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +86,12 @@ def make_app(
             *kserve.routes(service),
         ],
         middleware=middleware,
-        exception_handlers={Refused: _refuse, HTTPException: _refuse_http, Exception: _fail},
+        exception_handlers={
+            Refused: _refuse,
+            HTTPException: _refuse_http,
+            ClientDisconnect: _gone,
+            Exception: _fail,
+        },
         lifespan=service.lifespan,
     )
 
@@ -97,6 +102,10 @@ async def _refuse(_: Request, error: Any) -> Response:
 
 async def _refuse_http(_: Request, error: Any) -> Response:
     return Json({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    return Json({"error": "the body was cut short"}, 400)
 
 
 async def _fail(_: Request, error: Exception) -> Response:
@@ -160,7 +169,7 @@ class Guard:
             if refused := self._refused(request):
                 await refused(scope, receive, counted)
             else:
-                if encoding := find_encoding(request.headers.get("content-encoding", "")):
+                if encoding := find_encoding(_encodings(request)):
                     receive = decompressing(receive, encoding)
                 await self.app(scope, bounded, counted)
         finally:
@@ -184,10 +193,14 @@ class Guard:
         if length.isdigit() and int(length) > self.limits.body:
             return Json({"error": _too_large(self.limits.body)}, 413, {"Connection": "close"})
         try:
-            find_encoding(request.headers.get("content-encoding", ""))
+            find_encoding(_encodings(request))
         except Refused as error:
             return Json({"error": error.message}, error.status, error.headers)
         return None
+
+
+def _encodings(request: Request) -> str:
+    return ", ".join(request.headers.getlist("content-encoding"))
 
 
 def _too_large(limit: int) -> str:

@@ -1,4 +1,4 @@
-"""What the server understands, as an OpenAPI document."""
+"""What the server understands and answers, as an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ from typing import Any
 
 from tlkit import __version__
 from tlkit.serve.deployed import Deployed
+from tlkit.serve.schemas import SCHEMAS, reference
+from tlkit.serve.tensors import LENGTH
 
-PICTURE = {"type": "object", "required": ["b64"], "properties": {"b64": {"type": "string"}},
-           "additionalProperties": False}  # fmt: skip
-PIXELS = {"type": "array", "minItems": 1, "items": {"type": "array", "minItems": 1, "items": {
-    "type": "array", "minItems": 3, "maxItems": 3, "items": {"type": "number"}}}}  # fmt: skip
-FLOATS = {"type": "array", "items": {"type": "number"}}
-ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+FILE = {"type": "string", "format": "binary"}
+# beside the 200 of each address
+ERRORS = {
+    "400": "What was wrong",
+    "401": "No token, or another",
+    "404": "Another model or version",
+    "408": "The body did not arrive in time",
+    "413": "Too large, or too many pictures",
+    "415": "The body is encoded otherwise than gzip or deflate",
+    "500": "The model failed",
+    "503": "Too much at once; come again",
+    "504": "The answer took too long",
+}
 
 
 def describe(deployed: Deployed, token: bool) -> dict[str, Any]:
@@ -22,99 +31,99 @@ def describe(deployed: Deployed, token: bool) -> dict[str, Any]:
         deployed: The model.
         token: Whether requests must bear one.
     """
-    model, v2 = f"/v1/models/{deployed.name}", f"/v2/models/{deployed.name}"
-    one = {
-        "oneOf": [PICTURE, _object({"image_bytes": PICTURE}), PIXELS, _object({"images": PIXELS})]
-    }
-    column = {"oneOf": [
-        PICTURE, {"type": "array", "items": {"oneOf": [PICTURE, PIXELS]}},
-        _object({"image_bytes": {"type": "array", "items": PICTURE}}),
-        _object({"images": {"type": "array", "items": PIXELS}}),
-    ]}  # fmt: skip
-    signature = {"type": "string", "description": "serve_bytes for files, else serving_default"}
-    predict = {"oneOf": [
-        {"type": "object", "required": ["instances"], "not": {"required": ["inputs"]},
-         "properties": {"signature_name": signature, "instances": {"type": "array", "items": one}}},
-        {"type": "object", "required": ["inputs"], "not": {"required": ["instances"]},
-         "properties": {"signature_name": signature, "inputs": column}},
-    ]}  # fmt: skip
-    tensor = {
-        "type": "object", "required": ["name", "shape", "datatype", "data"],
-        "properties": {
-            "name": {"type": "string"},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"enum": ["BYTES", "UINT8", "FP32"]},
-            "data": {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "number"}]}},
-        },
-    }  # fmt: skip
-    wanted = {"type": "object", "required": ["name"], "properties": {
-        "name": {"enum": ["probabilities", "label", "label_id"]}}}  # fmt: skip
-    infer = {
-        "type": "object", "required": ["inputs"],
-        "properties": {
-            "id": {"type": "string"},
-            "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor},
-            "outputs": {"type": "array", "items": wanted},
-        },
-    }  # fmt: skip
-    files = {
-        "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {
-            "file": {"type": "string", "format": "binary"}}}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    }  # fmt: skip
+    v1, v2 = f"/v1/models/{deployed.name}", f"/v2/models/{deployed.name}"
+    form = {"type": "object", "required": ["file"], "properties": {"file": FILE}}
+    files = {"multipart/form-data": {"schema": form}, "application/octet-stream": {"schema": FILE}}
     query = [
-        {"name": "top", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 9999},
-         "description": "Labels wanted"},
-        {"name": "explain", "in": "query", "schema": {"enum": ["true", "false"]},
-         "description": "Whether a picture with the Grad-CAM is wanted"},
-    ]  # fmt: skip
-    paths = {
-        "/predict": {"post": _asked("Labels of files", files, query)},
-        f"{model}:predict": {"post": _asked("TensorFlow Serving: predict", _json(predict))},
-        model: {"get": _asked("TensorFlow Serving: status")},
-        f"{model}/metadata": {"get": _asked("TensorFlow Serving: signatures")},
-        f"{v2}/infer": {"post": _asked("Open Inference Protocol 2: infer", _json(infer))},
-        v2: {"get": _asked("Open Inference Protocol 2: the model")},
-        f"{v2}/ready": {"get": _asked("Open Inference Protocol 2: whether the model is ready")},
-        "/v2": {"get": _asked("Open Inference Protocol 2: the server")},
-        "/v2/health/live": {"get": _asked("Whether the server lives")},
-        "/v2/health/ready": {"get": _asked("Whether the server answers")},
+        _query("top", {"type": "integer", "minimum": 1, "maximum": 9999}, "Labels wanted"),
+        _query("explain", {"type": "boolean"}, "Whether a picture with the Grad-CAM is wanted"),
+    ]
+    header = {
+        "name": LENGTH,
+        "in": "header",
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Bytes of JSON before binary tensors; with 0 the body is one file",
     }
+    infer = _json("InferRequest") | {"application/octet-stream": {"schema": FILE}}
+    inferred = _json("InferAnswer") | {"application/octet-stream": {"schema": FILE}}
+    text = {"schema": {"type": "string"}}
+    live = _json("Alive") | {"text/html": text}
+    serving, kserve = "TensorFlow Serving: ", "Open Inference Protocol 2: "
+    paths = {
+        "/": _get("alive", "A page for people, or whether the server lives", live),
+        "/metrics": _get("metrics", "Counts for Prometheus", {"text/plain": text}),
+        "/predict": _post("predict", "Labels of files", files, _json("Predictions"), query),
+        f"{v1}:predict": _post(
+            "serving_predict", serving + "predict", _json("ServingRequest"), _json("ServingAnswer")
+        ),
+        f"{v1}:explain": _post(
+            "serving_explain", "KServe's protocol 1: explain", _json("ExplainRequest"),
+            _json("ExplainAnswer"),
+        ),
+        "/v1/models": _get("serving_models", "KServe's protocol 1: models", _json("Models")),
+        v1: _get("serving_status", serving + "status", _json("ModelStatus")),
+        f"{v1}/metadata": _get("serving_metadata", serving + "signatures", _json("Signatures")),
+        f"{v2}/infer": _post("infer", kserve + "infer", infer, inferred, [header]),
+        v2: _get("model_metadata", kserve + "the model", _json("ModelMetadata")),
+        f"{v2}/ready": _get("model_ready", kserve + "whether it is ready", _json("ModelReady")),
+        f"{v2}/config": _get("model_config", "Triton: configuration", _json("ModelConfig")),
+        f"{v2}/stats": _get("model_statistics", "Triton: statistics", _json("Statistics")),
+        "/v2/repository/index": _post(
+            "repository_index", "Triton: models", _json("IndexRequest"), _json("Index")
+        ),
+        "/v2": _get("server_metadata", kserve + "the server", _json("ServerMetadata")),
+        "/v2/models": _get("models", kserve + "models", _json("Models")),
+        "/v2/health/live": _get("server_live", "Whether the server lives", _json("Live")),
+        "/v2/health/ready": _get("server_ready", "Whether the server answers", _json("Ready")),
+    }  # fmt: skip
+    components: dict[str, Any] = {"schemas": SCHEMAS}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": f"tlkit: {deployed.name}", "version": __version__},
         "paths": paths,
+        "components": components,
     }
     if token:
-        document["components"] = {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
-        }
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
+        for open_to_all in ("/", "/v2/health/live", "/v2/health/ready"):
+            paths[open_to_all]["get"]["security"] = []
     return document
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": properties,
-            "additionalProperties": False}  # fmt: skip
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": reference(name)}}
 
 
-def _asked(
-    summary: str, body: dict[str, Any] | None = None, query: list[dict[str, Any]] | None = None
+def _get(identifier: str, summary: str, answer: dict[str, Any]) -> dict[str, Any]:
+    problems = {
+        status: {"description": ERRORS[status], "content": _json("Error")}
+        for status in ("401", "404", "503")
+    }
+    responses = {"200": {"description": "The answer", "content": answer}, **problems}
+    return {"get": {"operationId": identifier, "summary": summary, "responses": responses}}
+
+
+def _post(
+    identifier: str,
+    summary: str,
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    parameters: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """One operation; all answer with JSON, and errors alike."""
-    content = _json({"type": "object"})
-    problem = {"description": "What was wrong", "content": _json(ERROR)}
+    problems = {
+        status: {"description": why, "content": _json("Error")} for status, why in ERRORS.items()
+    }
     operation: dict[str, Any] = {
+        "operationId": identifier,
         "summary": summary,
-        "responses": {"200": {"description": "The answer", "content": content}, "4XX": problem,
-                      "503": problem, "504": problem},
-    }  # fmt: skip
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": body}
-    if query is not None:
-        operation["parameters"] = query
-    return operation
+        "requestBody": {"required": True, "content": body},
+        "responses": {"200": {"description": "The answer", "content": answer}, **problems},
+    }
+    if parameters is not None:
+        operation["parameters"] = parameters
+    return {"post": operation}

@@ -139,7 +139,7 @@ def parameters_of(item: dict[str, Any]) -> dict[str, Any]:
 
 def _shape(tensor: dict[str, Any], name: str) -> list[int]:
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+    if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
         raise Refused(400, f"{name}: 'shape' is no list of whole numbers")
     if len(shape) > MOST_DIMENSIONS:
         raise Refused(400, f"{name}: 'shape' has {len(shape)} dimensions")
@@ -262,5 +262,5 @@ def write_outputs(head: dict[str, Any], outputs: list[Output]) -> tuple[bytes, i
 def _bytes_of(output: Output) -> bytes:
     if output.datatype != "BYTES":
         return output.values.astype(DATATYPES[output.datatype]).tobytes()
-    encoded = (str(value).encode() for value in output.values.ravel())
+    encoded = (str(value).encode("utf-8", "surrogateescape") for value in output.values.ravel())
     return b"".join(len(value).to_bytes(4, "little") + value for value in encoded)
