@@ -16,7 +16,9 @@ from tlkit.serve.limits import Limits
 
 def snippets(language):
     text = (ROOT / "docs" / "serving.md").read_text("utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text.split("## Clients")[1], re.S)
+    return re.findall(
+        rf"```{language}\n(.*?)```", text.split("## Clients")[1].split("\n## ")[0], re.S
+    )
 
 
 @pytest.fixture
