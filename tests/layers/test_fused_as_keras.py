@@ -181,7 +181,7 @@ def test_group_norm_of_every_shape_and_axis_is_that_of_keras(shape, axis, way):
 @both_batch
 @pytest.mark.parametrize("epsilon", [1e-8, 1e-5, 0.1, 10.0])
 def test_the_epsilon_of_batch_norm_is_the_one_given(kind, epsilon):
-    # TensorFlow's own function raises it to 1.001e-5
+    # older versions of TensorFlow's own function raised it to 1.001e-5
     x = numbers((6, 5, 4, 3), 0, 1e-3).astype("float32")
     got = kind(epsilon=epsilon)(x, training=True)
     np.testing.assert_allclose(got, normalized(x, (0, 1, 2), epsilon), rtol=1e-4, atol=1e-4)

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import sklearn.metrics
+import sklearn.utils
 import tensorflow as tf
 
 from tlkit import losses, registry
@@ -384,3 +386,12 @@ def test_the_losses_are_those_of_keras_at_special_arguments():
     np.testing.assert_allclose(got, smooth(ONE_HOT, LOGITS), rtol=1e-6)
     own = keras.losses.CategoricalHinge()(ONE_HOT, LOGITS)
     np.testing.assert_allclose(losses.hinge()(IDS, LOGITS), own, rtol=1e-6)
+
+
+def test_scikit_learn_finds_the_same():
+    shares = tf.nn.softmax(LOGITS.astype("float64")).numpy()
+    exact = sklearn.metrics.log_loss(IDS, shares, labels=range(CLASSES))
+    np.testing.assert_allclose(losses.cross_entropy()(IDS, LOGITS), exact, rtol=1e-5)
+    images = np.repeat(np.arange(4), COUNTS)
+    balanced = sklearn.utils.compute_class_weight("balanced", classes=np.arange(4), y=images)
+    np.testing.assert_allclose(inverse_frequency(COUNTS), balanced, rtol=1e-6)

@@ -75,7 +75,6 @@ def _by_kernel(layer: Any, inputs: Any, training: bool) -> Any:
     gamma = float32(layer.gamma) if layer.scale else tf.ones((width,))
     beta = float32(layer.beta) if layer.center else tf.zeros((width,))
     none = tf.zeros((0,))
-    # not by tf.nn: that raises epsilon to 1.001e-5
     outputs = tf.raw_ops.FusedBatchNormV3(
         x=inputs, scale=gamma, offset=beta,
         mean=none if training else float32(layer.moving_mean),
