@@ -49,6 +49,41 @@ def test_unknown_labels_are_left_out():
     assert metrics.evaluate(np.eye(2)[[0]], np.array([-1]), ["a", "b"]) == {"images": 0}
 
 
+def test_many_classes_have_pairs_in_the_place_of_the_matrix():
+    import json
+
+    rng = np.random.default_rng(0)
+    names = [f"class {k}" for k in range(5000)]
+    labels = rng.integers(0, 5000, 6000).astype("int32")
+    predicted = np.where(rng.random(6000) < 0.3, 7, labels)
+    probabilities = np.full((6000, 5000), 1e-5, np.float32)
+    probabilities[np.arange(6000), predicted] = 0.9
+    result = metrics.evaluate(probabilities, labels, names)
+    assert "confusion" not in result
+    truth = np.zeros((5000, 5000), int)
+    np.add.at(truth, (labels, predicted), 1)
+    for row in result["confused"]:
+        found = truth[names.index(row["class"]), names.index(row["predicted"])]
+        assert row["images"] == found
+    np.fill_diagonal(truth, 0)
+    assert result["confused"][0]["images"] == truth.max()
+    assert len(result["confused"]) == 1000
+    assert result["accuracy"] == (labels == predicted).mean()
+    assert list(result["intervals"]) == ["accuracy"]
+    assert result["top_5_accuracy"] >= result["accuracy"]
+    assert len(json.dumps(result, indent=2)) < 2e6
+
+
+def test_parts_of_rows_give_what_all_rows_give(monkeypatch):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(11, 7)).astype("float32")
+    whole = metrics.softmax(logits), metrics.most_probable(logits, 3)
+    monkeypatch.setattr(metrics, "AT_ONCE", 15)
+    np.testing.assert_array_equal(metrics.softmax(logits), whole[0])
+    np.testing.assert_array_equal(metrics.most_probable(logits, 3), whole[1])
+    np.testing.assert_array_equal(whole[1], np.argsort(-logits, axis=1, kind="stable")[:, :3])
+
+
 def test_top_k():
     p = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
     assert metrics.top_k_accuracy(p, np.array([2, 3]), 2) == 0.5

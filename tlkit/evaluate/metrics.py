@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,34 @@ import numpy as np
 from tlkit.evaluate.calibration import calibration
 from tlkit.evaluate.intervals import intervals
 
+MOST_CELLS = 200  # classes up to which the confusion matrix is whole
+MOST_CONFUSED = 1000  # pairs of classes that are told in its place
+AT_ONCE = 1 << 22  # values that are computed together
+
+
+def blocks(count: int, classes: int) -> Iterator[slice]:
+    """Rows of `(count, classes)` in parts of bounded size."""
+    step = max(1, AT_ONCE // max(classes, 1))
+    return (slice(start, start + step) for start in range(0, count, step))
+
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities `(n, classes)` of logits, in float64 and rounded to float32 at the end."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponents = np.exp(shifted)
-    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
+    result = np.empty(logits.shape, np.float32)
+    for rows in blocks(*logits.shape):
+        part = logits[rows]
+        exponents = np.exp(part.astype(np.float64) - part.max(axis=1, keepdims=True))
+        result[rows] = exponents / exponents.sum(axis=1, keepdims=True)
+    return result
+
+
+def most_probable(probabilities: np.ndarray, k: int) -> np.ndarray:
+    """Ids `(n, k)` of the most probable classes, the first of equals first."""
+    parts = [
+        np.argsort(-probabilities[rows], axis=1, kind="stable")[:, :k]
+        for rows in blocks(*probabilities.shape)
+    ]
+    return np.concatenate(parts) if parts else np.empty((0, k), np.int64)
 
 
 def loss_and_accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -33,16 +56,37 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Share of images whose class is among the k most probable."""
-    nearest = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    nearest = most_probable(probabilities, k)
     return float((nearest == labels[:, None]).any(axis=1).mean())
 
 
-def class_table(matrix: np.ndarray, classes: list[str]) -> list[dict[str, Any]]:
+def confused(labels: np.ndarray, predicted: np.ndarray, classes: list[str]) -> list[dict[str, Any]]:
+    """The pairs of classes that are taken for each other most often, at most `MOST_CONFUSED`."""
+    wrong = labels != predicted
+    pairs, counts = np.unique(
+        labels[wrong].astype(np.int64) * len(classes) + predicted[wrong], return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
+    return [
+        {
+            "class": classes[pairs[i] // len(classes)],
+            "predicted": classes[pairs[i] % len(classes)],
+            "images": int(counts[i]),
+        }
+        for i in order
+    ]
+
+
+def class_table(
+    labels: np.ndarray, predicted: np.ndarray, classes: list[str]
+) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each class; None where there is nothing to divide by."""
     rows = []
-    for index, name in enumerate(classes):
-        right = int(matrix[index, index])
-        actual, guessed = int(matrix[index].sum()), int(matrix[:, index].sum())
+    of_class, named, hit = (
+        np.bincount(ids, minlength=len(classes)).tolist()
+        for ids in (labels, predicted, labels[labels == predicted])
+    )
+    for name, actual, guessed, right in zip(classes, of_class, named, hit, strict=True):
         rows.append(
             {
                 "class": name,
@@ -66,26 +110,35 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) 
     Returns:
         `images`, `loss`, `accuracy`, `balanced_accuracy`, `macro_f1`,
         `top_5_accuracy` (from six classes on), `intervals` (95 %), `calibration`,
-        `per_class` and `confusion`.
+        `per_class`, and `confusion`, the matrix of up to 200 classes, or `confused`, the most
+        frequent pairs of more.
     """
     known = labels >= 0
     probabilities, labels = probabilities[known], labels[known]
     if not len(labels):
         return {"images": 0}
-    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(classes))
-    table = class_table(matrix, classes)
+    predicted = probabilities.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    table = class_table(labels, predicted, classes)
     chosen = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
     recalls = [row["recall"] for row in table if row["recall"] is not None]
     scores = [row["f1"] for row in table if row["f1"] is not None]
     result: dict[str, Any] = {
         "images": len(labels),
         "loss": float(-np.log(chosen.astype(np.float64)).mean()),
-        "accuracy": float(np.trace(matrix) / len(labels)),
+        "accuracy": right / len(labels),
         "balanced_accuracy": float(np.mean(recalls)),
         "macro_f1": float(np.mean(scores)),
     }
     if len(classes) > 5:
         result["top_5_accuracy"] = top_k_accuracy(probabilities, labels, 5)
-    result["intervals"] = intervals(matrix)
+    if len(classes) <= MOST_CELLS:
+        matrix = confusion_matrix(labels, predicted, len(classes))
+        more: dict[str, Any] = {"confusion": matrix.tolist()}
+    else:
+        matrix = np.array([[right, len(labels) - right], [0, 0]])
+        more = {"confused": confused(labels, predicted, classes)}
+    sure = intervals(matrix)
+    result["intervals"] = sure if "confusion" in more else {"accuracy": sure["accuracy"]}
     result["calibration"] = calibration(probabilities, labels)
-    return {**result, "per_class": table, "confusion": matrix.tolist()}
+    return {**result, "per_class": table, **more}

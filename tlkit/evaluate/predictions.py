@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlkit.evaluate.metrics import most_probable
+
 MOST_COLUMNS = 200  # classes up to which each has its own column
 
 
@@ -29,7 +31,7 @@ def write_predictions(
     head = ["image", "label", "predicted", "probability"]
     more = [f"p:{name}" for name in classes] if wide else [f"top_{k}" for k in range(1, 6)]
     writer.writerow(head + more)
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    order = most_probable(probabilities, 5)
     for name, label, row, best in zip(names, labels, probabilities, order, strict=True):
         rest = (
             [f"{value:.9g}" for value in row]

@@ -20,6 +20,8 @@ FIGURES = (
     ("macro_f1", "macro F1"),
     ("top_5_accuracy", "top-5 accuracy"),
 )
+MOST_ROWS = 200  # classes that the page lists
+MOST_CONFUSED = 50  # pairs of classes
 PHASES = {
     "import": "imports and building the network",
     "data": "reading the images",
@@ -56,6 +58,7 @@ def write_report(
         parts.append("<h2>What trained</h2>" + _stages(result["stages"]))
     if "per_class" in evaluation:
         parts.append("<h2>Classes</h2>" + _classes(evaluation["per_class"], data))
+    parts += _confused(evaluation)
     parts += _examples(folder / "examples")
     parts += _exports(result)
     parts += _time(result)
@@ -168,6 +171,7 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
 
 def _classes(rows: Sequence[dict[str, Any]], data: dict[str, Any]) -> str:
     counts = data["counts"].get("train", {})
+    known = [row for row in rows if row["images"] or counts.get(row["class"])]
     shown = [
         (
             row["class"],
@@ -178,10 +182,36 @@ def _classes(rows: Sequence[dict[str, Any]], data: dict[str, Any]) -> str:
                 for key in ("precision", "recall", "f1")
             ),
         )
-        for row in rows
-        if row["images"] or counts.get(row["class"])
+        for row in _weakest(known)
     ]
-    return table(("class", "train images", "images", "precision", "recall", "F1"), shown)
+    head = ("class", "train images", "images", "precision", "recall", "F1")
+    less = (
+        f"<p class=soft>The {MOST_ROWS} classes of the lowest F1; all {len(known):,} are in "
+        "result.json.</p>"
+        if len(known) > MOST_ROWS
+        else ""
+    )
+    return less + table(head, shown)
+
+
+def _weakest(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """As many classes as a person can read: those of the lowest F1 where there are more."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return sorted(rows, key=lambda row: 2.0 if row["f1"] is None else row["f1"])[:MOST_ROWS]
+
+
+def _confused(evaluation: dict[str, Any]) -> list[str]:
+    """Which classes are taken for which, where the matrix would be too large."""
+    rows = [
+        (row["class"], row["predicted"], row["images"]) for row in evaluation.get("confused", ())
+    ]
+    if not rows:
+        return []
+    return [
+        "<h2>Most often taken for another</h2>"
+        + table(("class", "taken for", "images"), rows[:MOST_CONFUSED])
+    ]
 
 
 def _examples(folder: pathlib.Path) -> list[str]:

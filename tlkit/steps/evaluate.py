@@ -90,7 +90,7 @@ def save_evaluation(
     write_predictions(folder / "predictions.csv", names, labels, probabilities, classes)
     figures = evaluate(probabilities, split.labels, classes)
     (folder / "plots").mkdir(exist_ok=True)
-    if "confusion" in figures and len(classes) <= 200:
+    if "confusion" in figures:
         plots.plot_confusion(
             np.array(figures["confusion"]), classes, folder / "plots" / "confusion_matrix.png"
         )

@@ -49,7 +49,7 @@ def write_result(
         "test": {
             k: v
             for k, v in evaluation.items()
-            if k not in ("per_class", "confusion", "calibration")
+            if k not in ("per_class", "confusion", "confused", "calibration")
         }
         if evaluated == "test"
         else None,
