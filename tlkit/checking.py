@@ -78,7 +78,7 @@ def _what(data: pathlib.Path) -> tuple[Data, tuple[str, str] | None, str]:
 
 def describe(found: Audit) -> list[str]:
     """An audit as lines for a person."""
-    lines = [f"{found.images} files"]
+    lines = found.account.lines() + [f"note: {note}" for note in found.notes]
     for split, row in found.counts.items():
         shown = ", ".join(f"{label} {count}" for label, count in list(row.items())[:12])
         lines.append(

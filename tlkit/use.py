@@ -20,13 +20,17 @@ from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
 from tlkit.data.decode import make_preparer
 from tlkit.data.labels import read_labels
 from tlkit.data.pipeline import some_images
+from tlkit.data.read_file import read_file
 from tlkit.data.record import Record
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
 from tlkit.evaluate.metrics import softmax
+from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
+
+MOST_LINES = 60  # classes or broken files that the terminal lists
 
 
 @dataclasses.dataclass
@@ -173,24 +177,44 @@ def evaluate_run(
     dataset = load_for_evaluation(
         config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
     )
-    for line in [f"skipped: {name} {reason}" for name, reason in dataset.broken] + dataset.notes:
-        say.line(line)
     split = dataset.splits["test"]
+    trained_on = _trained_on(run.folder, split)
+    if trained_on:
+        dataset.notes.append(
+            f"{trained_on} of these {len(split)} images are among those that the run was trained on, "
+            "byte for byte: the figures are too good"
+        )
+    broken = [f"skipped: {name} {reason}" for name, reason in dataset.broken[:MOST_LINES]]
+    for line in [*dataset.account.lines(), *broken, *(f"note: {n}" for n in dataset.notes)]:
+        say.line(line)
     target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
     target.mkdir(parents=True, exist_ok=True)
     logits = steps.logits_of(run.logits, split, run.prepare(), say, engine)
     figures = steps.save_evaluation(logits, split, run.classes, target)
+    figures |= {"files": dataset.account.as_json(), "trained_on": trained_on}
     runs.write_json(target / "evaluation.json", figures)
     say.line(f"accuracy {figures['accuracy']:.4f} on {figures['images']} images", style="bold")
-    for row in figures["per_class"]:
-        if row["images"]:
-            numbers = "  ".join(
-                f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
-                for key in ("precision", "recall", "f1")
-            )
-            say.line(f"  {row['class']:<24} {row['images']:>6} images  {numbers}")
+    met = [row for row in figures["per_class"] if row["images"]]
+    for row in met[:MOST_LINES]:
+        numbers = "  ".join(
+            f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
+            for key in ("precision", "recall", "f1")
+        )
+        say.line(f"  {row['class']:<24} {row['images']:>6} images  {numbers}")
+    if len(met) > MOST_LINES:
+        say.line(f"  ... and {len(met) - MOST_LINES} more classes, in evaluation.json")
     say.line(f"written to {target}")
     return figures
+
+
+def _trained_on(folder: pathlib.Path, split: Split) -> int:
+    """How many images of a split the run in a folder was trained on, by their bytes."""
+    try:
+        with open(folder / "images.csv", newline="", encoding="utf-8") as file:
+            known = {row["sha256"] for row in csv.DictReader(file) if row["split"] == "train"}
+    except (OSError, KeyError):
+        return 0
+    return sum(digest in known for digest in split.hashes)
 
 
 def _matcher(run: Trained) -> Any:
@@ -263,7 +287,7 @@ def predict_files(
     run = load_run(folder)
     from tlkit.data.dataset import look_through
 
-    records = [Record(str(file), "", None, file.read_bytes) for file in files]
+    records = [Record(legible(f), "", None, functools.partial(read_file, f)) for f in files]
     prepare, forward, done = run.prepare(), None, 0
     looked = look_through(records, prepare)
     while chunk := list(itertools.islice(looked, steps.EVALUATION_BATCH)):

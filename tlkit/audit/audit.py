@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from tlkit.audit.classes import class_findings
 from tlkit.audit.duplicates import duplicate_findings
 from tlkit.audit.files import file_findings, look_at_files
-from tlkit.audit.finding import LEVELS, Finding
+from tlkit.audit.finding import LEVELS, Finding, Level
 from tlkit.audit.labels import Doubt, judge
+from tlkit.data.account import FileAccount
 from tlkit.data.dataset import (
     Dataset,
     Split,
@@ -24,8 +25,8 @@ from tlkit.data.dataset import (
     scan,
 )
 from tlkit.data.decode import make_preparer
-from tlkit.data.record import Record
-from tlkit.errors import UserError, first_line
+from tlkit.data.record import Record, SourceData
+from tlkit.errors import UserError, first_line, some_of
 from tlkit.recipe.schema import Data
 
 
@@ -40,6 +41,8 @@ class Audit:
         skipped: Parts that could not be done, and why.
         doubts: All labels that a network could judge, the most doubtful first.
         records: By name, for pictures of what was found.
+        account: What became of every file.
+        notes: How the source was read.
     """
 
     images: int
@@ -48,6 +51,8 @@ class Audit:
     skipped: list[str]
     doubts: list[Doubt] = dataclasses.field(repr=False, default_factory=list)
     records: dict[str, Record] = dataclasses.field(repr=False, default_factory=dict)
+    account: FileAccount = dataclasses.field(default_factory=lambda: FileAccount({}))
+    notes: Sequence[str] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -63,6 +68,8 @@ class Audit:
         """For check.json."""
         return {
             "images": self.images,
+            "files": self.account.as_json(),
+            "notes": list(self.notes),
             "counts": self.counts,
             "summary": [
                 dict(zip(("kind", "level", "count"), row, strict=True)) for row in self.summary()
@@ -103,6 +110,9 @@ def audit(
     seen = look_at_files(source.records, bar("reading files"))
     whole = [item for item in seen if item.problem is None]
     findings = list(file_findings(seen))
+    broken = [(s.record.name, s.problem) for s in seen if s.problem is not None]
+    account = FileAccount({"images": len(whole)}, source.ignored, broken)
+    findings += _account_findings(account, source)
     skipped: list[str] = []
     splits: list[str] = []
     doubts: list[Doubt] = []
@@ -133,7 +143,21 @@ def audit(
         skipped,
         doubts,
         {record.name: record for record in source.records},
+        account,
+        source.notes,
     )
+
+
+def _account_findings(account: FileAccount, source: SourceData) -> Iterator[Finding]:
+    """Classes without an image, and what looks like pictures and is not used."""
+    for name in source.empty:
+        yield Finding("empty_class", "error", f"no image in class {name!r}")
+    lost = [item for item in account.ignored if item.lost]
+    level: Level = "error" if account.too_many_lost else "warning"
+    for reason in dict.fromkeys(item.reason for item in lost):
+        names = [item.name for item in lost if item.reason == reason]
+        text = f"{len(names)} files that look like pictures are not used, each {reason}: "
+        yield Finding("ignored", level, text + some_of(names))
 
 
 def _judge_labels(
