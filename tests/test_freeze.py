@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 
 from tlkit.errors import UserError
-from tlkit.freeze import apply_plan, describe, is_batch_norm, make_plan
+from tlkit.freeze import (
+    Block,
+    apply_plan,
+    blocks_that_learn,
+    describe,
+    is_batch_norm,
+    make_plan,
+)
 from tlkit.model import build_network
 from tlkit.recipe.schema import Model
 from tlkit.registry import POLICIES
@@ -55,7 +62,7 @@ def test_full_trains_everything_but_statistics(network):
 
 
 def test_last_blocks_takes_the_end_of_the_network(network):
-    p = plan(network, "last-blocks", arguments={"count": 3})
+    p = plan(network, "last-blocks", arguments={"count": 2})
     owners = {path.split("/")[0] for path in p.trainable}
     assert "Conv_1" in owners and "block_16_expand" in owners and "block_15_expand" not in owners
     assert p.boundary == "block_16_expand"
@@ -95,18 +102,18 @@ def test_rates_multiply(network):
     p = plan(
         network, "full", head_multiplier=10, layer_decay=0.5, rate_multipliers={"/gamma$": 0.1}
     )
-    last, before = network.blocks[-1].name, network.blocks[-3].name
+    last, before = network.blocks[-1].name, network.blocks[-2].name
     assert p.multipliers["head_logits/kernel"] == 10
-    assert (last, before) == ("out_relu", "block_16")
-    assert p.multipliers["Conv_1/kernel"] == 0.5**2
-    assert p.multipliers["block_16_expand/kernel"] == 0.5**3
-    assert p.multipliers["block_16_expand_BN/gamma"] == pytest.approx(0.5**3 * 0.1)
+    assert (last, before) == ("Conv_1", "block_16")
+    assert p.multipliers["Conv_1/kernel"] == 0.5
+    assert p.multipliers["block_16_expand/kernel"] == 0.5**2
+    assert p.multipliers["block_16_expand_BN/gamma"] == pytest.approx(0.5**2 * 0.1)
 
 
 @pytest.mark.parametrize(
     ("policy", "options", "message"),
     [
-        ("last-blocks", {"arguments": {"count": 99}}, "more than the 20 blocks"),
+        ("last-blocks", {"arguments": {"count": 99}}, "more than the 19 blocks"),
         (
             "from-layer",
             {"arguments": {"layer": "block_16_expnd"}},
@@ -161,3 +168,38 @@ def test_dropout_inside_frozen_blocks_does_not_drop():
     restore = apply_plan(plan(network, "head-only"), network.model, network.blocks)
     np.testing.assert_array_equal(features(image, training=True), features(image, training=False))
     restore()
+
+
+def test_the_last_block_of_mobilenet_v2_is_one_that_trains(network):
+    p = plan(network, "last-blocks", arguments={"count": 1})
+    owners = {path.split("/")[0] for path in p.trainable}
+    assert owners == {"Conv_1", "Conv_1_bn", "head_logits"}
+    assert all(total for _, total, _ in p.blocks)
+    assert "out_relu" not in p.frozen_layers  # it belongs to what trains around it
+
+
+def test_a_policy_that_would_train_nothing_of_the_backbone_is_refused(network):
+    with pytest.raises(UserError, match="from-layer: out_relu trains nothing of the backbone"):
+        plan(network, "from-layer", arguments={"layer": "out_relu"})
+    vgg = build_network(
+        Model.model_validate({"backbone": "vgg16", "weights": "none"}), ["a", "b"], (32, 32)
+    )
+    with pytest.raises(UserError, match=r"norms-only trains nothing .* it has no normalisation"):
+        plan(vgg, "norms-only")
+    with pytest.raises(UserError, match=r"head-only trains nothing: the head has no weights"):
+        make_plan("head-only", {}, network.blocks, [])
+
+
+def test_blocks_without_weights_belong_to_the_block_before_or_the_first():
+    pixels, first, relu, last, end = (
+        keras.layers.Rescaling(2.0), keras.layers.Dense(2), keras.layers.ReLU(),
+        keras.layers.Dense(2), keras.layers.Normalization(),
+    )  # fmt: skip
+    for layer in (first, last, end):
+        layer.build((None, 3))
+    names = "abcde"
+    given = [Block(n, [x]) for n, x in zip(names, (pixels, first, relu, last, end), strict=True)]
+    # what a Normalization has, it is given: it learns nothing
+    assert [(b.name, b.layers) for b in blocks_that_learn(given)] == [
+        ("b", [pixels, first, relu]), ("d", [last, end])
+    ]  # fmt: skip

@@ -257,7 +257,6 @@ for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
         got = loaded.serve(arrays["x"]).numpy()
     else:
         import keras, tlkit
-        tlkit.register_layers()
         got = np.asarray(keras.models.load_model(folder / "model.keras")(arrays["x"]))
     print(folder.name, np.abs(got - arrays["y"]).max(), flush=True)
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tlkit.serializable import register_with_keras
+
 __version__ = "0.1.0"
 
 __all__ = ["Run", "finetune", "load_recipe", "register_layers", "resume"]
@@ -13,7 +15,7 @@ _HOMES = {
     "finetune": "tlkit.workflow",
     "resume": "tlkit.workflow",
     "load_recipe": "tlkit.recipe.load",
-    "register_layers": "tlkit.registry",
+    "register_layers": "tlkit.serializable",
 }
 
 
@@ -24,3 +26,6 @@ def __getattr__(name: str) -> Any:
 
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'tlkit' has no attribute {name!r}")
+
+
+register_with_keras()

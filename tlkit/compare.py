@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tlkit import registry
 from tlkit import run as runs
 from tlkit.recipe.load import load_recipe
 from tlkit.report.parts import page, plot, table
@@ -240,7 +239,6 @@ def same_numbers(one: pathlib.Path, other: pathlib.Path) -> list[str]:
             f"metrics.csv: {len(unequal)} rows differ, first at stage {a['stage']}, step {a['step']}: "
             f"{key} {a[key]} before, {b.get(key)} now"
         )
-    registry.register_layers()
     weights = [
         keras.models.load_model(f / "model.keras", compile=False, safe_mode=True).get_weights()
         for f in (one, other)

@@ -12,12 +12,21 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import keras
+
 from tlkit.errors import UserError, did_you_mean
 from tlkit.limits import within
 from tlkit.registry import register
+from tlkit.surgery.clone import call_instead
 from tlkit.surgery.fuse import can_fuse, fuse_in_place
 
 BatchNormMode = Literal["train", "frozen"]
+NORMS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
 
 # what a batch needs so that its own mean and variance are worth using
 LEAST_BATCH_FOR_STATISTICS = 16
@@ -113,15 +122,15 @@ def biases_only(blocks: list[Block]) -> set[str]:
 
 def is_norm(layer: Any) -> bool:
     """Whether a layer normalises its input with learned scale and offset."""
-    return "Normalization" in type(layer).__name__ and type(layer).__name__ not in (
-        "Normalization",
-        "UnitNormalization",
-    )
+    if isinstance(layer, keras.layers.Normalization | keras.layers.UnitNormalization):
+        return False
+    # other libraries have norms of their own, known by the word alone
+    return isinstance(layer, NORMS) or bool(re.search("Norm(alization)?$", type(layer).__name__))
 
 
 def is_batch_norm(layer: Any) -> bool:
     """Whether a layer keeps moving statistics."""
-    return type(layer).__name__ in ("BatchNormalization", "SyncBatchNormalization")
+    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 @dataclasses.dataclass
@@ -153,10 +162,30 @@ class FreezePlan:
 def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
     """The backbone's layers as the spec's blocks; nested models are opened."""
     layers = {layer.name: layer for layer in _flatten(backbone)}
-    return [
-        Block(name, [layers[item] for item in names])
-        for name, names in spec.blocks_of(list(layers))
-    ]
+    return blocks_that_learn(
+        [
+            Block(name, [layers[item] for item in names])
+            for name, names in spec.blocks_of(list(layers))
+        ]
+    )
+
+
+def blocks_that_learn(blocks: list[Block]) -> list[Block]:
+    """Blocks with something to train; layers without belong to the block before, or the first.
+
+    Whoever counts blocks counts these: an activation or scaled pixels are no block.
+    """
+    found: list[Block] = []
+    early: list[Any] = []
+    for block in blocks:
+        if any(_learned(v) for v in block.variables()):
+            found.append(Block(block.name, [*early, *block.layers]))
+            early = []
+        elif found:
+            found[-1] = Block(found[-1].name, [*found[-1].layers, *block.layers])
+        else:
+            early += block.layers
+    return found
 
 
 def _flatten(model: Any) -> list[Any]:
@@ -234,6 +263,9 @@ def make_plan(
             reached = True
         trainable.extend(v.path for v in active if _learned(v))
     active_paths = set(trainable)
+    _check_trains(
+        policy, arguments, {v.path for x in layers for v in x.weights}, chosen, active_paths
+    )
     return FreezePlan(
         policy=policy + "".join(f": {value}" for value in arguments.values()),
         trainable=trainable,
@@ -259,6 +291,40 @@ def make_plan(
             )
         ],
     )
+
+
+# policies that are to leave the backbone as it is
+HEAD_ALONE = ("predict-only", "head-only")
+
+
+# policies for one kind of variable, which a network may lack
+KINDS = {"norms-only": "normalisation with scale or offset", "biases-only": "bias"}
+
+
+def _check_trains(
+    policy: str, arguments: dict[str, Any], backbone: set[str], chosen: set[str], active: set[str]
+) -> None:
+    """Refuses a policy that would train nothing of what it names."""
+    named = policy + "".join(f": {value}" for value in arguments.values())
+    if policy == "predict-only":
+        return
+    # a recipe that froze all norms may name them in a policy: the head trains
+    found = chosen if policy in KINDS else active & backbone
+    if policy not in HEAD_ALONE and not found:
+        raise UserError(
+            f"policy {named} trains nothing of the backbone: "
+            + (
+                f"it has no {KINDS[policy]}."
+                if policy in KINDS
+                else "nothing from there on has weights that are free to train."
+            ),
+            hint="Use head-only to train the head alone, or last-blocks.",
+        )
+    if not active:
+        raise UserError(
+            f"policy {named} trains nothing: the head has no weights to train.",
+            hint="Use predict-only, or a policy that trains the backbone.",
+        )
 
 
 def _learned(variable: Any) -> bool:
@@ -334,7 +400,7 @@ def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[]
             layer.momentum = min(layer.momentum, FINETUNE_MOMENTUM)
 
     def restore() -> None:
-        for release in released:
+        for release in reversed(released):
             release()
         for layer, momentum in before_momentum:
             layer.momentum = momentum
@@ -354,12 +420,7 @@ def _run_in_inference(layer: Any) -> Callable[[], None]:
         kwargs["training"] = False
         return original(*args, **kwargs)
 
-    layer.call = call
-
-    def release() -> None:
-        del layer.call
-
-    return release
+    return call_instead(layer, call)
 
 
 def describe(plan: FreezePlan) -> str:

@@ -15,7 +15,7 @@ from tlkit.backbones import spec as specs
 from tlkit.backbones.load import load_backbone
 from tlkit.backbones.spec import BackboneSpec
 from tlkit.errors import UserError
-from tlkit.freeze import Block, backbone_blocks
+from tlkit.freeze import Block, backbone_blocks, blocks_that_learn
 from tlkit.recipe.schema import Model, Named, Recipe
 from tlkit.surgery import (
     as_depthwise,
@@ -209,11 +209,12 @@ def _insertions(config: Model, backbone: Any, spec: BackboneSpec) -> list[Insert
 def _blocks(backbone: Any, spec: BackboneSpec, inserted: list[Any]) -> list[Block]:
     """The backbone's own blocks; what was put in is new, as the head is."""
     own = {id(layer) for layer in inserted}
-    return [
-        Block(block.name, layers)
-        for block in backbone_blocks(backbone, spec)
-        if (layers := [layer for layer in block.layers if id(layer) not in own])
-    ]
+    return blocks_that_learn(
+        [
+            Block(block.name, [layer for layer in block.layers if id(layer) not in own])
+            for block in backbone_blocks(backbone, spec)
+        ]
+    )
 
 
 def served_network(network: Network) -> Network:

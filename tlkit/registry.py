@@ -320,10 +320,3 @@ REGISTRIES = (
     ENGINES,
     EXPORTS,
 )
-
-
-def register_layers() -> None:
-    """Makes Keras know every layer of tlkit, so that `load_model` finds them in a file."""
-    for things in (LAYERS, ACTIVATIONS, PREPROCESSORS, AUGMENTATIONS, LOSSES, REGULARIZERS):
-        for entry in things.values():
-            entry.load()

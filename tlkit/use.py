@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from tlkit import registry, steps
 from tlkit import run as runs
+from tlkit import steps
 from tlkit.backbones import spec as specs
 from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
 from tlkit.data.decode import make_preparer
@@ -58,7 +58,6 @@ class Trained:
         """
         import keras
 
-        registry.register_layers()
         model = keras.models.load_model(self.file, compile=False, safe_mode=True)
         self._expect(model.output_shape[-1])
         return model

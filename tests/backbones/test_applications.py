@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import FAMILIES
 from tlkit.backbones import spec as specs
+from tlkit.freeze import backbone_blocks, last_blocks
 from tlkit.model import preprocess
 
 CONSTRUCTORS = {
@@ -31,6 +32,12 @@ def test_blocks_cover_every_layer_in_order_and_the_count_is_right(name):
     names = [layer.name for layer in model.layers]
     blocks = spec.blocks_of(names)
     assert [layer for _, layers in blocks for layer in layers] == names
+    # every block that is counted has something to train, and no layer is lost
+    learning = backbone_blocks(model, spec)
+    assert all(any(v.trainable for v in block.variables()) for block in learning)
+    assert [layer.name for block in learning for layer in block.layers] == names
+    one = last_blocks(learning, count=1)
+    assert any(v.trainable for v in model.weights if v.path in one)
     labels = [label for label, _ in blocks]
     assert len(set(labels)) == len(labels)
     assert len(blocks) >= 6

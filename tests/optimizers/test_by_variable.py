@@ -257,10 +257,12 @@ def test_a_pattern_that_matches_nothing_is_told_with_the_nearest_name():
     model.compile(with_multipliers(make("SGD"), {"^heads/kernel": 0.1}), "mse")
     with pytest.raises(ValueError, match=r"'\^heads/kernel' matches no .*mean 'head/kernel'"):
         model.fit(X, Y, verbose=0)
+    assert not model.optimizer.built
     built = make("SGD")
     built.build([variable("x", KERNEL)])
     with pytest.raises(ValueError, match="matches no variable"):
         with_multipliers(built, {"y": 2.0})
+    assert type(built) is keras.optimizers.SGD
 
 
 TWO_DEVICES = """

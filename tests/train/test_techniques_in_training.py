@@ -141,6 +141,33 @@ def test_adversarial_training_weighs_the_clean_and_the_moved_loss():
     assert mean_loss(moved) > mean_loss(X)
 
 
+@pytest.mark.parametrize("level", [0.0, 50.0])
+@pytest.mark.parametrize("attack", ["fgsm", "fgm", "pgd"])
+def test_an_attack_under_flooding_is_one_on_the_loss_inside(level, attack):
+    """Above the level and below it, where the flooded loss falls as the wrapped one rises."""
+    model = network()
+    kernel, bias = model.get_weights()
+    arguments = {"epsilon": 0.2, **({"step": 0.2, "steps": 1} if attack == "pgd" else {})}
+    adversarial = Adversarial(attack=Named(attack, arguments), on="features", weight=0.25)
+    flooded = make_loss(
+        Named("flooding", {"loss": {"cross_entropy": {}}, "level": level}), np.array([5, 3, 2])
+    )
+    goal = Objective(flooded, np.ones(3, "float32"), NONE, adversarial)
+    loss, *_ = one_step(model, goal, X, IDS)
+    one_hot = np.eye(3)[IDS]
+
+    def flood(x):
+        value = -(one_hot * np.log(softmax(x @ kernel + bias))).sum(1).mean()
+        return abs(value - level) + level
+
+    slope = (softmax(X @ kernel + bias) - one_hot) @ kernel.T
+    step = (
+        slope / np.linalg.norm(slope, axis=1, keepdims=True) if attack == "fgm" else np.sign(slope)
+    )
+    moved = X + 0.2 * step
+    assert loss == pytest.approx(0.75 * flood(X) + 0.25 * flood(moved), rel=1e-4)
+
+
 def rows(folder):
     return list(csv.DictReader((folder / "metrics.csv").open()))
 

@@ -35,7 +35,7 @@ def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Levels = 2.0) -
     section 4.)
 
     Args:
-        loss_of: Loss of such values, a number.
+        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
         values: Images or features `(batch, ...)`.
         epsilon: Step, in levels of 0 to 255 for images.
 
@@ -60,7 +60,7 @@ def fgm(
     Classification", equation 7.)
 
     Args:
-        loss_of: Loss of such values, a number.
+        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
         values: Images or features `(batch, ...)`.
         epsilon: Length of the step.
 
@@ -86,7 +86,7 @@ def pgd(
     Attacks", section 2.1; without the random start.)
 
     Args:
-        loss_of: Loss of such values, a number.
+        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
         values: Images or features `(batch, ...)`.
         epsilon: Farthest that a value may move.
         step: Of each iteration.

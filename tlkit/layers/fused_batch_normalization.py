@@ -135,8 +135,3 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def plain(self) -> Any:
         """Keras's own layer."""
         return keras.layers.BatchNormalization.from_config(self.get_config())
-
-
-# Keras names the groups of weights in a file, and layers, by the class: this one's are to be
-# those of its parent, so that files of weights serve both
-FusedBatchNormalization.__name__ = "BatchNormalization"

@@ -199,7 +199,3 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
     def plain(self) -> Any:
         """Keras's own layer."""
         return keras.layers.GroupNormalization.from_config(self.get_config())
-
-
-# as for the fused BatchNorm: files of weights and names are to be those of its parent
-FusedGroupNormalization.__name__ = "GroupNormalization"

@@ -3,6 +3,8 @@
 `hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
 """
 
+import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
+
 from tlkit.registry import exports
 
 __getattr__, __dir__ = exports(__name__)

@@ -1,5 +1,7 @@
 """Optimizers by name, learning rates by variable, adaptive clipping."""
 
+import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
+
 from tlkit.optimizers.adaptive_clipping import adaptive_clip
 from tlkit.optimizers.by_variable import with_adaptive_clipping, with_multipliers
 

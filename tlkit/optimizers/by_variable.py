@@ -135,34 +135,9 @@ class ByVariable:
         return dict(self.rules.multipliers or ())
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Makes the slots, and finds what the rules mean for each variable."""
+        """Finds what the rules mean for each variable, and makes the slots."""
+        self.treatments = _treatments(self.rules, variables)
         super().build(variables)  # type: ignore[misc]
-        self._treat()
-
-    def _treat(self) -> None:
-        paths = [_path(v) for v in self._trainable_variables]  # type: ignore[attr-defined]
-        factors = [1.0] * len(paths)
-        for pattern, factor in self.rules.multipliers or ():
-            compiled = re.compile(pattern)
-            matching = [i for i, path in enumerate(paths) if compiled.search(path)]
-            if not matching:
-                raise ValueError(
-                    f"rate multipliers: {pattern!r} matches no variable that this optimizer "
-                    f"trains. {did_you_mean(pattern.strip('^$'), paths)}"
-                )
-            for index in matching:
-                factors[index] *= factor
-        _, exclude, units = self.rules.clipping or (0.0, (), ())
-        axes = dict(units)
-        self.treatments = tuple(
-            _Treatment(
-                factor,
-                self.rules.clipping is not None
-                and not any(re.search(pattern, path) for pattern in exclude),
-                axes.get(path),
-            )
-            for path, factor in zip(paths, factors, strict=True)
-        )
 
     def _apply_weight_decay(self, variables: Any) -> None:
         """Done in `update_step`."""
@@ -271,13 +246,43 @@ def _inner(optimizer: Any) -> Any:
 
 
 def _derive(optimizer: Any, **rules: Any) -> None:
-    """Makes an optimizer treat variables by further rules."""
-    if not isinstance(optimizer, ByVariable):
+    """Makes an optimizer treat variables by further rules; one that is refused stays as it was."""
+    derived = isinstance(optimizer, ByVariable)
+    if not derived:
         _check_kind(optimizer)
+    wanted = (optimizer.rules if derived else Rules())._replace(**rules)
+    treatments = _treatments(wanted, optimizer._trainable_variables) if optimizer.built else None
+    if not derived:
         optimizer.__class__ = _class_of(type(optimizer))
-    optimizer.rules = optimizer.rules._replace(**rules)
-    if optimizer.built:
-        optimizer._treat()
+    optimizer.rules, optimizer.treatments = wanted, treatments
+
+
+def _treatments(rules: Rules, variables: Iterable[Any]) -> tuple[_Treatment, ...]:
+    """What the rules mean for each variable.
+
+    Raises:
+        ValueError: if a pattern of multipliers matches none.
+    """
+    paths = [_path(v) for v in variables]
+    factors = [1.0] * len(paths)
+    for pattern, factor in rules.multipliers or ():
+        compiled = re.compile(pattern)
+        matching = [index for index, path in enumerate(paths) if compiled.search(path)]
+        if not matching:
+            raise ValueError(
+                f"rate multipliers: {pattern!r} matches no variable that this optimizer "
+                f"trains. {did_you_mean(pattern.strip('^$'), paths)}"
+            )
+        for index in matching:
+            factors[index] *= factor
+    if rules.clipping is None:
+        return tuple(_Treatment(factor, False, None) for factor in factors)
+    _, exclude, units = rules.clipping
+    axes = dict(units)
+    return tuple(
+        _Treatment(factor, not any(re.search(p, path) for p in exclude), axes.get(path))
+        for path, factor in zip(paths, factors, strict=True)
+    )
 
 
 def _check_kind(optimizer: Any) -> None:

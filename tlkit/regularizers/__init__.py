@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
+
 from tlkit.registry import exports
 
 _find, __dir__ = exports(__name__)

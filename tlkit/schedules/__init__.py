@@ -4,6 +4,8 @@ They take the learning rate to start from, the epochs and the steps an epoch
 has, then their own arguments, in epochs.
 """
 
+import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
+
 from tlkit.schedules.constant import constant
 from tlkit.schedules.cosine import cosine
 from tlkit.schedules.exponential import exponential

@@ -72,7 +72,6 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
     runtime = importlib.import_module(
         f"tlkit.export.runtimes.{registry.EXPORTS[form].facts['runtime']}"
     )
-    registry.register_layers()
     place = folder / signature["model"]
     try:
         run = runtime.load(str(place))

@@ -175,7 +175,9 @@ def distill_norms(
                 found.append(layer)
         return found
 
-    variables = [v for layer in find(new) for v in layer.trainable_variables]
+    # of frozen layers too: they are to answer as the frozen ones before them did
+    variables = [v for layer in find(new) for v in (layer.gamma, layer.beta)]
+    values_of = [v.value for v in variables]
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
@@ -183,12 +185,13 @@ def distill_norms(
     @tf.function
     def step(batch: Any) -> Any:
         target = old(batch, training=False)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values_of)
             output = new(batch, training=False)
             places = list(range(len(target.shape) - 1))
             variance = tf.math.reduce_variance(target, places) + 1e-3
             loss = tf.reduce_mean(tf.math.squared_difference(output, target) / variance)
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        optimizer.apply_gradients(zip(tape.gradient(loss, values_of), variables, strict=True))
         return loss
 
     batches = in_batches(images, batch_size)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.surgery.clone import clone_with
+from tlkit.surgery.clone import call_instead, clone_with
 from tlkit.surgery.walk import nodes_of
 
 FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D,
@@ -86,16 +86,12 @@ def folded_in_place(model: Any) -> Iterator[list[tuple[Any, np.ndarray]]]:
         kernels.append((_kernel_of(layer), kernel.astype("float32")))
         if layer.use_bias:
             kernels.append((layer.bias, np.zeros(layer.bias.shape, "float32")))
-        before.append((norm, vars(norm).get("call")))
-        norm.call = _adder(bias)
+        before.append(call_instead(norm, _adder(bias)))
     try:
         yield kernels
     finally:
-        for norm, call in before:
-            if call is None:
-                del norm.call
-            else:
-                norm.call = call
+        for release in reversed(before):
+            release()
 
 
 def _adder(bias: np.ndarray) -> Any:

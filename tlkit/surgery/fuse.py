@@ -17,7 +17,7 @@ from tlkit.layers.fused_group_normalization import (
     can_fuse_group,
     group_norm,
 )
-from tlkit.surgery.clone import clone_with
+from tlkit.surgery.clone import call_instead, clone_with
 
 FUSED: dict[Any, Any] = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
@@ -32,6 +32,9 @@ def can_fuse(layer: Any) -> bool:
 
 def fuse(model: Any) -> Any:
     """A copy of a model whose BatchNorm and GroupNorm run in fast kernels; weights are kept.
+
+    Keras names the groups of a `.weights.h5` by the layers' classes: load one before, and
+    save that of `unfuse(model)`, to exchange it with a network of Keras's own layers.
 
     Args:
         model: A functional or sequential Keras model; nested ones are opened.
@@ -72,9 +75,4 @@ def fuse_in_place(layer: Any, frozen: bool) -> Callable[[], None]:
     def group(inputs: Any) -> Any:
         return group_norm(layer, original, inputs)
 
-    layer.call = batch if can_fuse_batch(layer) else group
-
-    def release() -> None:
-        del layer.call
-
-    return release
+    return call_instead(layer, batch if can_fuse_batch(layer) else group)

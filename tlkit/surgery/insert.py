@@ -11,6 +11,7 @@ import keras
 
 from tlkit.errors import did_you_mean
 from tlkit.registry import LAYERS
+from tlkit.surgery.clone import keep_flag, keep_frozen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +62,10 @@ def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, lis
 
 
 def _rebuilt(model: Any, call: Any, replace: Any = lambda layer: layer) -> Any:
-    """The model with its own layers, called or replaced as wanted."""
-
-    return keras.models.clone_model(model, clone_function=replace, call_function=call)
+    """The model with its own layers, called or replaced as wanted, frozen where it was."""
+    rebuilt = keras.models.clone_model(model, clone_function=replace, call_function=call)
+    keep_flag(model, rebuilt)
+    return rebuilt
 
 
 def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:
@@ -161,4 +163,5 @@ def _standardize_weights(model: Any, item: Insertion) -> Any:
             new.bias.assign(old.bias)
         if new.gain:
             new.keep_scale()
+        keep_frozen(old, new)
     return rebuilt

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from tlkit.surgery.clone import keep_flag, keep_frozen
+
 
 def plain_model(model: Any) -> Any:
     """A model with the same answers at inference, of Keras's own layers where that can be.
@@ -43,6 +45,8 @@ def plain_model(model: Any) -> Any:
         weights = old.plain_weights() if hasattr(old, "plain_weights") else old.weights
         for variable, value in zip(new.weights, weights, strict=True):
             variable.assign(value)
+        keep_frozen(old, new)
+    keep_flag(model, rebuilt)
     return rebuilt
 
 

@@ -195,5 +195,5 @@ def _successor(layer: Any, to: Target, groups: int) -> tuple[Any, str]:
     if to.endswith("batch") and is_batch:
         new.moving_mean.assign(layer.moving_mean)
         new.moving_variance.assign(layer.moving_variance)
-    new.trainable = to != "frozen-batch"
+    new.trainable = to != "frozen-batch" and layer.trainable
     return new, note

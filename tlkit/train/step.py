@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,8 +80,8 @@ class Objective:
         # a class's weight counts by its share in a mixed label
         weights = tf.linalg.matvec(targets, self.class_weights)
 
-        def loss_of(logits: Any) -> Any:
-            return self.loss(targets, logits, sample_weight=weights)
+        def loss_of(logits: Any, loss: Any = self.loss) -> Any:
+            return loss(targets, logits, sample_weight=weights)
 
         if self.adversarial is None:
             logits = model(images, training=True)
@@ -91,7 +91,7 @@ class Objective:
         return logits, loss
 
     def _adversarial(
-        self, config: Adversarial, model: Any, images: Any, loss_of: Any
+        self, config: Adversarial, model: Any, images: Any, loss_of: Callable[..., Any]
     ) -> tuple[Any, Any]:
         """The clean loss and that of moved images or features, weighed."""
         import tensorflow as tf
@@ -101,9 +101,10 @@ class Objective:
         images = images[0] if isinstance(images, list | tuple) else images
         values = images if below is None else below(images, training=True)
         logits = above(values, training=True)
-        # moving statistics stay out of the search for the worst case
+        # moving statistics stay out of the search for the worst case; so does flooding, which
+        # below its level would call the best case the worst
         moved = self.attack(
-            lambda x: loss_of(above(x, training=False)),
+            lambda x: loss_of(above(x, training=False), _innermost(self.loss)),
             tf.stop_gradient(values),
             **config.attack.arguments,
         )
@@ -113,6 +114,15 @@ class Objective:
         moved = values + tf.stop_gradient(moved - values)
         worse = loss_of(above(moved, training=True))
         return logits, (1 - config.weight) * loss_of(logits) + config.weight * worse
+
+
+def _innermost(loss: Any) -> Any:
+    """What a loss that wraps another, as flooding does, is made of."""
+    import keras
+
+    while isinstance(getattr(loss, "loss", None), keras.losses.Loss):
+        loss = loss.loss
+    return loss
 
 
 @contextmanager

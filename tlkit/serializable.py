@@ -1,0 +1,86 @@
+"""tlkit's classes known to Keras by their names, whichever of the two is imported first.
+
+Keras finds a class that a saved model names in a table, into which `register_keras_serializable`
+writes when the class's file is imported; it imports no other package for that. So the files are
+imported as soon as both packages are there, and `import tlkit` alone loads no Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# what has classes that saved models may name; each imports Keras before its own files, which are
+# so never imported in the middle of each other
+PACKAGES = (
+    "layers",
+    "activations",
+    "preprocess",
+    "augment",
+    "losses",
+    "regularizers",
+    "schedules",
+    "optimizers",
+)
+
+
+def register_layers() -> None:
+    """Makes Keras know every class of tlkit, so that `load_model` finds them in a file.
+
+    Importing tlkit does this by itself, at once or when Keras is imported.
+    """
+    for name in PACKAGES:
+        package = importlib.import_module(f"tlkit.{name}")
+        for item in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"tlkit.{name}.{item.name}")
+
+
+def register_with_keras() -> None:
+    """Calls `register_layers` now if Keras is there, else when it is imported."""
+    keras = sys.modules.get("keras")
+    if keras is None or getattr(keras.__spec__, "_initializing", False):
+        sys.meta_path.insert(0, _Watch())
+    else:
+        register_layers()
+
+
+class _Watch(importlib.abc.MetaPathFinder):
+    """Sees Keras being imported, and is gone then."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Keras's own spec, with a loader that registers afterwards."""
+        if name != "keras":
+            return None
+        for finder in sys.meta_path:
+            spec = None if isinstance(finder, _Watch) else finder.find_spec(name, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _Loader(spec.loader, self)
+                return spec
+        return None
+
+
+class _Loader(importlib.abc.Loader):
+    """Keras's loader, and then the registration."""
+
+    def __init__(self, loader: importlib.abc.Loader, watch: _Watch):
+        self.loader, self.watch = loader, watch
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Keras's module."""
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Runs Keras, under its own loader, and registers."""
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        if self.watch in sys.meta_path:
+            sys.meta_path.remove(self.watch)
+            register_layers()
