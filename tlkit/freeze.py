@@ -161,7 +161,7 @@ class FreezePlan:
 
 def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
     """The backbone's layers as the spec's blocks; nested models are opened."""
-    layers = {layer.name: layer for layer in _flatten(backbone)}
+    layers = {layer.name: layer for layer in flat_layers(backbone)}
     return blocks_that_learn(
         [
             Block(name, [layers[item] for item in names])
@@ -188,10 +188,11 @@ def blocks_that_learn(blocks: list[Block]) -> list[Block]:
     return found
 
 
-def _flatten(model: Any) -> list[Any]:
+def flat_layers(model: Any) -> list[Any]:
+    """The layers of a model, input first, with those of nested models in their place."""
     found = []
     for layer in model.layers:
-        found.extend(_flatten(layer) if getattr(layer, "layers", None) else [layer])
+        found.extend(flat_layers(layer) if getattr(layer, "layers", None) else [layer])
     return found
 
 
