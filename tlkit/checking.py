@@ -37,12 +37,15 @@ def check(
 
     Raises:
         UserError: for an unknown backbone, or data that are not there.
+        RunError: if the folder cannot be written to.
     """
     from tlkit import steps
 
     config, wanted, name = _what(data)
     if backbone is not None:
         wanted = None if backbone == "none" else parse_backbone(backbone)
+    folder = output or pathlib.Path("checks") / name
+    runs.try_to_write(folder)
     say = steps.Speaker(console)
     if wanted is not None:
         steps.import_tensorflow()
@@ -56,8 +59,6 @@ def check(
         say.progress if console is not None else None,
         lambda line: say.line(f"  {line}"),
     )
-    folder = output or pathlib.Path("checks") / name
-    folder.mkdir(parents=True, exist_ok=True)
     from tlkit.report.audit_page import write_audit_page
 
     runs.write_json(folder / "check.json", found.as_json())

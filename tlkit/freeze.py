@@ -8,6 +8,7 @@ then applied to the model, or taken off again.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -339,6 +340,20 @@ def _learned(variable: Any) -> bool:
     ) and ("seed_generator" not in variable.path)
 
 
+def _state(total: int, active: int) -> str:
+    return "trains" if active == total and total else "trains in part" if active else "frozen"
+
+
+def _grouped(blocks: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Neighbouring blocks of which the same is so as one row; the head stands by itself."""
+    rows = []
+    for _, some in itertools.groupby(blocks[:-1], lambda block: _state(*block[1:])):
+        group = list(some)
+        name = group[0][0] if len(group) == 1 else f"{group[0][0]} to {group[-1][0]}"
+        rows.append((name, sum(total for _, total, _ in group), sum(n for _, _, n in group)))
+    return [*rows, *blocks[-1:]]
+
+
 def _multipliers(
     blocks: list[Block],
     head: list[Any],
@@ -424,8 +439,13 @@ def _run_in_inference(layer: Any) -> Callable[[], None]:
     return call_instead(layer, call)
 
 
-def describe(plan: FreezePlan) -> str:
-    """The plan as lines for a person."""
+def describe(plan: FreezePlan, whole: bool = False) -> str:
+    """The plan as lines for a person.
+
+    Args:
+        plan: Of a stage.
+        whole: A line for every block, not one for neighbours of which the same is so.
+    """
     lines = [f"policy {plan.policy}: {len(plan.trainable)} variables train"]
     norms = plan.batch_norm
     if any(norms.values()):
@@ -433,10 +453,9 @@ def describe(plan: FreezePlan) -> str:
             f"  BatchNorm: {norms['train']} with batch statistics, {norms['affine']} with moving "
             f"statistics and trained scale, {norms['frozen']} frozen"
         )
-    for name, total, active in plan.blocks:
-        mark = (
-            "trains" if active == total and total else "frozen" if not active else f"{active} train"
-        )
+    rows = plan.blocks if whole else _grouped(plan.blocks)
+    for name, total, active in rows:
+        mark = _state(total, active) if active in (0, total) else f"{active} train"
         lines.append(f"  {name:<24} {total:>4} variables  {mark}")
     if plan.multipliers:
         groups: dict[float, int] = {}

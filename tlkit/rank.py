@@ -14,7 +14,7 @@ from tlkit.backbones import spec as specs
 from tlkit.data.dataset import Dataset, Split, load_dataset, resized
 from tlkit.data.pipeline import epoch_order
 from tlkit.draft import source_of
-from tlkit.errors import RunFailed, UserError, first_line
+from tlkit.errors import DataError, RunFailed, UserError, first_line, some_of
 from tlkit.recipe.schema import Data
 
 COMMON = ("mobilenet_v2", "efficientnet_v2_b0", "resnet50_v2", "convnext_tiny")
@@ -90,6 +90,7 @@ def rank(
             dataset = load_dataset(config, (side, side), say.progress("reading images"))
             for line in steps.describe_data(dataset):
                 say.line(line)
+            _expect_two_of_each(dataset)
             dataset = _sample(dataset, images, seed)
         elif dataset.image_size != (side, side):
             dataset = resized(dataset, config, (side, side))
@@ -99,6 +100,18 @@ def rank(
         problems = "".join(f"\n    {row.backbone}: {row.problem}" for row in rows)
         raise RunFailed(f"no backbone could be measured:{problems}")
     return sorted(rows, key=lambda row: (row.problem is not None, -(row.accuracy or 0)))
+
+
+def _expect_two_of_each(dataset: Dataset) -> None:
+    """Refuses classes that no fold could both learn and measure."""
+    counts = dataset.counts()["train"]
+    single = [name for name, count in counts.items() if count < 2]
+    if single:
+        raise DataError(
+            f"{some_of(single)}: fewer than two training images, of which cross-validation needs one "
+            "to learn from and one to measure.",
+            hint="Add images, or leave these classes out.",
+        )
 
 
 def parse_backbone(item: str, weights: str = "auto") -> tuple[str, str]:

@@ -15,12 +15,14 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError, UserError
 from tlkit.paths import expanded
 from tlkit.recipe.schema import Recipe
+from tlkit.text import cell, from_cell
 
 if TYPE_CHECKING:
     from tlkit.data.dataset import Dataset
@@ -56,6 +58,24 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RunError("is damaged: it holds no mapping", where=str(path))
     return found
+
+
+def try_to_write(folder: pathlib.Path) -> None:
+    """Makes a folder that is written to later, and sees to it that it can be.
+
+    Raises:
+        RunError: if it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunError(
+            f"cannot be written to: {error.strerror}",
+            where=str(folder),
+            hint="Name another place with --output.",
+        ) from None
 
 
 def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Path:
@@ -218,11 +238,11 @@ def silenced(*streams: int) -> Iterator[None]:
 def image_list(dataset: Dataset) -> str:
     """All images as CSV: split, name, label and the SHA-256 of the file."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer)  # whose line ends make it quote both of their characters
     writer.writerow(("split", "image", "label", "sha256"))
     for name, split in dataset.splits.items():
         for record, digest in zip(split.records, split.hashes, strict=True):
-            writer.writerow((name, record.name, record.label, digest))
+            writer.writerow((name, cell(record.name), cell(record.label), digest))
     return buffer.getvalue()
 
 
@@ -239,7 +259,7 @@ def changed_images(before: str, now: str) -> list[str]:
         "labelled otherwise": {name for name in both if one[name]["label"] != other[name]["label"]},
     }
     return [
-        f"{len(names)} {what} ({', '.join(sorted(names)[:5])}{', ...' if len(names) > 5 else ''})"
+        f"{len(names)} {what} ({', '.join(map(from_cell, sorted(names)[:5]))}{', ...' if len(names) > 5 else ''})"
         for what, names in groups.items()
         if names
     ]

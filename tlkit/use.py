@@ -29,6 +29,7 @@ from tlkit.evaluate.metrics import softmax
 from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
+from tlkit.text import cell, one_line, shortened
 
 MOST_LINES = 60  # classes or broken files that the terminal lists
 
@@ -172,6 +173,8 @@ def evaluate_run(
     """
     run = load_run(folder)
     say = steps.Speaker(console)
+    target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
+    runs.try_to_write(target)
     config = run.recipe.data.model_copy(update={"source": source_of(data), "on_broken": on_broken})
     dataset = load_for_evaluation(
         config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
@@ -186,8 +189,6 @@ def evaluate_run(
     broken = [f"skipped: {name} {reason}" for name, reason in dataset.broken[:MOST_LINES]]
     for line in [*dataset.account.lines(), *broken, *(f"note: {n}" for n in dataset.notes)]:
         say.line(line)
-    target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
-    target.mkdir(parents=True, exist_ok=True)
     logits = steps.logits_of(run.logits, split, run.prepare(), say, engine)
     figures = steps.save_evaluation(logits, split, run.classes, target)
     figures |= {"files": dataset.account.as_json(), "trained_on": trained_on}
@@ -199,7 +200,8 @@ def evaluate_run(
             f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
             for key in ("precision", "recall", "f1")
         )
-        say.line(f"  {row['class']:<24} {row['images']:>6} images  {numbers}")
+        name = shortened(one_line(row["class"]), 40)
+        say.line(f"  {name:<24} {row['images']:>6} images  {numbers}")
     if len(met) > MOST_LINES:
         say.line(f"  ... and {len(met) - MOST_LINES} more classes, in evaluation.json")
     say.line(f"written to {target}")
@@ -325,9 +327,9 @@ def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: i
         if form == "jsonl":
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
-            cells = [cell for pair in row.get("top", []) for cell in pair]
+            cells = [one for label, p in row.get("top", []) for one in (cell(label), p)]
             cells += [""] * (2 * top - len(cells))
-            writer.writerow([row["image"], *cells, row.get("error", "")])
+            writer.writerow([cell(row["image"]), *cells, cell(row.get("error", ""))])
         stream.flush()
     return broken
 
@@ -369,6 +371,8 @@ def export_run(
     run = load_run(folder)
     say = steps.Speaker(console)
     data = run.recipe.data
+    target = output or run.folder / "export"
+    runs.try_to_write(target)
     split, dataset = _proof_images(run, say)
     prepare = run.prepare()
 
@@ -395,7 +399,7 @@ def export_run(
     drop = run.recipe.max_accuracy_drop if max_accuracy_drop is None else max_accuracy_drop
     places = []
     for item in items:
-        name, place, parity = write_export(item, served, output or run.folder / "export", drop)
+        name, place, parity = write_export(item, served, target, drop)
         say.line(f"{place}\n  {describe(name, parity)}")
         places.append(place)
     return places

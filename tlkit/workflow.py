@@ -248,8 +248,14 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     return recipe, dataset, network, say
 
 
-def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
+def show_plan(recipe: Recipe, console: Any, profile: bool = False, whole: bool = False) -> None:
     """Says what a recipe would do, without doing it; measures how long if `profile`.
+
+    Args:
+        recipe: As it was loaded.
+        console: Where to report to.
+        profile: Measure where the time would go.
+        whole: A line for every block of the network.
 
     Raises:
         UserError: if recipe or data are wrong.
@@ -262,7 +268,7 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False) -> None:
     for line in steps.describe_changes(recipe):
         say.line(line)
     for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
-        for line in steps.describe_stage(index, stage, plan, network, recipe, dataset):
+        for line in steps.describe_stage(index, stage, plan, network, recipe, dataset, whole):
             say.line(line)
     if profile:
         steps.profile(recipe, dataset, network, say)
@@ -316,6 +322,7 @@ def find_learning_rate(
     from tlkit import steps
     from tlkit.report.plots import plot_sweep
 
+    runs.try_to_write(target.parent)
     recipe, dataset, network, say = _loaded(recipe, console)
     place, found = steps.find_rate(recipe, dataset, network, number, low, high, steps_wanted, say)
     plot_sweep(found, target)

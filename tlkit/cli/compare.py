@@ -21,7 +21,9 @@ def compare(runs: tuple[pathlib.Path, ...], output: pathlib.Path) -> None:
     if len(runs) < 2:
         raise click.UsageError("name two runs or more")
     from tlkit import compare as comparing
+    from tlkit.run import try_to_write
 
+    try_to_write(output.parent)
     compared = [comparing.read_compared(run) for run in runs]
     for line in comparing.describe(compared):
         click.echo(line)

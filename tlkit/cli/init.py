@@ -34,6 +34,7 @@ def init(
     from tlkit.draft import draft_recipe, recipe_name
     from tlkit.errors import UserError
     from tlkit.recipe.load import recipes_folder
+    from tlkit.text import printable
 
     given = merged((), arguments)
     file = output or pathlib.Path(f"{recipe_name(data)}.yaml")
@@ -42,15 +43,15 @@ def init(
     if file.exists() and not force:
         raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
     _require_writable(file.parent)
-    draft = draft_recipe(data, backbone, file.parent, given, click.echo)
+    draft = draft_recipe(data, backbone, file.parent, given, lambda line: click.echo(printable(line)))
     try:
         file.write_text(draft.text, "utf-8")
         shutil.copyfile(recipes_folder() / SCHEMA, file.parent / SCHEMA)
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror}", where=str(file)) from None
     for line in draft.lines:
-        click.echo(line)
-    click.echo(f"wrote {file}\nnext: tlkit finetune {file}")
+        click.echo(printable(line))
+    click.echo(printable(f"wrote {file}\nnext: tlkit finetune {file}"))
 
 
 def _require_writable(folder: pathlib.Path) -> None:

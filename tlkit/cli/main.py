@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sys
+import warnings
 from typing import Any, ClassVar
 
 import click
@@ -29,6 +32,7 @@ from tlkit.cli.schema import schema
 from tlkit.cli.serve import serve
 from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
+from tlkit.text import printable
 
 
 class Commands(click.Group):
@@ -100,12 +104,23 @@ for command in (ls, cp):
     cli.add_command(command)
 
 
+def _speak_alone(debug: bool) -> None:
+    """Keeps what libraries say of themselves off the terminal, and makes all text fit it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else somebody gathers the text
+            stream.reconfigure(errors="backslashreplace")
+    if not debug and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+
+
 def main() -> None:
     """Runs the command line; wrong input ends with exit code 2 and no traceback."""
     from tlkit.errors import RecipeError, UserError, disk_trouble
 
     debug = "--debug" in sys.argv[1:]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _speak_alone(debug)
     try:
         code = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -114,7 +129,7 @@ def main() -> None:
             raise
         lines = error.problems if isinstance(error, RecipeError) else [error]
         for line in lines:
-            click.secho(f"error: {line}", fg="red", err=True)
+            click.secho(printable(f"error: {line}"), fg="red", err=True)
         if len(lines) > 1:
             click.secho(f"{len(lines)} problems", fg="red", err=True)
         sys.exit(error.exit_code)
@@ -131,7 +146,7 @@ def main() -> None:
         if debug:
             raise
         trouble = disk_trouble(error)
-        click.secho(f"error: {trouble}", fg="red", err=True)
+        click.secho(printable(f"error: {trouble}"), fg="red", err=True)
         sys.exit(trouble.exit_code)
 
 

@@ -31,6 +31,7 @@ def predict(
 ) -> None:
     """Label images with RUN: PATHS are files and folders."""
     from tlkit import use
+    from tlkit.run import try_to_write
     from tlkit.steps import Speaker
 
     screen = console(stderr=True)
@@ -41,6 +42,7 @@ def predict(
     if output is None:
         broken = use.write_rows(rows, sys.stdout, form, top)
     else:
+        try_to_write(output.parent)
         with open(output, "w", encoding="utf-8", newline="") as file:
             broken = use.write_rows(rows, file, form, top)
     if broken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import pathlib
 import re
 
@@ -132,5 +133,6 @@ def serve(
     limits = Limits(
         max_batch, max_delay / 1e3, max_queue, int(max_body * 2**20), int(max_pixels * 1e6), timeout
     )
+    logging.disable(logging.NOTSET)  # the server's own log is wanted
     start(folder, host, port, limits, name, token, origins, log,
           lambda line: screen.print(line, highlight=False, markup=False))  # fmt: skip

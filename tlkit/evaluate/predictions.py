@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlkit.evaluate.metrics import most_probable
+from tlkit.text import cell
 
 MOST_COLUMNS = 200  # classes up to which each has its own column
 
@@ -23,7 +24,7 @@ def write_predictions(
 ) -> None:
     """Writes one row an image: name, true label, predicted label, its probability, all others.
 
-    With many classes only the five most probable are written.
+    With many classes only the five most probable are written. Names are `tlkit.text.cell`s.
     """
     wide = len(classes) <= MOST_COLUMNS
     buffer = io.StringIO()
@@ -36,7 +37,8 @@ def write_predictions(
         rest = (
             [f"{value:.9g}" for value in row]
             if wide
-            else [f"{classes[k]}={row[k]:.9g}" for k in best]
+            else [cell(f"{classes[k]}={row[k]:.9g}") for k in best]
         )
-        writer.writerow([name, label, classes[best[0]], f"{row[best[0]]:.9g}", *rest])
+        words = map(cell, (name, label, classes[best[0]]))
+        writer.writerow([*words, f"{row[best[0]]:.9g}", *rest])
     path.write_text(buffer.getvalue(), "utf-8")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import html
 import json
 import pathlib
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tlkit.data.account import account_lines
+from tlkit.paths import legible
 from tlkit.report.parts import figure, listed, page, plot, table, tiles
+from tlkit.report.plots import MOST_NAMES
 from tlkit.report.reading import read_curves
+from tlkit.text import one_line
 
 FIGURES = (
     ("accuracy", "accuracy"),
@@ -52,7 +56,10 @@ def write_report(
         *_missed(result),
         *_worth_knowing(result, data),
         *_curves(folder, result),
-        *_pictures(folder),
+        *_confusion(evaluation),
+        *_pictures(
+            folder, "per_class" in evaluation and len(evaluation["per_class"]) <= MOST_NAMES
+        ),
     ]
     if result["stages"]:
         parts.append("<h2>What trained</h2>" + _stages(result["stages"]))
@@ -137,7 +144,30 @@ def _curves(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
     return parts
 
 
-def _pictures(folder: pathlib.Path) -> list[str]:
+def _confusion(evaluation: dict[str, Any]) -> list[str]:
+    """The confusion matrix as a table, whose names the browser draws; of few classes only."""
+    rows = evaluation.get("per_class", ())
+    if not rows or len(rows) > MOST_NAMES or "confusion" not in evaluation:
+        return []
+    names = [f"<bdi>{html.escape(one_line(row['class']))}</bdi>" for row in rows]
+    head = "".join(f"<th title='{html.escape(row['class'])}'><span>{name}</span></th>"
+                   for row, name in zip(rows, names, strict=True))  # fmt: skip
+    body = ""
+    for name, counts in zip(names, evaluation["confusion"], strict=True):
+        total = max(1, sum(counts))
+        cells = "".join(
+            f"<td style='--share:{count / total:.3f}'{' class=most' if 2 * count > total else ''}>"
+            f"{count or ''}</td>"
+            for count in counts
+        )
+        body += f"<tr><th>{name}</th>{cells}</tr>"
+    return [
+        "<h2>Confusion matrix</h2><p class=soft>A row a true class, a column a predicted one.</p>"
+        f"<div class=scroll><table class=confusion><tr><th></th>{head}</tr>{body}</table></div>"
+    ]
+
+
+def _pictures(folder: pathlib.Path, tabled: bool) -> list[str]:
     return [
         f"<h2>{title}</h2>{plot(folder / 'plots' / file, title)}"
         for title, file in (
@@ -145,7 +175,7 @@ def _pictures(folder: pathlib.Path) -> list[str]:
             ("Calibration", "calibration.png"),
             ("Images as the network gets them", "train_images.png"),
         )
-        if (folder / "plots" / file).exists()
+        if (folder / "plots" / file).exists() and not (tabled and file == "confusion_matrix.png")
     ]
 
 
@@ -284,19 +314,20 @@ def _exports(result: dict[str, Any]) -> list[str]:
 
 
 def _how_to(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
-    run = folder.as_posix()
+    run = legible(folder.as_posix())
+    typed = shlex.quote(run)
     lines = [
-        f"tlkit predict {run} PHOTOS",
-        f"tlkit evaluate {run} LABELLED_PHOTOS",
-        f"tlkit reproduce {run}      # the same recipe again, and what differs",
+        f"tlkit predict {typed} PHOTOS",
+        f"tlkit evaluate {typed} LABELLED_PHOTOS",
+        f"tlkit reproduce {typed}      # the same recipe again, and what differs",
     ]
     code = [
         "import keras",
-        f"model = keras.models.load_model('{run}/model.keras')   # RGB in [0, 255] to probabilities",
-        f"names = open('{run}/labels.txt').read().splitlines()",
+        f"model = keras.models.load_model({run + '/model.keras'!r})   # RGB in [0, 255] to probabilities",
+        f"names = open({run + '/labels.txt'!r}).read().splitlines()",
     ]
     for export in result["export"].values():
-        code += ["", "import tensorflow as tf", f"served = tf.saved_model.load('{run}/{export['path']}')",
+        code += ["", "import tensorflow as tf", f"served = tf.saved_model.load({run + '/' + export['path']!r})",
                  "served.signatures['serve_bytes'](image_bytes=tf.constant([open('photo.jpg', 'rb').read()]))"]  # fmt: skip
         break
     shell, python = html.escape("\n".join(lines)), html.escape("\n".join(code))

@@ -30,6 +30,13 @@ table { border-collapse: collapse; } th, td { padding: .25rem .8rem; text-align:
        border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
 table.words td { text-align: left; vertical-align: top; } table.words th { text-align: left; }
+td, th, li, figcaption, figcaption b, h1 { unicode-bidi: isolate; }
+.confusion td { text-align: center; padding: .15rem .4rem; border: 1px solid var(--line); min-width: 2rem;
+       background: rgb(33 102 172 / var(--share)); }
+.confusion td.most { color: #fff; } .confusion th { font-weight: 400; max-width: 14rem; }
+.confusion tr:first-child th { height: 9rem; vertical-align: bottom; padding: .2rem; }
+.confusion tr:first-child span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem;
+       overflow: hidden; display: inline-block; text-overflow: ellipsis; white-space: nowrap; }
 .scroll { overflow-x: auto; } img { max-width: 100%; height: auto; }
 pre { background: var(--box); padding: 1rem; border-radius: .5rem; overflow-x: auto; font-size: .85rem; }
 .note { background: var(--note); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem 1rem; }

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.report.glyphs import drawn, font_for, literal
+from tlkit.text import one_line, shortened
+
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#888888"
-FONT = "{}/fonts/ttf/DejaVuSans.ttf"  # comes with matplotlib
 MOST_NAMES = 40  # classes up to which the confusion matrix has names and numbers
 
 
@@ -85,6 +87,12 @@ def plot_calibration(found: dict[str, Any], target: pathlib.Path) -> None:
     figure.savefig(target)
 
 
+def _labels(classes: list[str]) -> tuple[list[str], list[str]]:
+    """Names of classes as matplotlib draws them, and the families of their fonts."""
+    names, families = drawn(classes)
+    return [literal(name) for name in names], families
+
+
 def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path) -> None:
     """The confusion matrix, colours by share of the true class."""
     named = len(classes) <= MOST_NAMES
@@ -96,8 +104,9 @@ def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     if named:
-        axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-        axis.set_yticks(range(len(classes)), classes)
+        names, families = _labels(classes)
+        axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", fontfamily=families)
+        axis.set_yticks(range(len(classes)), names, fontfamily=families)
         for (row, column), count in np.ndenumerate(matrix):
             if count:
                 dark = share[row, column] > 0.5
@@ -112,9 +121,11 @@ def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
     """F1 of each class, the weakest on top."""
     rows = sorted(table, key=lambda row: -1 if row["f1"] is None else row["f1"])[:MOST_NAMES]
     figure, axis = _axes(6, 0.8 + 0.28 * len(rows))
-    axis.barh(
-        [row["class"] for row in rows][::-1], [row["f1"] or 0 for row in rows][::-1], color=BLUE
-    )
+    numbers = {row["class"]: number for number, row in enumerate(table)}
+    names, families = _labels([row["class"] for row in table])
+    axis.barh(range(len(rows)), [row["f1"] or 0 for row in rows][::-1], color=BLUE)
+    shown = [names[numbers[row["class"]]] for row in rows]
+    axis.set_yticks(range(len(rows)), shown[::-1], fontfamily=families)
     axis.set_xlim(0, 1)
     axis.set_xlabel("F1")
     figure.savefig(target)
@@ -122,7 +133,6 @@ def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
 
 def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -> None:
     """Up to 16 images as the network gets them, each with its caption above."""
-    import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
     count = min(16, len(images))
@@ -132,20 +142,22 @@ def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -
     sheet = Image.new(
         "RGB", (columns * (side + gap) + gap, rows * (side + gap + line) + gap), "white"
     )
-    draw, font = (
-        ImageDraw.Draw(sheet),
-        ImageFont.truetype(FONT.format(matplotlib.get_data_path()), 12),
-    )
+    draw = ImageDraw.Draw(sheet)
     for index, (image, caption) in enumerate(zip(images[:count], captions, strict=False)):
         picture = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
         scale = side / max(picture.size)
         picture = picture.resize([max(1, round(length * scale)) for length in picture.size])
         x = gap + (side + gap) * (index % columns)
         y = gap + (side + gap + line) * (index // columns)
+        caption = shortened(one_line(caption), 60)
+        path = font_for(caption)
+        sheet.paste(picture, (x + (side - picture.width) // 2, y + line))
+        if path is None:
+            continue
+        font = ImageFont.truetype(path, 12, layout_engine=ImageFont.Layout.BASIC)
         while caption and font.getlength(caption) > side:
             caption = caption.removesuffix("...")[:-1] + "..." if len(caption) > 4 else ""
         draw.text((x + (side - font.getlength(caption)) / 2, y), caption, "black", font)
-        sheet.paste(picture, (x + (side - picture.width) // 2, y + line))
     sheet.save(target)
 
 

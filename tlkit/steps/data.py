@@ -10,6 +10,9 @@ from tlkit.data.labels import labels_text, read_labels
 from tlkit.errors import RunError
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
+from tlkit.text import one_line, shortened
+
+WIDEST = 40  # characters of a class name in a table
 
 
 def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
@@ -34,7 +37,7 @@ def read_data(
     dataset = look_at_data(recipe, say)
     listed = runs.image_list(dataset)
     if resumed and (folder / "images.csv").exists():
-        changed = runs.changed_images((folder / "images.csv").read_text("utf-8"), listed)
+        changed = runs.changed_images((folder / "images.csv").read_bytes().decode(), listed)
         if changed and not allow_data_change:
             raise RunError(
                 f"cannot be continued: its images have changed since: {'; '.join(changed)}.",
@@ -60,10 +63,11 @@ def describe_data(dataset: Dataset) -> list[str]:
     counts = dataset.counts()
     sizes = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
     lines = [f"{len(dataset.classes)} classes, images: {sizes}"]
-    width = max(len(name) for name in dataset.classes)
-    for label in dataset.classes[:30]:
-        numbers = "  ".join(f"{name} {counts[name][label]:>5}" for name in counts)
-        lines.append(f"  {label:<{width}}  {numbers}")
+    shown = {label: shortened(one_line(label), WIDEST) for label in dataset.classes[:30]}
+    width = max(map(len, shown.values()))
+    for label, name in shown.items():
+        numbers = "  ".join(f"{split} {counts[split][label]:>5}" for split in counts)
+        lines.append(f"  {name:<{width}}  {numbers}")
     if len(dataset.classes) > 30:
         lines.append(f"  ... and {len(dataset.classes) - 30} more classes")
     lines += dataset.account.lines()

@@ -48,16 +48,25 @@ def describe_changes(recipe: Recipe) -> list[str]:
 
 
 def describe_stage(
-    index: int, stage: Any, plan: Any, network: Any, recipe: Recipe, dataset: Dataset
+    index: int,
+    stage: Any,
+    plan: Any,
+    network: Any,
+    recipe: Recipe,
+    dataset: Dataset,
+    whole: bool = False,
 ) -> list[str]:
-    """One stage as lines for a person: what trains, how long, how fast, what is kept."""
+    """One stage as lines for a person: what trains, how long, how fast, what is kept.
+
+    Blocks of which the same is so are one line, unless `whole`.
+    """
     from tlkit.features.compute import place_for
     from tlkit.features.cut import find_cut
     from tlkit.freeze import describe
     from tlkit.train.plans import stage_cut, stage_views
 
     images = len(dataset.train)
-    lines = [f"\nstage {index + 1}: {stage.name}", describe(plan)]
+    lines = [f"\nstage {index + 1}: {stage.name}", describe(plan, whole)]
     if not stage.epochs:
         return lines
     sizes = {v.path: int(np.prod(v.shape)) for v in network.model.weights}

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import time
+from collections.abc import Callable
 from typing import Any
+
+from tlkit.text import printable
+
+QUIET = 10.0  # seconds between two lines about a long pass, at the least
 
 
 class Speaker:
@@ -14,12 +20,14 @@ class Speaker:
 
     def line(self, text: str, **style: Any) -> None:
         if self.console is not None:
-            self.console.print(text, highlight=False, markup=False, **style)
+            self.console.print(printable(text), highlight=False, markup=False, **style)
 
     def progress(self, title: str) -> Any:
-        """A function `(done, total)` that draws a bar on a terminal."""
-        if self.console is None or not self.console.is_terminal:
+        """A function `(done, total)` that draws a bar on a terminal, and else says it now and then."""
+        if self.console is None:
             return None
+        if not self.console.is_terminal:
+            return self._now_and_then(title)
         from rich.progress import Progress
 
         bar = Progress(console=self.console, transient=True)
@@ -30,6 +38,19 @@ class Speaker:
             bar.update(task, completed=done, total=total)
             if done == total:
                 bar.stop()
+
+        return show
+
+    def _now_and_then(self, title: str) -> Callable[[int, int], None]:
+        """A line after ten seconds, and then whenever it has taken a third longer; none of what is short."""
+        began = said = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if done < total and now - said >= max(QUIET, (said - began) / 3):
+                said = now
+                self.line(f"  {title}: {done:,} of {total:,}, {now - began:.0f} s")
 
         return show
 

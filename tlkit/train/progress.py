@@ -7,12 +7,14 @@ from typing import Any
 
 import keras
 
+QUIET = 30.0  # seconds between two lines within an epoch, at the least
+
 
 class Progress(keras.callbacks.Callback):
     """A bar on a terminal, and one line an epoch everywhere.
 
     Args:
-        console: A rich console; where it is no terminal, only the lines appear.
+        console: A rich console; where it is no terminal, a line now and then takes the bar's place.
     """
 
     def __init__(self, console: Any):
@@ -28,7 +30,9 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch_began = time.perf_counter()
+        self._epoch_began = self._said = time.perf_counter()
+        self._sums = [0.0, 0.0, 0.0]
+        self._name = f"{epoch + 1}/{self.params['epochs']}"
         if not self.console.is_terminal:
             return
         from rich.progress import (
@@ -48,13 +52,11 @@ class Progress(keras.callbacks.Callback):
             console=self.console,
             transient=True,
         )
-        name = f"{epoch + 1}/{self.params['epochs']}"
-        self._task = self._bar.add_task("", total=self.params["steps"], epoch=name, text="")
-        self._sums = [0.0, 0.0, 0.0]
+        self._task = self._bar.add_task("", total=self.params["steps"], epoch=self._name, text="")
         self._bar.start()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._bar is None or logs is None:
+        if logs is None:
             return
         count = logs["images"]
         self._sums = [
@@ -63,13 +65,18 @@ class Progress(keras.callbacks.Callback):
             self._sums[2] + count,
         ]
         loss, right, images = self._sums
-        speed = images / (time.perf_counter() - self._epoch_began)
-        self._bar.update(
-            self._task,
-            completed=batch + 1,
-            text=f"loss {loss / images:.4f}  acc {right / images:.3f}  "
-            f"lr {logs['learning_rate']:.2e}  {speed:.0f} img/s",
+        now = time.perf_counter()
+        speed = images / (now - self._epoch_began)
+        text = (
+            f"loss {loss / images:.4f}  acc {right / images:.3f}  "
+            f"lr {logs['learning_rate']:.2e}  {speed:.0f} img/s"
         )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=batch + 1, text=text)
+        elif now - self._said >= max(QUIET, (self._said - self._epoch_began) / 3):
+            self._said = now
+            step = f"step {batch + 1} of {self.params['steps']}"
+            self.console.print(f"{self._name:>9} {step}  {text}", highlight=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.close()

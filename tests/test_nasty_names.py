@@ -1,0 +1,49 @@
+"""One nasty set of names through every command, as a user without a terminal in LANG=C has them."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.nasty import make_nasty_set
+
+WALK = pathlib.Path(__file__).with_name("nasty_walk.py")
+
+
+def walk(python, folder):
+    """Runs the walk on a data folder that cannot be written to; its output and errors."""
+    data, work = folder / "my $data, <b> [red] 猫", folder / "work"
+    data.mkdir()
+    work.mkdir()
+    made = make_nasty_set(data, images=5)
+    for place, _, _ in os.walk(data):
+        os.chmod(place, 0o555)
+    before = sorted(os.walk(os.fsencode(data)))
+    keep = ("PATH", "HOME", "TMPDIR", "TLKIT_CACHE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+    environment = {key: os.environ[key] for key in keep if key in os.environ}
+    environment |= {"LANG": "C", "LC_ALL": "C", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [str(python), str(WALK), str(data), str(work)],
+        capture_output=True, env=environment, stdin=subprocess.DEVNULL, cwd=folder, timeout=900,
+    )  # fmt: skip
+    assert sorted(os.walk(os.fsencode(data))) == before
+    for place, _, _ in os.walk(data):
+        os.chmod(place, 0o755)
+    return made, done
+
+
+@pytest.mark.slow
+def test_nasty_names_pass_through_every_command(tmp_path):
+    made, done = walk(sys.executable, tmp_path)
+    errors = done.stderr.decode("utf-8", "replace")
+    assert done.returncode == 0, errors[-3000:]
+    said = done.stdout.decode("utf-8")
+    legible = [os.fsencode(name).decode("utf-8", "backslashreplace") for name in made]
+    assert set(json.loads(said.splitlines()[-1])) == set(legible)
+    # nothing that a terminal obeys, and no word of another library
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202e]", said)
+    assert errors == ""
