@@ -5,6 +5,7 @@ import pytest
 from tlkit.errors import UserError
 from tlkit.freeze import (
     Block,
+    FreezePlan,
     apply_plan,
     blocks_that_learn,
     describe,
@@ -203,3 +204,16 @@ def test_blocks_without_weights_belong_to_the_block_before_or_the_first():
     assert [(b.name, b.layers) for b in blocks_that_learn(given)] == [
         ("b", [pixels, first, relu]), ("d", [last, end])
     ]  # fmt: skip
+
+
+def test_neighbouring_blocks_of_which_the_same_is_so_are_one_line():
+    blocks = [("stem", 5, 0), *((f"block_{k}", 15, 0) for k in range(1, 17)), ("block_17", 15, 9),
+              ("block_18", 15, 12), ("top", 5, 5), ("head", 2, 2)]  # fmt: skip
+    found = FreezePlan("full", [], [], {}, None, {}, blocks)
+    assert describe(found).splitlines()[1:] == [
+        "  stem to block_16          245 variables  frozen",
+        "  block_17 to block_18       30 variables  21 train",
+        "  top                         5 variables  trains",
+        "  head                        2 variables  trains",
+    ]
+    assert len(describe(found, whole=True).splitlines()) == 1 + len(blocks)

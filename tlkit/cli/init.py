@@ -43,7 +43,9 @@ def init(
     if file.exists() and not force:
         raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
     _require_writable(file.parent)
-    draft = draft_recipe(data, backbone, file.parent, given, lambda line: click.echo(printable(line)))
+    draft = draft_recipe(
+        data, backbone, file.parent, given, lambda line: click.echo(printable(line))
+    )
     try:
         file.write_text(draft.text, "utf-8")
         shutil.copyfile(recipes_folder() / SCHEMA, file.parent / SCHEMA)
