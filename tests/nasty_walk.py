@@ -17,6 +17,7 @@ def main(data: str, work: str) -> None:
     from tlkit.cli import main as cli
 
     cli._speak_alone(False)
+    print(f"tlkit is in {pathlib.Path(cli.__file__).parents[2]}")
 
     def run(*words: str) -> str:
         told = io.StringIO()

@@ -24,6 +24,7 @@ from tlkit.data.recognize import Recognized, recognize
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, UserError, did_you_mean
 from tlkit.recipe.schema import Named
+from tlkit.text import one_line
 
 FEW = 2000  # training images up to which a batch is 16
 LONGEST_NAME = 80
@@ -264,10 +265,3 @@ def _means_more(text: str) -> bool:
     """Whether YAML takes a plain word for something else than text."""
     words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", ".inf")
     return text.lower() in words or re.fullmatch(r"[._]?[\d_.]+([eE][-+]?\d+)?", text) is not None
-
-
-def one_line(text: str) -> str:
-    """Text on one line, with escapes for what cannot be printed."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
