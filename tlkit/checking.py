@@ -11,6 +11,7 @@ from tlkit.draft import source_of
 from tlkit.rank import own_size, parse_backbone
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Data
+from tlkit.text import one_line, shortened
 
 DEFAULT = "mobilenet_v2"
 SHOWN = 5  # findings of a kind that the terminal lists
@@ -81,14 +82,16 @@ def describe(found: Audit) -> list[str]:
     """An audit as lines for a person."""
     lines = found.account.lines() + [f"note: {note}" for note in found.notes]
     for split, row in found.counts.items():
-        shown = ", ".join(f"{label} {count}" for label, count in list(row.items())[:12])
+        shown = ", ".join(
+            f"{shortened(one_line(label), 40)} {count}" for label, count in list(row.items())[:12]
+        )
         lines.append(
             f"  {split:<6} {sum(row.values()):>6}  {shown}{' ...' if len(row) > 12 else ''}"
         )
     for kind, level, count in found.summary():
         lines.append(f"{level:<8} {kind.replace('_', ' ')}: {count}")
         chosen = [f for f in found.findings if (f.kind, f.level) == (kind, level)]
-        lines += [f"           {finding.text}" for finding in chosen[:SHOWN]]
+        lines += [f"           {one_line(finding.text)}" for finding in chosen[:SHOWN]]
         if count > SHOWN:
             lines.append(f"           ... and {count - SHOWN} more")
     lines += [f"not looked at: {reason}" for reason in found.skipped]
