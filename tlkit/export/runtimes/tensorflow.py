@@ -1,5 +1,8 @@
 """A SavedModel in TensorFlow."""
 
+import os
+import tempfile
+
 import numpy as np
 
 BLOCKED = ("tlkit", "keras")  # TensorFlow imports Keras by itself where it can
@@ -9,7 +12,14 @@ def load(path):
     """A function from encoded files, or from pixels as uint8 or float32, to probabilities."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)
+    if any(character in path for character in "*?[]\\"):
+        # TensorFlow takes them for a pattern when it looks for the weights
+        with tempfile.TemporaryDirectory() as folder:
+            link = os.path.join(folder, "model")
+            os.symlink(os.path.abspath(path), link)
+            loaded = tf.saved_model.load(link)
+    else:
+        loaded = tf.saved_model.load(path)
 
     def run(batch):
         if isinstance(batch[0], bytes):
