@@ -1,6 +1,8 @@
 import csv
 
 from tlkit import use
+from tlkit.draft import source_of
+from tlkit.recipe.schema import Named
 
 
 def test_evaluating_on_training_images_is_said(tiny_run, photos, tmp_path):
@@ -9,3 +11,27 @@ def test_evaluating_on_training_images_is_said(tiny_run, photos, tmp_path):
         train = sum(row["split"] == "train" for row in csv.DictReader(file))
     assert figures["trained_on"] == train > 30
     assert figures["files"] == {"files": 60, "used": {"test": 60}, "ignored": [], "broken": 0}
+
+
+def test_a_list_with_other_columns_is_evaluated_and_checked(tiny_run, photos, tmp_path):
+    rows = [f"{folder}/{k}.png;{folder};x\n" for folder in ("red", "green") for k in range(3)]
+    (tmp_path / "list.csv").write_text("photo;what;more\n" + "".join(rows))
+    given = ["source=manifest", "path_column=photo", "label_column=what", f"root={photos}"]
+    figures = use.evaluate_run(tiny_run.folder, tmp_path / "list.csv", tmp_path, None, given=given)
+    assert figures["images"] == 6
+    assert {row["class"] for row in figures["per_class"] if row["images"]} == {"red", "green"}
+
+
+def test_columns_of_the_run_s_own_list_are_taken(tiny_run, photos, tmp_path):
+    run = use.load_run(tiny_run.folder)
+    columns = {"path_column": "photo", "label_column": "what"}
+    run.recipe.data.source = Named("manifest", columns)
+    (tmp_path / "list.csv").write_text("what,photo,label\nred,red/1.png,7\ngreen,green/1.png,8\n")
+    given = use._like_the_run(run, tmp_path / "list.csv", [f"root={photos}"])
+    source = source_of(tmp_path / "list.csv", given)
+    assert (source.arguments["path_column"], source.arguments["label_column"]) == ("photo", "what")
+    assert source.arguments["root"] == str(photos)
+
+
+def test_numbers_behind_the_data_are_numbers(photos):
+    assert source_of(photos, ["depth=1"]).arguments["depth"] == 1

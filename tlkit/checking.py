@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from tlkit import run as runs
@@ -23,6 +24,7 @@ def check(
     output: pathlib.Path | None = None,
     engine: str = "auto",
     console: Any = None,
+    given: Sequence[str] = (),
 ) -> tuple[Audit, pathlib.Path]:
     """Audits a data set; writes check.json and check.html.
 
@@ -32,6 +34,7 @@ def check(
         output: Folder to write to; `checks/NAME` if not given.
         engine: What computes features.
         console: Where to report to.
+        given: Arguments of the data source, or values of the recipe, as `key=value`.
 
     Returns:
         What was found, and the folder.
@@ -42,7 +45,7 @@ def check(
     """
     from tlkit import steps
 
-    config, wanted, name = _what(data)
+    config, wanted, name = _what(data, given)
     if backbone is not None:
         wanted = None if backbone == "none" else parse_backbone(backbone)
     folder = output or pathlib.Path("checks") / name
@@ -70,12 +73,12 @@ def check(
     return found, folder
 
 
-def _what(data: pathlib.Path) -> tuple[Data, tuple[str, str] | None, str]:
+def _what(data: pathlib.Path, given: Sequence[str]) -> tuple[Data, tuple[str, str] | None, str]:
     """The data, the network to judge its labels, and a name."""
     if data.suffix in (".yaml", ".yml"):
-        recipe = load_recipe(data)
+        recipe = load_recipe(data, given)
         return recipe.data, (recipe.model.backbone, recipe.model.weights), recipe.name
-    return Data(source=source_of(data)), (DEFAULT, "auto"), data.resolve().stem
+    return Data(source=source_of(data, given)), (DEFAULT, "auto"), data.resolve().stem
 
 
 def describe(found: Audit) -> list[str]:

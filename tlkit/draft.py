@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pydantic
 
@@ -167,12 +168,14 @@ def found_in(
                 where=f"{key}={settings[key]}",
                 hint=did_you_mean(key, known),
             )
+    entry = registry.SOURCES[found.source]
+    typed = {key: _typed(entry.annotation(key), text) for key, text in settings.items()}
     arguments = dict(found.arguments)
     for key in path_keys(found.source):
         if key in arguments and key not in settings:
             inner = os.path.relpath(arguments[key], place)
             arguments[key] = os.path.normpath(os.path.join(data, inner))
-    return dataclasses.replace(found, arguments={**arguments, **settings})
+    return dataclasses.replace(found, arguments={**arguments, **typed})
 
 
 def _forced(name: str, place: pathlib.Path) -> Recognized:
@@ -180,6 +183,16 @@ def _forced(name: str, place: pathlib.Path) -> Recognized:
         raise UserError(registry.SOURCES.suggest(name), where=f"source={name}")
     first = next(iter(registry.SOURCES[name].arguments.model_fields))
     return Recognized(f"read as {name}", "as was asked", name, {first: str(place)})
+
+
+def _typed(annotation: str, text: str) -> Any:
+    """What an argument that was typed is: text stays text, `depth=1` is a number."""
+    if annotation.split(" | ")[0] == "str":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tlkit.data.labels import read_labels
 from tlkit.data.pipeline import some_images
 from tlkit.data.read_file import read_file
 from tlkit.data.record import Record
+from tlkit.data.table import COLUMNS, LINES, read_table
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
@@ -156,6 +157,7 @@ def evaluate_run(
     console: Any,
     on_broken: str = "skip",
     engine: str = "auto",
+    given: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measures a run on labelled images, matched by class name.
 
@@ -167,6 +169,8 @@ def evaluate_run(
         console: Where to report to.
         on_broken: `skip` or `fail`.
         engine: What computes: `auto` is the fastest that only rounds otherwise than Keras.
+        given: Arguments of the data source as `key=value`; the columns of the run's own list are
+            taken where the data have them.
 
     Returns:
         The figures of `tlkit.evaluate.metrics.evaluate`.
@@ -175,7 +179,8 @@ def evaluate_run(
     say = steps.Speaker(console)
     target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
     runs.try_to_write(target)
-    config = run.recipe.data.model_copy(update={"source": source_of(data), "on_broken": on_broken})
+    source = source_of(data, _like_the_run(run, data, given))
+    config = run.recipe.data.model_copy(update={"source": source, "on_broken": on_broken})
     dataset = load_for_evaluation(
         config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
     )
@@ -206,6 +211,25 @@ def evaluate_run(
         say.line(f"  ... and {len(met) - MOST_LINES} more classes, in evaluation.json")
     say.line(f"written to {target}")
     return figures
+
+
+def _like_the_run(run: Trained, data: pathlib.Path, given: Sequence[str]) -> list[str]:
+    """The arguments of a list, with the columns of the list that the run was trained on."""
+    own = run.recipe.data.source
+    if (
+        own.name != "manifest"
+        or data.suffix.lower() not in (*COLUMNS, *LINES)
+        or not data.is_file()
+    ):
+        return list(given)
+    known = read_table(data).columns
+    keys = {item.partition("=")[0] for item in given}
+    found = [
+        f"{key}={name}"
+        for key in ("path_column", "label_column", "split_column")
+        if key not in keys and (name := own.arguments.get(key)) in known
+    ]
+    return [*(["source=manifest"] if found and "source" not in keys else []), *found, *given]
 
 
 def _trained_on(folder: pathlib.Path, split: Split) -> int:

@@ -8,11 +8,12 @@ import sys
 
 import click
 
-from tlkit.cli.options import console, engine_option
+from tlkit.cli.options import console, engine_option, merged
 
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=pathlib.Path))
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--backbone",
     default=None,
@@ -28,6 +29,7 @@ from tlkit.cli.options import console, engine_option
 @engine_option
 def check(
     data: pathlib.Path,
+    arguments: tuple[str, ...],
     backbone: str | None,
     output: pathlib.Path | None,
     strict: bool,
@@ -38,11 +40,13 @@ def check(
 
     DATA is a folder of class folders, a manifest, a TFRecord file, or a recipe. Looked for are
     broken, tiny, blank and misnamed files, copies within and across splits, uneven classes,
-    and, by the features of a pretrained network, wrong labels and outliers.
+    and, by the features of a pretrained network, wrong labels and outliers. KEY=VALUE are arguments
+    of the data source, as path_column=photo root=photos, or values of the recipe.
     """
     from tlkit import checking
 
-    found, folder = checking.check(data, backbone, output, engine, console(stderr=as_json))
+    given = merged((), arguments)
+    found, folder = checking.check(data, backbone, output, engine, console(stderr=as_json), given)
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     if strict and not found.is_clean:
