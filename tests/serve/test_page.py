@@ -67,7 +67,7 @@ def test_a_dropped_photo_gets_its_label_bars_and_map(seen, picture):
     assert sum(shares) == pytest.approx(100, abs=0.2)
     assert len(re.findall(r'<i style="width: [\d.]+%;?">', article)) == 3
     assert re.search('src="data:image/png;base64,[^"]{500}', article)
-    assert "broken.png: not a picture" in page
+    assert "broken.png: the file is text, not a picture" in page
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
