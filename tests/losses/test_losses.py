@@ -355,7 +355,10 @@ def test_it_trains_in_fit_is_saved_and_goes_on(name, policy, tmp_path):
     keras.losses.MeanSquaredError, keras.losses.CategoricalCrossentropy(from_logits=True),
     keras.losses.serialize(keras.losses.KLDivergence()), "focal", losses.Focal(gamma=1.0),
     keras.saving.serialize_keras_object(losses.Focal(gamma=1.0)),
-], ids=str)  # fmt: skip
+], ids=[
+    "keras name", "short name", "class name", "function", "class", "loss", "configuration",
+    "name", "own loss", "own configuration",
+])  # fmt: skip
 def test_flooding_takes_all_that_keras_calls_a_loss_and_is_saved(loss):
     shares = tf.nn.softmax(LOGITS).numpy()
     inner = losses.Focal(**{} if loss == "focal" else {"gamma": 1.0})

@@ -229,7 +229,11 @@ def test_compressed_bodies_are_taken_everywhere(client, picture, encoding, pack)
         ("gzip, deflate", b"x", 415, "expected gzip"),
         ([("content-encoding", "gzip"), ("content-encoding", "gzip")], b"x", 415, "expected gzip"),
     ],
-)
+    ids=[
+        "no gzip", "cut in its end", "cut in its middle", "wrong length", "one byte", "empty",
+        "cut deflate", "longer than its end", "unknown", "two", "two lines",
+    ],
+)  # fmt: skip
 def test_damaged_bodies(client, encoding, content, status, message):
     headers = {"content-encoding": encoding} if isinstance(encoding, str) else encoding
     answer = client.post("/predict", content=content, headers=headers)
