@@ -207,7 +207,7 @@ def _named(found: Recognized) -> Named:
     except pydantic.ValidationError as error:
         item = error.errors()[0]
         raise UserError(
-            f"{item['msg']}; found {item['input']!r}", where=str(item["loc"][0])
+            item["msg"].removeprefix("Value error, "), where=str(item["loc"][0])
         ) from None
 
 
@@ -230,15 +230,25 @@ def _more_notes(data: pathlib.Path) -> list[str]:
 
 def recipe_name(data: pathlib.Path) -> str:
     """A name for a recipe: that of the data as it was typed, in letters that files may have."""
-    here = os.environ.get("PWD", "")
-    if not here or not os.path.isdir(here) or not os.path.samefile(here, os.getcwd()):
-        here = os.getcwd()
-    typed = os.path.basename(os.path.normpath(os.path.join(here, data.expanduser())))
+    typed = os.path.basename(_absolute(data))
     if not data.is_dir():
         typed = SUFFIX.sub("", typed) if SUFFIX.search(typed) else os.path.splitext(typed)[0]
     plain = unicodedata.normalize("NFKD", typed).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", plain)[:LONGEST_NAME].strip("-._")
     return name or "my-data"
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """A path from the root, through the links that a person came by, as the shell has it in PWD."""
+    here = os.environ.get("PWD", "")
+    if not here or not os.path.isdir(here) or not os.path.samefile(here, os.getcwd()):
+        here = os.getcwd()
+    given = os.path.expanduser(path)
+    whole = os.path.normpath(os.path.join(here, given))
+    # behind a link, `..` leads elsewhere for the shell than for the system, which reads the data
+    if os.path.exists(given) and not (os.path.exists(whole) and os.path.samefile(given, whole)):
+        return os.path.realpath(given)
+    return whole
 
 
 def _written(found: Recognized, folder: pathlib.Path) -> str:
@@ -260,7 +270,7 @@ def _written(found: Recognized, folder: pathlib.Path) -> str:
 
 def _relative(path: str, folder: pathlib.Path) -> str:
     """A path from a recipe's folder; a link at its end stays the link."""
-    whole = os.path.abspath(os.path.expanduser(path))
+    whole = _absolute(path)
     real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
     return os.path.relpath(real, os.path.realpath(folder))
 

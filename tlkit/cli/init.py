@@ -63,11 +63,11 @@ def _require_writable(folder: pathlib.Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder or os.curdir):
             pass
-    except FileNotFoundError:
-        raise UserError(
-            "no such folder to write to.", where=str(folder), hint=f"Make it: mkdir -p {folder}"
-        ) from None
     except OSError as error:
+        if not folder.exists():
+            raise UserError(
+                "no such folder to write to.", where=str(folder), hint=f"Make it: mkdir -p {folder}"
+            ) from None
         raise UserError(
             f"cannot be written to: {error.strerror}.",
             where=str(folder),

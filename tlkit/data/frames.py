@@ -13,7 +13,7 @@ from tlkit.data.tree import Tree
 
 PAIRS = 8  # of neighbours that are looked at in each folder
 FOLDERS = 6
-NEAR = 4.0  # mean difference of neighbouring frames, in grey levels, at most
+NEAR = 6.0  # mean difference of neighbouring frames, in grey levels, at most
 RATIO = 3.0  # by which other pairs of the same folder differ more, at least
 SIDE = 32
 FEWEST = 12  # images of a folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -132,7 +133,21 @@ def require_prepared(name: str, data_dir: str | None, download: bool) -> pathlib
     Raises:
         DataError: with the command to prepare it, if it is not there.
     """
+    if re.sub(r"[\W_]", "", name).casefold() == "imagefolder":
+        raise DataError(
+            "ImageFolder of TFDS reads folders of your own.",
+            where=f"tfds:{name}",
+            hint=f"Use data.source: {{folder: {data_dir or 'PATH'}}}, or tfds: {{name: image_folder, data_dir: "
+            "PATH}",
+        )
     root = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    if name != snake:  # TfFlowers is the class, tf_flowers the data set
+        raise DataError(
+            "is no name of a data set: they are in small letters.",
+            where=f"tfds:{name}",
+            hint=f"Try: {snake}",
+        )
     prepared = _prepared(root.expanduser(), name)
     if prepared is None and not download:
         raise DataError(
