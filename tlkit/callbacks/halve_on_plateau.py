@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import keras
 
+from tlkit.callbacks.direction import direction_of
+from tlkit.callbacks.one_rate import SetsRate
+from tlkit.limits import number, one_of, whole
 
-class HalveOnPlateau(keras.callbacks.ReduceLROnPlateau):
+
+class HalveOnPlateau(SetsRate, keras.callbacks.ReduceLROnPlateau):
     """`ReduceLROnPlateau` with a factor of a half.
+
+    Keras's callbacks keep nothing of their own where `BackupAndRestore` or a saved model brings
+    training back: the rate goes on as it was, but the best value and the epochs without
+    improvement are counted anew. `tlkit finetune --resume` keeps them.
 
     Args:
         monitor: Logged value to watch.
-        patience: Epochs without improvement before the rate falls.
+        patience: Epochs without improvement before the rate falls, 1 or more.
         factor: What the rate is multiplied by, in (0, 1).
         min_delta: Least change that counts as an improvement.
         cooldown: Epochs after a fall in which none is counted.
         minimum: Least learning rate.
+        mode: `max` where a larger value is better, `min` where a smaller one is; `auto` knows by
+            the name: accuracies, AUC, precision, recall, F1, mAP, IoU, R2 are better when
+            larger, losses and errors when smaller. Under another name, a metric of `compile`
+            that knows its own direction is asked when the first epoch ends.
+
+    Raises:
+        ValueError: if an argument is out of its range, `auto` does not know the monitored value,
+            or, in `fit`, something else sets the learning rate too.
     """
 
     def __init__(
@@ -25,14 +43,31 @@ class HalveOnPlateau(keras.callbacks.ReduceLROnPlateau):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         minimum: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
     ):
-        mode = "max" if monitor.endswith("accuracy") else "min"
+        mode = one_of("mode", mode, ("auto", "min", "max"))
         super().__init__(
             monitor=monitor,
-            factor=factor,
-            patience=patience,
-            mode=mode,
-            min_delta=min_delta,
-            cooldown=cooldown,
-            min_lr=minimum,
+            factor=number("factor", factor, above=0, below=1),
+            patience=whole("patience", patience),
+            mode=mode if mode != "auto" else direction_of(monitor) or "auto",
+            min_delta=number("min_delta", min_delta, least=0),
+            cooldown=whole("cooldown", cooldown, least=0),
+            min_lr=number("minimum", minimum, least=0),
         )
+        self._left: list[float] = []  # the rate at the end of the last epoch
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.refuse_others()
+        self._left = []
+        super().on_train_begin(logs)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if batch == 0 and self._left:
+            self.refuse_change(self._left[0])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._left:
+            self.refuse_change(self._left[0])
+        super().on_epoch_end(epoch, logs)
+        self._left = [float(self.model.optimizer.learning_rate)]

@@ -3,91 +3,194 @@
     model.fit(..., callbacks=[tlkit.callbacks.CosineDecay(warmup_epochs=1)])
 
 Unlike a `LearningRateSchedule` inside the optimizer, a callback needs no count
-of steps beforehand, and the rate stays a number that others may read and set.
+of steps beforehand, and the rate stays a number that others may read.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
 from tlkit import schedules
+from tlkit.callbacks.one_rate import SetsRate
+from tlkit.limits import number
+from tlkit.step_count import StepCount, accumulation_of
+
+# of each optimizer: the rate that a schedule began with, and the one that was set last
+_SCHEDULED: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 
 
-class ScheduledRate(keras.callbacks.Callback):
-    """Sets the optimizer's learning rate before each batch.
+class ScheduledRate(SetsRate):
+    """Sets the optimizer's learning rate before each batch, or before each execution of several.
+
+    The rate is a function of the epoch and the batch that Keras names, of nothing else. So
+    `fit(initial_epoch=k)`, `BackupAndRestore` and a model that was saved go on with the rates
+    of one whole `fit` of the same `epochs`. Batches are counted as updates where the optimizer
+    accumulates gradients: the rate changes once an update. With `steps_per_execution` all
+    batches of an execution have the rate of its first. The rate of the last step of an epoch
+    appears in its logs as `learning_rate`.
+
+    Where a schedule starts is `learning_rate` if it is given, else the rate that the optimizer
+    has when `fit` is called. That rate is put back when `fit` ends, so that the next one, or a
+    model that is saved then, does not start from the decayed rate; a `fit` that was broken off
+    is known too, as long as the optimizer is the same object. A model that was saved *during*
+    `fit`, as by `ModelCheckpoint`, holds the decayed rate and cannot know another: to go on with
+    it after `load_model`, `learning_rate` is needed, and asked for where `initial_epoch` is not 0.
 
     Args:
         schedule: A function of `tlkit.schedules`, or any function
             `(learning_rate, epochs, steps_per_epoch, **arguments)` that returns
-            a function of the step.
+            a function of the step. `steps_per_epoch` is in updates, and no whole
+            number where accumulation does not divide the batches of an epoch.
+        learning_rate: Where the schedule starts, at epoch 0; None for the optimizer's own.
         arguments: The schedule's own arguments.
 
-    The learning rate that the optimizer has when training begins is where the
-    schedule starts; epochs and steps are those of `fit`. The rate of the last
-    step of an epoch appears in its logs as `learning_rate`.
-
     Raises:
-        ValueError: when training begins, if `fit` does not know its number of
-            steps, or the optimizer was given a schedule of its own.
+        ValueError: in `fit`, if it does not know its number of steps, the optimizer was given a
+            schedule of its own, something else sets the rate too, or the rate to start from is
+            not known.
     """
 
-    def __init__(self, schedule: Callable[..., Any], **arguments: Any):
+    def __init__(
+        self, schedule: Callable[..., Any], learning_rate: float | None = None, **arguments: Any
+    ):
         super().__init__()
         self.schedule = schedule
+        self.learning_rate = (
+            None if learning_rate is None else number("learning_rate", learning_rate, above=0)
+        )
         self.arguments = arguments
-        self.step = 0
-        self._rate: Callable[[Any], Any] | None = None
+        self._found: tuple[float, float, int, bool] | None = None
+        self._course: _Course | None = None
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        # before other callbacks begin, of which BackupAndRestore brings back a decayed rate
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None:
+            rate, steps = float(optimizer.learning_rate), int(optimizer.iterations)
+            base, last = _SCHEDULED.get(optimizer, (rate, rate))
+            known = optimizer in _SCHEDULED or steps == 0
+            self._found = (base if rate == last else rate, rate, steps, known)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.refuse_others()
         optimizer = self.model.optimizer
-        if isinstance(
-            getattr(optimizer, "_learning_rate", None),
-            keras.optimizers.schedules.LearningRateSchedule,
-        ):
-            raise ValueError(
-                f"{type(self).__name__} sets the learning rate itself; give the optimizer a "
-                "number, not a schedule"
-            )
         steps, epochs = self.params.get("steps"), self.params.get("epochs")
         if not steps or not epochs:
             raise ValueError(
-                f"{type(self).__name__} needs the number of steps; pass steps_per_epoch to fit"
+                f"{type(self).__name__} needs the number of steps of an epoch, which this data set "
+                "does not tell; pass steps_per_epoch to fit, or give a tf.data.Dataset its length "
+                "with dataset.apply(tf.data.experimental.assert_cardinality(n))"
             )
-        accumulate = optimizer.gradient_accumulation_steps or 1
-        self._accumulate = accumulate
-        self._rate = self.schedule(
-            float(optimizer.learning_rate), epochs, max(1, steps // accumulate), **self.arguments
-        )
-        self.step = 0
+        count = StepCount(int(steps), 1, int(epochs), accumulation_of(optimizer))
+        base, known = self._base()
+        rate = self.schedule(base, epochs, count.updates_per_epoch, **self.arguments)
+        self._course = _Course(count, rate, base, known)
+
+    def _base(self) -> tuple[float, bool]:
+        """The rate at epoch 0, and whether that is sure."""
+        optimizer = self.model.optimizer
+        if self.learning_rate is not None:
+            return self.learning_rate, True
+        now = float(optimizer.learning_rate)
+        if self._found is None:
+            return now, True
+        base, before, steps, known = self._found
+        # set by another callback as training begins, and not brought back with older weights
+        changed = now != before and int(optimizer.iterations) == steps
+        return (now if changed else base), known
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        course = self._course
+        assert course is not None
+        course.epoch = epoch
+        if epoch and not course.known:
+            raise ValueError(
+                f"training goes on at epoch {epoch}, and the rate that the optimizer has, "
+                f"{course.base:.6g}, may be what a schedule had left of its first; pass the rate of "
+                f"epoch 0: {type(self).__name__}(..., learning_rate=...)"
+            )
+        course.known = True
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        assert self._rate is not None
-        self.model.optimizer.learning_rate = float(self._rate(self.step // self._accumulate))
-        self.step += 1
+        course, optimizer = self._course, self.model.optimizer
+        assert course is not None
+        if course.last is not None:
+            self.refuse_change(course.last)
+        count = course.count
+        update = count.updates_after(count.batches_before(course.epoch, batch))
+        if update != course.update:
+            course.update, course.now = update, float(course.rate(update))
+        optimizer.learning_rate = course.now
+        course.last = float(optimizer.learning_rate)
+        _SCHEDULED[optimizer] = (course.base, course.last)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        course, optimizer = self._course, self.model.optimizer
+        if course is not None:
+            optimizer.learning_rate = course.base
+            _SCHEDULED[optimizer] = (course.base, float(optimizer.learning_rate))
+
+
+class _Course:
+    """One `fit`: its count, its schedule, and where it stands.
+
+    Args:
+        count: Of its batches and updates.
+        rate: A function of the update.
+        base: The rate to start from.
+        known: Whether that is sure.
+    """
+
+    def __init__(self, count: StepCount, rate: Callable[[int], Any], base: float, known: bool):
+        self.count, self.rate, self.base, self.known = count, rate, base, known
+        self.epoch = 0
+        self.update = -1
+        self.now = base
+        self.last: float | None = None
+
 
 class ExponentialDecay(ScheduledRate):
     """`learning_rate * rate ** (epoch / every_epochs)`; see `tlkit.schedules.exponential`."""
 
-    def __init__(self, rate: float = 0.9, every_epochs: float = 1.0, warmup_epochs: float = 0.0):
+    def __init__(
+        self,
+        rate: float = 0.9,
+        every_epochs: float = 1.0,
+        warmup_epochs: float = 0.0,
+        learning_rate: float | None = None,
+    ):
         super().__init__(
-            schedules.exponential, rate=rate, every_epochs=every_epochs, warmup_epochs=warmup_epochs
+            schedules.exponential,
+            learning_rate,
+            rate=rate,
+            every_epochs=every_epochs,
+            warmup_epochs=warmup_epochs,
         )
 
 
 class StepDecay(ScheduledRate):
     """`learning_rate * rate ** floor(epoch / every_epochs)`; see `tlkit.schedules.step`."""
 
-    def __init__(self, rate: float = 0.1, every_epochs: float = 10.0, warmup_epochs: float = 0.0):
+    def __init__(
+        self,
+        rate: float = 0.1,
+        every_epochs: float = 10.0,
+        warmup_epochs: float = 0.0,
+        learning_rate: float | None = None,
+    ):
         super().__init__(
-            schedules.step, rate=rate, every_epochs=every_epochs, warmup_epochs=warmup_epochs
+            schedules.step,
+            learning_rate,
+            rate=rate,
+            every_epochs=every_epochs,
+            warmup_epochs=warmup_epochs,
         )
 
 
@@ -101,9 +204,11 @@ class CosineDecay(ScheduledRate):
         restart_epochs: float = 0.0,
         restart_growth: float = 2.0,
         restart_factor: float = 1.0,
+        learning_rate: float | None = None,
     ):
         super().__init__(
             schedules.cosine,
+            learning_rate,
             warmup_epochs=warmup_epochs,
             end_factor=end_factor,
             restart_epochs=restart_epochs,
@@ -115,16 +220,27 @@ class CosineDecay(ScheduledRate):
 class NaturalExponentialDecay(ScheduledRate):
     """`learning_rate * exp(-rate * epoch)`; see `tlkit.schedules.natural_exponential`."""
 
-    def __init__(self, rate: float = 0.1, warmup_epochs: float = 0.0):
-        super().__init__(schedules.natural_exponential, rate=rate, warmup_epochs=warmup_epochs)
+    def __init__(
+        self, rate: float = 0.1, warmup_epochs: float = 0.0, learning_rate: float | None = None
+    ):
+        super().__init__(
+            schedules.natural_exponential, learning_rate, rate=rate, warmup_epochs=warmup_epochs
+        )
 
 
 class InverseTimeDecay(ScheduledRate):
     """`learning_rate / (1 + rate * epoch)`; see `tlkit.schedules.inverse_time`."""
 
-    def __init__(self, rate: float = 0.5, every_epochs: float = 1.0, warmup_epochs: float = 0.0):
+    def __init__(
+        self,
+        rate: float = 0.5,
+        every_epochs: float = 1.0,
+        warmup_epochs: float = 0.0,
+        learning_rate: float | None = None,
+    ):
         super().__init__(
             schedules.inverse_time,
+            learning_rate,
             rate=rate,
             every_epochs=every_epochs,
             warmup_epochs=warmup_epochs,
@@ -134,9 +250,19 @@ class InverseTimeDecay(ScheduledRate):
 class PiecewiseDecay(ScheduledRate):
     """`learning_rate * factors[i]` from epoch `boundaries[i]`; see `tlkit.schedules.piecewise`."""
 
-    def __init__(self, boundaries: list[float], factors: list[float], warmup_epochs: float = 0.0):
+    def __init__(
+        self,
+        boundaries: list[float],
+        factors: list[float],
+        warmup_epochs: float = 0.0,
+        learning_rate: float | None = None,
+    ):
         super().__init__(
-            schedules.piecewise, boundaries=boundaries, factors=factors, warmup_epochs=warmup_epochs
+            schedules.piecewise,
+            learning_rate,
+            boundaries=boundaries,
+            factors=factors,
+            warmup_epochs=warmup_epochs,
         )
 
 
@@ -149,9 +275,11 @@ class PolynomialDecay(ScheduledRate):
         end_factor: float = 0.0,
         cycle_epochs: float = 0.0,
         warmup_epochs: float = 0.0,
+        learning_rate: float | None = None,
     ):
         super().__init__(
             schedules.polynomial,
+            learning_rate,
             power=power,
             end_factor=end_factor,
             cycle_epochs=cycle_epochs,
@@ -162,14 +290,24 @@ class PolynomialDecay(ScheduledRate):
 class OneCycle(ScheduledRate):
     """Up to the learning rate and far down; see `tlkit.schedules.one_cycle`."""
 
-    def __init__(self, rise: float = 0.25, start_divisor: float = 25.0, end_divisor: float = 1e4):
+    def __init__(
+        self,
+        rise: float = 0.25,
+        start_divisor: float = 25.0,
+        end_divisor: float = 1e4,
+        learning_rate: float | None = None,
+    ):
         super().__init__(
-            schedules.one_cycle, rise=rise, start_divisor=start_divisor, end_divisor=end_divisor
+            schedules.one_cycle,
+            learning_rate,
+            rise=rise,
+            start_divisor=start_divisor,
+            end_divisor=end_divisor,
         )
 
 
 class ConstantRate(ScheduledRate):
     """One rate, after a warm-up; see `tlkit.schedules.constant`."""
 
-    def __init__(self, warmup_epochs: float = 0.0):
-        super().__init__(schedules.constant, warmup_epochs=warmup_epochs)
+    def __init__(self, warmup_epochs: float = 0.0, learning_rate: float | None = None):
+        super().__init__(schedules.constant, learning_rate, warmup_epochs=warmup_epochs)

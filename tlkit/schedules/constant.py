@@ -15,7 +15,7 @@ from tlkit.schedules.warmup import with_warmup
 def constant(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     warmup_epochs: Epochs = 0.0,
 ) -> Any:
@@ -24,7 +24,7 @@ def constant(
     Args:
         learning_rate: The rate.
         epochs: Not used; every schedule takes it.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         warmup_epochs: Epochs of linear rise before.
     """
     flat = keras.optimizers.schedules.PiecewiseConstantDecay([0.0], [learning_rate, learning_rate])

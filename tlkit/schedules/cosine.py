@@ -8,14 +8,14 @@ import keras
 
 from tlkit.limits import Epochs, Share, number, restarts_belong_together, within
 from tlkit.registry import register
-from tlkit.schedules.warmup import steps_after_warmup, with_warmup
+from tlkit.schedules.warmup import NUDGE, steps_after_warmup, with_warmup
 
 
 @register("cosine", rule="restarts_belong_together")
 def cosine(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     warmup_epochs: Epochs = 0.0,
     end_factor: Share = 0.0,
@@ -30,7 +30,7 @@ def cosine(
     Args:
         learning_rate: Rate at the start.
         epochs: Length T of the stage, the warm-up included.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         warmup_epochs: Epochs of linear rise before.
         end_factor: Share of the rate at the end.
         restart_epochs: If not 0, the first fall takes this long, then the rate starts again.
@@ -49,7 +49,7 @@ def cosine(
     if restart_epochs:
         decay = schedules.CosineDecayRestarts(
             learning_rate,
-            max(1, round(restart_epochs * steps_per_epoch)),
+            restart_epochs * steps_per_epoch * (1.0 - NUDGE),
             restart_growth,
             restart_factor,
             end_factor,

@@ -15,7 +15,7 @@ from tlkit.schedules.warmup import with_warmup
 def exponential(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     rate: Decay = 0.9,
     every_epochs: Annotated[float, within(0.01, 100_000)] = 1.0,
@@ -26,7 +26,7 @@ def exponential(
     Args:
         learning_rate: Rate at the start.
         epochs: Not used; every schedule takes it.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         rate: Factor for each `every_epochs`.
         every_epochs: Epochs in which the rate falls by `rate` once.
         warmup_epochs: Epochs of linear rise before.

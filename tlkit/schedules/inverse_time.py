@@ -15,7 +15,7 @@ from tlkit.schedules.warmup import with_warmup
 def inverse_time(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     rate: Annotated[float, within(1e-3, 1e3)] = 0.5,
     every_epochs: Annotated[float, within(0.01, 100_000)] = 1.0,
@@ -26,7 +26,7 @@ def inverse_time(
     Args:
         learning_rate: Rate at the start.
         epochs: Not used; every schedule takes it.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         rate: How fast it falls.
         every_epochs: Epochs that count as one.
         warmup_epochs: Epochs of linear rise before.

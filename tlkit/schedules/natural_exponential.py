@@ -14,7 +14,7 @@ from tlkit.schedules.exponential import exponential
 def natural_exponential(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     rate: Annotated[float, within(1e-4, 10)] = 0.1,
     warmup_epochs: Epochs = 0.0,
@@ -24,7 +24,7 @@ def natural_exponential(
     Args:
         learning_rate: Rate at the start.
         epochs: Not used; every schedule takes it.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         rate: Exponent per epoch.
         warmup_epochs: Epochs of linear rise before.
     """

@@ -9,6 +9,7 @@ import keras
 
 from tlkit.limits import number, whole, within
 from tlkit.registry import register
+from tlkit.step_count import whole_steps
 
 
 @keras.saving.register_keras_serializable("tlkit")
@@ -72,7 +73,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 def one_cycle(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     rise: Annotated[float, within(0.01, 0.99)] = 0.25,
     start_divisor: Annotated[float, within(1, 1e6)] = 25.0,
@@ -83,10 +84,10 @@ def one_cycle(
     Args:
         learning_rate: Highest rate.
         epochs: Length of the stage.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         rise: Share of the steps that rise, above 0.
         start_divisor: The first rate is `learning_rate / start_divisor`.
         end_divisor: The last rate is the first one divided by this.
     """
-    steps = max(1, round(epochs * steps_per_epoch))
+    steps = max(1, whole_steps(epochs, steps_per_epoch))
     return OneCycle(learning_rate, steps, rise, start_divisor, end_divisor)

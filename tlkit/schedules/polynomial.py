@@ -8,14 +8,14 @@ import keras
 
 from tlkit.limits import Epochs, Share, number, within
 from tlkit.registry import register
-from tlkit.schedules.warmup import steps_after_warmup, with_warmup
+from tlkit.schedules.warmup import NUDGE, steps_after_warmup, with_warmup
 
 
 @register("polynomial")
 def polynomial(
     learning_rate: float,
     epochs: float,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: float = 1,
     *,
     power: Annotated[float, within(0.01, 100)] = 1.0,
     end_factor: Share = 0.0,
@@ -27,7 +27,7 @@ def polynomial(
     Args:
         learning_rate: Rate at the start.
         epochs: Length T of the stage.
-        steps_per_epoch: Optimizer steps an epoch has.
+        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
         power: 1 falls in a straight line.
         end_factor: Share of the rate at the end.
         cycle_epochs: If not 0, T is this, and each time it is over the rate
@@ -38,7 +38,7 @@ def polynomial(
     end_factor = number("end_factor", end_factor, least=0, most=1)
     cycle_epochs = number("cycle_epochs", cycle_epochs, least=0)
     steps = (
-        max(1, round(cycle_epochs * steps_per_epoch))
+        cycle_epochs * steps_per_epoch * (1.0 + NUDGE)
         if cycle_epochs
         else steps_after_warmup(epochs, warmup_epochs, steps_per_epoch)
     )

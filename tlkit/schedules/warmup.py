@@ -7,6 +7,11 @@ from typing import Any
 import keras
 
 from tlkit.limits import number
+from tlkit.step_count import whole_steps
+
+# factor by which a length may be off, so that a step at the very end of it falls on the right side
+# in float32
+NUDGE = 4e-7
 
 
 @keras.saving.register_keras_serializable("tlkit")
@@ -19,18 +24,16 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         schedule: A `LearningRateSchedule`.
-        steps: Length of the rise in optimizer steps, 0 or more.
+        steps: Length of the rise in optimizer steps, 0 or more, whole or not.
 
     Raises:
         ValueError: if `steps` is negative.
     """
 
-    def __init__(self, schedule: Any, steps: int):
+    def __init__(self, schedule: Any, steps: float):
         super().__init__()
-        if steps < 0:
-            raise ValueError(f"steps must be 0 or more, got {steps}")
         self.schedule = schedule
-        self.steps = steps
+        self.steps = number("steps", steps, least=0)
 
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
@@ -51,13 +54,13 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return cls(schedule, config["steps"])
 
 
-def with_warmup(schedule: Any, warmup_epochs: float, steps_per_epoch: int) -> Any:
-    """`schedule` after a rise of `warmup_epochs`; as it is where that is less than a step."""
-    steps = round(number("warmup_epochs", warmup_epochs, least=0) * steps_per_epoch)
+def with_warmup(schedule: Any, warmup_epochs: float, steps_per_epoch: float) -> Any:
+    """`schedule` after a rise of `warmup_epochs`."""
+    steps = number("warmup_epochs", warmup_epochs, least=0) * steps_per_epoch
     return Warmup(schedule, steps) if steps else schedule
 
 
-def steps_after_warmup(epochs: float, warmup_epochs: float, steps_per_epoch: int) -> int:
+def steps_after_warmup(epochs: float, warmup_epochs: float, steps_per_epoch: float) -> float:
     """Optimizer steps that are left for the schedule itself, at least 1."""
     warmup = number("warmup_epochs", warmup_epochs, least=0)
-    return max(1, round(epochs * steps_per_epoch) - round(warmup * steps_per_epoch))
+    return max(1.0, whole_steps(epochs, steps_per_epoch) - warmup * steps_per_epoch)

@@ -59,7 +59,9 @@ def train(
     )
     plans = stage_plans(recipe, network)
     more = monitored_columns([plan for _, plan in plans]) if recipe.finetune.monitor else []
-    recorder = Recorder(folder, _steps_done(recipe, state, len(dataset.train)), more)
+    if any(stage.gradient_accumulation_steps > 1 for stage, _ in plans):
+        more = ["update", *more]
+    recorder = Recorder(folder, state.callbacks.get("Recorder", {}).get("step", 0), more)
     show = [Progress(say.console)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
@@ -165,17 +167,6 @@ def _idle(stage: Any, plan: Any) -> dict[str, Any]:
         "best_epoch": 0,
         "metrics": {},
     }
-
-
-def _steps_done(recipe: Recipe, state: Any, images: int) -> int:
-    """Steps of the whole run before the saved position."""
-    done = 0
-    for result, stage in zip(state.results, recipe.finetune.stages, strict=False):
-        done += result["epochs"] * -(-images // (stage.batch_size or 1))
-    if state.stage < len(recipe.finetune.stages):
-        size = recipe.finetune.stages[state.stage].batch_size or 1
-        done += state.epoch * -(-images // size) + state.batch
-    return done
 
 
 def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:

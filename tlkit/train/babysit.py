@@ -35,9 +35,9 @@ from tlkit.train.lr_find import sweep_rates
 from tlkit.train.training import Training, putting_back
 
 SAMPLE = 32  # images that are looked at
-BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and steps to do so
+BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and updates to do so
 LEARNED = 0.9  # accuracy on them that counts as learned
-EARLY = 10  # steps after which a rate that is far too high shows
+EARLY = 10  # updates after which a rate that is far too high shows
 TORN, SHREDDED = 2.0, 15.0  # times the first loss: too much if it stays, too much at all
 JUDGED, AXES = 400, 64  # images whose labels are compared with chance, and features of each
 # what comes out of preprocessing, and what a photo must at least span of it
@@ -283,8 +283,9 @@ def _by_heart(
     losses: list[float] = []
     accuracy = 0.0
     for number in range(UPDATES):
-        images, labels = given[number % len(given)]
-        losses.append(float(ready.step(images, labels)[0]))
+        first = number * ready.accumulation
+        chosen = [given[k % len(given)] for k in range(first, first + ready.accumulation)]
+        losses.append(float(np.mean([float(ready.step(*batch)[0]) for batch in chosen])))
         if not np.isfinite(losses[-1]):
             break
         if number % 10 == 9:
@@ -298,13 +299,13 @@ def _by_heart(
         yield Problem(
             "rate",
             f"at a learning rate of {rate:.2g} the loss goes from {losses[0]:.3g} to {worst:.3g} in the "
-            "first steps",
+            "first updates",
             "Take a lower one; find it with: tlkit lr-find",
         )
     elif accuracy < LEARNED:
         yield Problem(
             "by heart",
-            f"after {steps} steps on the same {sum(len(y) for _, y in given)} images the network knows "
+            f"after {steps} updates on the same {sum(len(y) for _, y in given)} images the network knows "
             f"{accuracy:.0%} of them (loss {losses[0]:.3g} to {losses[-1]:.3g})",
             "Something keeps it from learning: the rate, the head, the loss or the labels.",
         )
@@ -317,7 +318,7 @@ def _measure(forward: Any, given: list[Any]) -> tuple[float, float]:
 
 
 def _gradients(ready: Prepared) -> Iterator[Problem]:
-    """After some steps a gradient has reached every variable that trains."""
+    """After some updates a gradient has reached every variable that trains."""
     if not any(v.shape for v in ready.optimizer.variables):
         return  # plain gradient descent remembers nothing
     left = unreached(to_move(ready.plan), ready.optimizer)

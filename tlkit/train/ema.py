@@ -30,7 +30,7 @@ class WeightAverage:
         self._kept: list[np.ndarray] | None = None
 
     def update(self) -> None:
-        """Takes the present weights in; called in the training step's graph."""
+        """Takes the present weights in; called in the training step's graph, behind an update."""
         import tensorflow as tf
 
         momentum = tf.minimum(self.momentum, (1.0 + self.updates) / (10.0 + self.updates))

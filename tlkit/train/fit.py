@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.callbacks import ScheduledRate
+from tlkit.callbacks.direction import direction_of
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import RunFailed, some_of
@@ -16,6 +18,7 @@ from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.compute import Made
 from tlkit.freeze import FreezePlan
 from tlkit.recipe.schema import Stage
+from tlkit.train.counting import count_steps
 from tlkit.train.ema import WeightAverage
 from tlkit.train.guard import check_moves, checksums
 from tlkit.train.monitor import SAMPLE, Monitor
@@ -28,7 +31,7 @@ from tlkit.train.training import Training
 VALIDATION_BATCH = 32
 MOST_ROLLBACKS = 3
 SAVING_SHARE = 0.1  # of the time of short epochs that may go into saving them
-SAMPLE_EVERY = 120  # steps between two looks at the ReLUs
+SAMPLE_EVERY = 120  # batches between two looks at the ReLUs
 # seconds that evaluating, exporting and writing the report take beside passes over the images
 CLOSING_SECONDS = 20.0
 
@@ -39,7 +42,7 @@ class Exploded(Exception):  # noqa: N818 - a state of training, handled here
 
 def is_better(monitor: str, new: float, old: float, least: float = 0.0) -> bool:
     """Whether a monitored value improved by more than `least`."""
-    return new > old + least if monitor.endswith("accuracy") else new < old - least
+    return new > old + least if direction_of(monitor) == "max" else new < old - least
 
 
 @dataclasses.dataclass
@@ -62,16 +65,20 @@ class Fit:
     monitor: Monitor | None
     best_arrays: list[np.ndarray] = dataclasses.field(default_factory=list)
     saved: float = dataclasses.field(default_factory=time.monotonic)
+    saved_update: int = 0  # updates that were made by then
     saving: float = 0.0  # seconds that this took
     waited: float = 0.0  # seconds for the data of this epoch
     passing: float = 0.0  # seconds that the last validation took
+
+    def __post_init__(self) -> None:
+        self.count = count_steps(self.stage, len(self.dataset.train))
 
     def run(self, step: Step, forward: Any) -> dict[str, Any]:
         training, state, model = self.training, self.training.state, self.model
         # the pass over a frozen backbone is part of the training it saves
         images_seen, train_seconds = 0, time.perf_counter() - self.began
         base = float(self.optimizer.learning_rate)
-        self.optimizer.learning_rate = base * 0.5 ** len(state.rollbacks)
+        self._start_at(base * 0.5 ** len(state.rollbacks))
         if training.resumed is None:
             self._begin(forward)
         self.callbacks.on_train_begin()
@@ -103,8 +110,7 @@ class Fit:
             if self.monitor is not None and self.stage.solver == "gradient":
                 logs["data_wait"] = self.waited / seconds
                 # of short epochs not after each, so that it stays under a hundredth of the time
-                steps = -(-len(self.dataset.train) // (self.stage.batch_size or 1))
-                often = max(1, round(SAMPLE_EVERY / steps))
+                often = max(1, round(SAMPLE_EVERY / self.count.batches_per_epoch))
                 sample = self._some_validation() if state.epoch % often == 0 else None
                 logs |= self.monitor.of_epoch(sample)
             with training.stops.held():
@@ -185,7 +191,6 @@ class Fit:
         if self.ahead:
             place = (training.seed, state.epochs_before + state.epoch, state.batch)
             given = augmented(given, self.ahead, len(training.network.classes), place)
-        last = -(-len(order) // size) - 1
         asked = time.perf_counter()
         for images, labels in given:
             began = time.perf_counter()
@@ -193,7 +198,7 @@ class Fit:
             chosen = order[state.batch * size : (state.batch + 1) * size]
             # a step and its count belong together, or a resumed run would take it twice
             with training.stops.held():
-                self._step(step, images, labels, [train.records[i].name for i in chosen], last)
+                self._step(step, images, labels, [train.records[i].name for i in chosen])
                 if self._due():
                     self.save()
             asked = time.perf_counter()
@@ -202,25 +207,26 @@ class Fit:
         total = state.sums[2]
         return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
 
-    def _step(self, step: Step, images: Any, labels: Any, names: list[str], last: int) -> None:
-        """One update, counted.
+    def _step(self, step: Step, images: Any, labels: Any, names: list[str]) -> None:
+        """One batch, counted.
 
         Args:
             step: Compiled.
             images: Of the batch.
             labels: Of the batch.
             names: Of the images' files.
-            last: Number of the epoch's last batch, whose update is measured.
         """
         state = self.training.state
         self.callbacks.on_train_batch_begin(state.batch)
         rate = float(self.optimizer.learning_rate)
-        measured = self.monitor if state.batch == last else None
+        measured = self.monitor if self.count.is_near_end(state.batch) else None
+        before = self._updates() if measured is not None else 0
         if measured is not None:
             measured.before_update()
         loss, right, norm = (float(value) for value in self._rescued(step, images, labels))
         self._check_finite(loss, "loss", names)
-        if measured is not None:
+        # a batch whose gradient is accumulated, or was not finite in float16, is no update
+        if measured is not None and self._updates() > before:
             measured.after_update()
         if state.epoch == state.batch == len(state.results) == 0:
             self._compare_with_a_guess(loss)
@@ -234,7 +240,20 @@ class Fit:
         logs = {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count}
         if self.monitor is not None:
             logs["gradient_norm"] = norm
+        if self.count.accumulation > 1:
+            logs["update"] = self._updates()
         self.callbacks.on_train_batch_end(state.batch - 1, logs)
+
+    def _updates(self) -> int:
+        """Updates that the stage has made, by the optimizer's own count."""
+        return int(self.optimizer.iterations)
+
+    def _start_at(self, rate: float) -> None:
+        """Sets where the schedule starts; it is asked when the callbacks begin."""
+        self.optimizer.learning_rate = rate
+        for callback in self.callbacks.callbacks:
+            if isinstance(callback, ScheduledRate):
+                callback.learning_rate = rate
 
     def _compare_with_a_guess(self, loss: float) -> None:
         """Before it has learned anything, a head's cross-entropy is that of a guess."""
@@ -303,7 +322,7 @@ class Fit:
             setattr(state, field.name, getattr(saved, field.name))
         factor = 0.5 ** (len(rollbacks) - len(saved.rollbacks))
         state.rollbacks = rollbacks
-        self.optimizer.learning_rate = base * 0.5 ** len(rollbacks)
+        self._start_at(base * 0.5 ** len(rollbacks))
         self.callbacks.on_train_begin()  # schedules begin at half the rate
         self._continue(arrays)
         # where no schedule sets the rate of each step, it is what was saved
@@ -333,7 +352,13 @@ class Fit:
         """Whether the state is to be saved within the epoch, now."""
         number, _, unit = self.training.checkpoint.every.partition(" ")
         if unit.startswith("step"):
-            return self.training.state.batch % int(number) == 0
+            state, count = self.training.state, self.count
+            done = count.batches_before(state.epoch, state.batch)
+            began = count.updates_after(count.batches_before(state.epoch))
+            updates = count.updates_after(done)
+            # an epoch may have fewer than that, and not be saved at its end
+            due = (updates - began) % int(number) == 0 or updates - self.saved_update >= int(number)
+            return due and count.ends_update(done)
         return unit != "" and time.monotonic() - self.saved > 60 * int(number)
 
     def _solve(self) -> dict[str, float]:
@@ -433,6 +458,9 @@ class Fit:
         save_state(self.training.state_file, state, arrays)
         self.saved = time.monotonic()
         self.saving = self.saved - began
+        self.saved_update = self.count.updates_after(
+            self.count.batches_before(state.epoch, state.batch)
+        )
 
     def _continue(self, arrays: Arrays) -> None:
         """Takes up a saved state, callbacks' memory included."""
@@ -449,6 +477,10 @@ class Fit:
             self.average.set_arrays(arrays["average"])
         if self.monitor is not None:
             self.monitor.set_arrays(arrays.get("monitor", []))
+        state = self.training.state
+        self.saved_update = self.count.updates_after(
+            self.count.batches_before(state.epoch, state.batch)
+        )
         remembered = self.training.state.callbacks
         for callback in self.callbacks.callbacks:
             for key, value in remembered.get(type(callback).__name__, {}).items():

@@ -23,6 +23,7 @@ from tlkit.optimizers import with_adaptive_clipping, with_multipliers
 from tlkit.recipe.schema import Named, Stage
 from tlkit.regularizers.spared import is_spared
 from tlkit.regularizers.units import owners
+from tlkit.train.counting import count_steps
 from tlkit.train.ema import WeightAverage
 from tlkit.train.fit import Fit
 from tlkit.train.lr_find import SWEEP_START, sweep_rates
@@ -127,6 +128,11 @@ class Prepared:
     seeds: list[Any]
     ahead: list[Any]
     made: Made | None
+
+    @property
+    def accumulation(self) -> int:
+        """Batches that make an update."""
+        return self.stage.gradient_accumulation_steps
 
 
 def prepare_stage(
@@ -304,12 +310,11 @@ def _random_state(network: Network, augment: list[Any], done: Regularization) ->
 def _callbacks(training: Training, stage: Stage, model: Any) -> Any:
     import keras
 
-    assert stage.batch_size is not None
     return keras.callbacks.CallbackList(
         [_schedule_callback(stage), *training.callbacks],
         model=model,
         epochs=stage.epochs,
-        steps=-(-len(training.dataset.train) // stage.batch_size),
+        steps=count_steps(stage, len(training.dataset.train)).batches_per_epoch,
         stage=stage.name,
     )
 

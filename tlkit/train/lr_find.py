@@ -27,8 +27,8 @@ class Sweep:
     """A sweep over learning rates.
 
     Attributes:
-        rates: Of each step.
-        losses: Of each step's batch.
+        rates: Of each update.
+        losses: Of each update's batches.
         smoothed: The same, smoothed.
         steepest: The rate at which the smoothed loss falls fastest.
         valley: The rate two thirds of the way from where the loss begins to fall to where it
@@ -49,7 +49,7 @@ def sweep_rates(
     high: float = SWEEP_END,
     steps: int = SWEEP_STEPS,
 ) -> Sweep:
-    """Trains for some steps at rates that grow by the same factor, then puts everything back.
+    """Trains for some updates at rates that grow by the same factor, then puts everything back.
 
     (Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.)
 
@@ -58,7 +58,7 @@ def sweep_rates(
         ready: The stage.
         low: First rate.
         high: Last rate.
-        steps: Of the sweep; fewer are taken where the loss has risen far.
+        steps: Updates of the sweep; fewer are made where the loss has risen far.
 
     Raises:
         RunFailed: if the loss is not a number from the start on.
@@ -69,10 +69,12 @@ def sweep_rates(
     ])  # fmt: skip
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
+    given = _images(training, ready)
     try:
-        for rate, (images, labels) in zip(rates, _images(training, ready), strict=False):
+        for rate in rates:
             ready.optimizer.learning_rate = float(rate)
-            loss = float(ready.step(images, labels)[0])
+            batch_losses = [float(ready.step(*next(given))[0]) for _ in range(ready.accumulation)]
+            loss = float(np.mean(batch_losses))
             if not np.isfinite(loss):
                 break
             losses.append(loss)

@@ -68,11 +68,14 @@ class Board:
 
 
 class Recorder(keras.callbacks.Callback):
-    """One row a step, with its learning rate, and one an epoch, with the validation.
+    """One row a batch, with its learning rate, and one an epoch, with the validation.
+
+    The column `step` counts batches. Where gradients are accumulated, `update` among `more` counts
+    the updates that are made behind each.
 
     Args:
         folder: The run's folder.
-        step: Steps of the whole run that are done.
+        step: Batches of the whole run that are done.
         more: Columns beside the usual ones.
     """
 
@@ -101,7 +104,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        shown = ("learning_rate", "loss", "accuracy", "gradient_norm")
+        shown = ("learning_rate", "loss", "accuracy", "gradient_norm", "update")
         self._write({key: logs[key] for key in shown if key in logs}, "step")
         self.step += 1
 

@@ -250,10 +250,17 @@ class Step:
         norm = tf.linalg.global_norm(gradients)
         if self._is_scaled:
             norm /= self._optimizer.dynamic_scale
+        before = tf.identity(self._optimizer.iterations)
         self._optimizer.apply(gradients, self._trained)
         if self._average is not None:
-            self._average.update()
+            # no update is made while gradients are accumulated, or where loss scaling skips it
+            updated = tf.convert_to_tensor(self._optimizer.iterations) > before
+            tf.cond(updated, lambda: self._average_now(), lambda: None)
         return norm
+
+    def _average_now(self) -> None:
+        assert self._average is not None
+        self._average.update()
 
     @property
     def _is_scaled(self) -> bool:
