@@ -195,6 +195,7 @@ def _straight_way(
         from tlkit.model import served_network
     with clock.part("data"):
         dataset = steps.read_data(recipe, folder, say, resumed, allow_data_change)
+        steps.refuse_too_short(recipe, dataset)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
         steps.refuse_unplaced(recipe, dataset, network)
@@ -243,6 +244,7 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     say = steps.Speaker(console)
     steps.start_tensorflow(recipe)
     dataset = steps.look_at_data(recipe, say)
+    steps.refuse_too_short(recipe, dataset)
     network = steps.make_network(recipe, dataset, say)
     steps.refuse_unplaced(recipe, dataset, network)
     return recipe, dataset, network, say

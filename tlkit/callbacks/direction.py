@@ -87,16 +87,16 @@ def direction_of(monitor: str) -> Direction | None:
     larger, smaller = (any(word in group for word in words) for group in (LARGER, SMALLER))
     if larger and smaller:
         # the last word says what the others are of: a dice loss is a loss
-        return "min" if words[-1] in ("loss", "error") else None
-    counts = {"true": "max", "false": "min"}
+        return "min" if words[-1] == "loss" else None
     if "positives" in words or "negatives" in words:
-        return next((way for word, way in counts.items() if word in words), None)  # type: ignore[return-value]
+        return "max" if "true" in words else "min" if "false" in words else None
     return "max" if larger else "min" if smaller else None
 
 
 def _words(monitor: str) -> list[str]:
     """Lower-case words, without the numbers that Keras adds; `f1` and `r2` are words."""
     split = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", monitor.removeprefix("val_"))
+    split = split.lower().replace("io_u", "iou")  # as Keras names MeanIoU
     words = []
     for part in re.split(r"[^A-Za-z0-9]+", split):
         word = part.lower()

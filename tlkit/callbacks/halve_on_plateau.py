@@ -45,7 +45,7 @@ class HalveOnPlateau(SetsRate, keras.callbacks.ReduceLROnPlateau):
         minimum: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto",
     ):
-        mode = one_of("mode", mode, ("auto", "min", "max"))
+        one_of("mode", mode, ("auto", "min", "max"))
         super().__init__(
             monitor=monitor,
             factor=number("factor", factor, above=0, below=1),

@@ -16,7 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
+from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import Entry, Registry, article
+
+EPOCHS = 5  # of a stage that does not say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -468,12 +471,11 @@ class Stage(Section):
             raise ValueError(f"{' and '.join(clips)} exclude each other; choose one")
         if self.policy.name == "head-only" and self.layer_decay is not None:
             raise ValueError("head-only trains no block, so layer_decay has no meaning")
-        if self.schedule is not None and self.epochs is not None and self.epochs > 0:
-            warmup = self.schedule.arguments.get("warmup_epochs", 0)
-            if warmup >= self.epochs:
-                raise ValueError(
-                    f"warmup_epochs {warmup:g} must be less than the stage's epochs, {self.epochs}"
-                )
+        if self.schedule is not None:
+            epochs = EPOCHS if self.epochs is None else self.epochs
+            short = too_short(self.schedule.name, self.schedule.arguments, epochs)
+            if short:
+                raise ValueError(short)
         return self
 
 

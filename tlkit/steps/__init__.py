@@ -1,6 +1,13 @@
 """The steps of the straight way, each a function from values to values."""
 
-from tlkit.steps.ahead import babysit, find_rate, profile, quick_checks, refuse_unplaced
+from tlkit.steps.ahead import (
+    babysit,
+    find_rate,
+    profile,
+    quick_checks,
+    refuse_too_short,
+    refuse_unplaced,
+)
 from tlkit.steps.data import describe_data, look_at_data, read_data
 from tlkit.steps.evaluate import (
     EVALUATION_BATCH,
@@ -39,6 +46,7 @@ __all__ = [
     "profile",
     "quick_checks",
     "read_data",
+    "refuse_too_short",
     "refuse_unplaced",
     "save_evaluation",
     "start_tensorflow",

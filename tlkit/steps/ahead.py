@@ -13,6 +13,13 @@ from tlkit.steps.speaker import Speaker
 from tlkit.steps.train import make_training
 
 
+def refuse_too_short(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuses stages that make no update, or too few for their schedule."""
+    from tlkit.train.counting import refuse_too_short
+
+    refuse_too_short(recipe.finetune.stages, len(dataset.train))
+
+
 def refuse_unplaced(recipe: Recipe, dataset: Dataset, network: Any) -> None:
     """Refuses stages whose features would fit nowhere, before anything has trained."""
     from tlkit.train.plans import refuse_unplaced, stage_plans

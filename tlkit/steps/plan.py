@@ -9,6 +9,7 @@ import numpy as np
 from tlkit import registry
 from tlkit.data.dataset import Dataset
 from tlkit.recipe.schema import Recipe
+from tlkit.step_count import StepCount
 
 
 def describe_changes(recipe: Recipe) -> list[str]:
@@ -63,22 +64,21 @@ def describe_stage(
     from tlkit.features.compute import place_for
     from tlkit.features.cut import find_cut
     from tlkit.freeze import describe
+    from tlkit.train.counting import count_steps
     from tlkit.train.plans import stage_cut, stage_views
 
-    images = len(dataset.train)
     lines = [f"\nstage {index + 1}: {stage.name}", describe(plan, whole)]
     if not stage.epochs:
         return lines
     sizes = {v.path: int(np.prod(v.shape)) for v in network.model.weights}
     count = sum(sizes[path] for path in plan.trainable)
-    steps = -(-images // stage.batch_size)
     lines.append(f"  {count:,} of {sum(sizes.values()):,} parameters train")
     if stage.solver == "lbfgs":
         lines.append(f"  the head is solved to its optimum by L-BFGS, l2 {stage.l2}")
     else:
         rate = stage.optimizer.arguments["learning_rate"]
         lines.append(
-            f"  {stage.epochs} epochs of {steps} steps of {stage.batch_size} images, "
+            f"  {_describe_steps(count_steps(stage, len(dataset.train)))}, "
             f"{stage.optimizer.name} at {rate if isinstance(rate, str) else format(rate, 'g')}, "
             f"schedule {stage.schedule.name}"
         )
@@ -104,3 +104,16 @@ def describe_stage(
                 "cache: {views: 4} only 4 draws of each would, once"
             )
     return lines
+
+
+def _describe_steps(count: StepCount) -> str:
+    """Epochs, batches and updates, in words."""
+    text = (
+        f"{count.epochs} epochs of {count.batches_per_epoch} batches of {count.batch_size} images"
+    )
+    if count.accumulation == 1:
+        return f"{text}: {count.updates} updates"
+    left = count.batches % count.accumulation
+    return f"{text}: {count.updates} updates of {count.accumulation} batches each" + (
+        f", and {left} batches at the end that make none" if left else ""
+    )

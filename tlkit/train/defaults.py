@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from tlkit.backbones import spec as specs
-from tlkit.recipe.schema import Data, Named, Recipe, Stage
+from tlkit.recipe.schema import EPOCHS, Data, Named, Recipe, Stage
 
 # ten epochs of a few hundred images are few steps; the cosine settles what the rate stirs
 HEAD_ONLY_RATE = 5e-3
 # of Adam, for networks that no table of tlkit's knows
 HUB_FULL_RATE = 1e-4
-EPOCHS = 5
 
 
 def full_rate(backbone: str) -> float:

@@ -20,7 +20,7 @@ from tlkit.freeze import FreezePlan
 from tlkit.recipe.schema import Stage
 from tlkit.train.counting import count_steps
 from tlkit.train.ema import WeightAverage
-from tlkit.train.guard import check_moves, checksums
+from tlkit.train.guard import OFF, Trained, are_alike, check_moves, checksums, some_that_differ
 from tlkit.train.monitor import SAMPLE, Monitor
 from tlkit.train.pipeline_augment import augmented
 from tlkit.train.solve import solve
@@ -72,12 +72,13 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.count = count_steps(self.stage, len(self.dataset.train))
+        self.base = float(self.optimizer.learning_rate)  # that the schedule starts from
 
     def run(self, step: Step, forward: Any) -> dict[str, Any]:
         training, state, model = self.training, self.training.state, self.model
         # the pass over a frozen backbone is part of the training it saves
         images_seen, train_seconds = 0, time.perf_counter() - self.began
-        base = float(self.optimizer.learning_rate)
+        base = self.base
         self._start_at(base * 0.5 ** len(state.rollbacks))
         if training.resumed is None:
             self._begin(forward)
@@ -134,18 +135,12 @@ class Fit:
                 "trained anything."
             )
         self.callbacks.on_train_end()
-        solved = self.stage.solver == "lbfgs"
-        if training.config.guard and (solved or int(self.optimizer.iterations) > 1):
-            note = check_moves(
-                state.guard,
-                training.network,
-                self.plan,
-                str(self.stage.name),
-                None if solved else self.optimizer,
-            )
-            if note:
-                training.say(note)
+        self._refuse_no_update()
+        if training.config.guard and not self._is_cut_off():
+            self._check_moves()
         self._take_best()
+        if training.config.guard:
+            self._refuse_one_answer(forward)
         # computed as they are when the model is served, so that no other pass is needed
         training.val_logits = None
         if self.made is not None:
@@ -161,6 +156,8 @@ class Fit:
             "best_epoch": state.best["epoch"] + 1,
             "metrics": state.best["logs"],
         }
+        if self.stage.solver == "gradient":
+            result["updates"] = self._updates()
         if self.made is not None:
             result["features"] = dataclasses.asdict(self.made)
         if state.rollbacks:
@@ -172,10 +169,75 @@ class Fit:
         state.results.append(result)
         state.epochs_before += state.epoch
         state.stage, state.epoch, state.batch, state.best = state.stage + 1, 0, 0, {}
-        state.rollbacks, state.guard = [], {}
+        state.rollbacks, state.guard, state.reached = [], {}, False
         state.micro_batch = state.found_rate = None
         self.best_arrays = []
         return result
+
+    def _is_cut_off(self) -> bool:
+        """Whether the time was over before the first update of a stage that follows others."""
+        state = self.training.state
+        return state.out_of_time and bool(state.results) and not self._updates()
+
+    def _refuse_no_update(self) -> None:
+        """A stage that was to train and made no update is no success, whatever came before."""
+        if self.stage.solver != "gradient" or self._updates() or self._is_cut_off():
+            return
+        training, stage = self.training, self.stage.name
+        if training.state.out_of_time:
+            raise RunFailed(
+                f"time_budget {training.time_budget} was over before stage {stage!r} had made an "
+                "update."
+            )
+        if hasattr(self.optimizer, "inner_optimizer"):
+            raise RunFailed(
+                f"no update was made in stage {stage!r}: its gradients were never finite in float16, "
+                "so that loss scaling skipped each.",
+                hint="Use finetune.mixed_precision: bfloat16, or off.",
+            )
+        raise RunFailed(
+            f"no update was made in stage {stage!r}: {self.count.batches} batches, and gradients "
+            f"are accumulated over {self.count.accumulation}."
+        )
+
+    def _check_moves(self) -> None:
+        """Says, or refuses, what did not move and what moved though it is frozen."""
+        training, state = self.training, self.training.state
+        solved = self.stage.solver == "lbfgs"
+        earlier = training.config.stages[: state.stage]
+        done = Trained(
+            str(self.stage.name),
+            None if solved else self._updates(),
+            state.reached,
+            self.base,
+            any(stage.solver == "lbfgs" for stage in earlier),
+        )
+        note = check_moves(state.guard, training.network, self.plan, done, self.optimizer)
+        if note:
+            training.say(note)
+
+    def _refuse_one_answer(self, forward: Any) -> None:
+        """A network whose answer does not depend on the image has learned nothing."""
+        training, val = self.training, self.dataset.val
+        first, _ = next(batches(val, self.dataset.prepare, VALIDATION_BATCH))
+        if len(val) < 2 or not are_alike(np.asarray(forward(first))):
+            return
+        logits = predict_outputs(forward, val, self.dataset.prepare, VALIDATION_BATCH)
+        images = some_that_differ(training.dataset)
+        if images is None or not are_alike(logits):
+            return
+        name, found = self.stage.name, "gives the same answer for all validation images"
+        if are_alike(np.asarray(training.network.extractor(images, training=False))):
+            raise RunFailed(
+                f"at the end of stage {name!r} the network {found}: its features are the same for "
+                "all, as where each ReLU is dead.",
+                hint=f"Lower the learning rate, and look at the weights. {OFF}",
+            )
+        penalised = training.regularize or self.stage.solver == "lbfgs"
+        text = f"at the end of stage {name!r} the head {found}: it does not look at the features"
+        if not penalised:
+            raise RunFailed(f"{text}.", hint=f"Look at the loss and its weights. {OFF}")
+        training.say(f"{text}; its penalty may be too strong")  # the optimum that was asked for
 
     def _some_validation(self) -> list[Any]:
         given, _ = next(batches(self.dataset.val, self.dataset.prepare, SAMPLE))
@@ -225,6 +287,7 @@ class Fit:
             measured.before_update()
         loss, right, norm = (float(value) for value in self._rescued(step, images, labels))
         self._check_finite(loss, "loss", names)
+        state.reached = state.reached or norm != 0.0
         # a batch whose gradient is accumulated, or was not finite in float16, is no update
         if measured is not None and self._updates() > before:
             measured.after_update()

@@ -1,13 +1,16 @@
-"""That what is frozen stays, and what trains moves."""
+"""That what is frozen stays, what trains moves, and answers depend on the images."""
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tlkit.data.dataset import Dataset
+from tlkit.data.pipeline import batches
 from tlkit.errors import RunFailed, some_of
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
@@ -43,8 +46,32 @@ def _crc(variable: Any) -> int:
     return zlib.crc32(np.ascontiguousarray(variable).tobytes())
 
 
+OFF = "Switch this check off with finetune.guard: false, if that is meant."
+# of the largest logit: what two passes over the same numbers may differ by in float32
+ROUNDING = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a stage did, as far as the guard must know.
+
+    Attributes:
+        stage: Its name.
+        updates: Of the optimizer; None where the head was solved instead.
+        reached: Whether any gradient was not zero.
+        rate: The learning rate that its schedule began with.
+        solved_before: Whether an earlier stage solved the head.
+    """
+
+    stage: str
+    updates: int | None
+    reached: bool
+    rate: float
+    solved_before: bool = False
+
+
 def check_moves(
-    before: dict[str, int], network: Network, plan: FreezePlan, stage: str, optimizer: Any
+    before: dict[str, int], network: Network, plan: FreezePlan, done: Trained, optimizer: Any
 ) -> str:
     """Compares a stage's end with its beginning.
 
@@ -52,37 +79,72 @@ def check_moves(
         before: Checksums at its beginning.
         network: What was trained.
         plan: What it trains.
-        stage: Its name, for the message.
-        optimizer: After the stage; None where it had no part in it.
+        done: What the stage did.
+        optimizer: After the stage.
 
     Returns:
         What trains and was reached by gradients too small to move it, in words; else nothing.
 
     Raises:
         RunFailed: naming a variable that was frozen and changed, or that trains and which no
-            gradient reached.
+            gradient reached; or because nothing that trains changed.
     """
     after = checksums(network, plan)
-    hint = "Switch this check off with finetune.guard: false, if that is meant."
     wrong = changed_though_frozen(before, after, plan)
     if wrong:
         raise RunFailed(
-            f"{some_of(wrong)} changed in stage {stage!r}, in which it is frozen.", hint=hint
+            f"{some_of(wrong)} changed in stage {done.stage!r}, in which it is frozen.", hint=OFF
         )
-    still = [path for path in to_move(plan) if path in before and after[path] == before[path]]
-    left = still if optimizer is None else unreached(still, optimizer)
+    moving = [path for path in to_move(plan) if path in before]
+    still = [path for path in moving if after[path] == before[path]]
+    # the optimum of the same features is where it was
+    if still and len(still) == len(moving) and not (done.updates is None and done.solved_before):
+        raise RunFailed(
+            f"no weight changed in stage {done.stage!r}, which trains {len(moving)} of them: "
+            f"{_why_nothing_moved(done)}.",
+            hint=OFF,
+        )
+    if done.updates is not None and not done.reached:
+        raise RunFailed(
+            f"no gradient reached any weight in stage {done.stage!r}: {NO_GRADIENT}.", hint=OFF
+        )
+    # behind a head that begins at zero, the first update leaves what lies before it
+    left = unreached(still, optimizer) if done.updates is not None and done.updates > 1 else []
     if left:
         raise RunFailed(
-            f"{some_of(left)} did not move in stage {stage!r}, in which it trains: no gradient "
+            f"{some_of(left)} did not move in stage {done.stage!r}, in which it trains: no gradient "
             "reaches it.",
-            hint=hint,
+            hint=OFF,
         )
     if still:
         return (
-            f"{some_of(still)} did not move in stage {stage!r}: their gradients are too small for "
-            "the learning rate"
+            f"{some_of(still)} did not move in stage {done.stage!r}: their gradients are too small "
+            "for the learning rate"
         )
     return ""
+
+
+NO_GRADIENT = (
+    "the loss does not depend on them, or was at its least from the start; look at the loss, at "
+    "finetune.class_weight and at the labels"
+)
+
+
+def _why_nothing_moved(done: Trained) -> str:
+    if done.updates is None:
+        return "the solution is what it began with"
+    if not done.reached:
+        return f"every gradient was zero: {NO_GRADIENT}"
+    return (
+        f"{done.updates} updates at a learning rate of {done.rate:.3g} were too small to change a "
+        "number of float32"
+    )
+
+
+def are_alike(answers: np.ndarray) -> bool:
+    """Whether all rows are the same, but for rounding."""
+    spread = np.abs(answers - answers[:1]).max()
+    return bool(spread <= ROUNDING * np.abs(answers).max())
 
 
 def changed_though_frozen(
@@ -105,3 +167,15 @@ def unreached(paths: Sequence[str], optimizer: Any) -> list[str]:
 def to_move(plan: FreezePlan) -> list[str]:
     """Paths of what is to move: what trains, but at a rate of zero."""
     return [path for path in plan.trainable if plan.multipliers.get(path) != 0.0]
+
+
+def some_that_differ(dataset: Dataset) -> np.ndarray | None:
+    """Two validation images whose pixels differ, as floats; None where all are the same."""
+    first = None
+    for images, _ in batches(dataset.val, dataset.prepare, 32):
+        pixels = np.asarray(images)
+        first = pixels[:1] if first is None else first
+        other = [image for image in pixels if not np.array_equal(image, first[0])]
+        if other:
+            return np.stack([first[0], other[0]]).astype("float32")
+    return None

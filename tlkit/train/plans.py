@@ -12,15 +12,16 @@ from tlkit.freeze import FreezePlan, make_plan
 from tlkit.model import Network
 from tlkit.recipe.schema import Adversarial, Cache, Recipe, Stage
 from tlkit.train.defaults import completed
+from tlkit.train.guard import to_move
 
 
 def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
     """What a completed stage trains in a network.
 
     Raises:
-        UserError: if its policy does not fit.
+        UserError: if its policy does not fit, or nothing would train.
     """
-    return make_plan(
+    plan = make_plan(
         stage.policy.name,
         stage.policy.arguments,
         network.blocks,
@@ -31,6 +32,12 @@ def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
         layer_decay=stage.layer_decay,
         rate_multipliers=stage.rate_multipliers,
     )
+    if stage.epochs and not to_move(plan):
+        why = (
+            "the factor of each rate is 0" if plan.trainable else "the network has no such variable"
+        )
+        raise UserError(f"{stage.policy.name} trains nothing: {why}")
+    return plan
 
 
 def stage_views(stage: Stage, cache: str | Cache) -> int | None:

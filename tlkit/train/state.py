@@ -36,6 +36,7 @@ class TrainState:
         history: Logs of every finished epoch.
         callbacks: By class name, the numbers that each callback keeps.
         guard: Of the stage: checksums of the variables at its beginning, by path.
+        reached: Of the stage: whether any gradient was not zero.
         rollbacks: Of the stage: when its loss was no number, and in which images.
         micro_batch: Of the stage: images at once, where memory was too small for a batch.
         found_rate: Of the stage: the learning rate that a sweep suggested.
@@ -53,6 +54,7 @@ class TrainState:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     callbacks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     guard: dict[str, int] = dataclasses.field(default_factory=dict)
+    reached: bool = False
     rollbacks: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     micro_batch: int | None = None
     found_rate: float | None = None
