@@ -196,7 +196,7 @@ def right_values(things, entry, name, about):
     if name == "spectral_normalization":
         return [False]
     if name == "warmup_epochs":
-        return [0, 3.9]
+        return [0, 1.5] if (things.kind, entry.name) in BESIDE else [0, 3.9]
     if name == "restart_epochs":
         return [0.01, 2]
     if name == "cycle_epochs":

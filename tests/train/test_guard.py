@@ -1,5 +1,6 @@
 """A run that trained nothing does not end well, and one that did is not stopped."""
 
+import io
 import shutil
 
 import keras
@@ -104,7 +105,7 @@ def test_defaults_are_long_enough_for_any_number_of_images(recipe, policy, epoch
 def test_the_plan_counts_updates(recipe):
     from rich.console import Console
 
-    console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))
+    console = Console(record=True, width=200, file=io.StringIO())
     given = stage(recipe, gradient_accumulation_steps=4, epochs=6)
     workflow.show_plan(load_recipe(given), console)
     text = " ".join(console.export_text().split())
@@ -113,7 +114,7 @@ def test_the_plan_counts_updates(recipe):
 
 def test_classes_that_all_weigh_nothing_are_an_error_before_training(recipe, tmp_path):
     recipe["finetune"]["class_weight"] = {"red": 0.0, "green": 0.0, "blue": 0.0}
-    with pytest.raises(UserError, match="class_weight.*every training image weighs 0"):
+    with pytest.raises(UserError, match=r"class_weight.*every training image weighs 0"):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
 
 
@@ -147,7 +148,7 @@ def test_loss_scaling_that_skips_every_update_fails_the_run_whatever_the_guard(
     scale = keras.optimizers.LossScaleOptimizer
     monkeypatch.setattr(scale, "check_finite", lambda self, grads: keras.ops.array(False))
     recipe["finetune"] |= {"mixed_precision": "float16", "guard": False}
-    with pytest.raises(RunFailed, match="no update was made .* never finite in float16"):
+    with pytest.raises(RunFailed, match=r"no update was made .* never finite in float16"):
         tlkit.finetune(stage(recipe, policy="full"), run_dir=tmp_path / "run")
 
 
