@@ -189,7 +189,7 @@ class Fit:
                 f"time_budget {training.time_budget} was over before stage {stage!r} had made an "
                 "update."
             )
-        if hasattr(self.optimizer, "inner_optimizer"):
+        if hasattr(self.optimizer, "dynamic_scale"):
             raise RunFailed(
                 f"no update was made in stage {stage!r}: its gradients were never finite in float16, "
                 "so that loss scaling skipped each.",
@@ -219,8 +219,10 @@ class Fit:
     def _refuse_one_answer(self, forward: Any) -> None:
         """A network whose answer does not depend on the image has learned nothing."""
         training, val = self.training, self.dataset.val
+        if len(val) < 2:
+            return
         first, _ = next(batches(val, self.dataset.prepare, VALIDATION_BATCH))
-        if len(val) < 2 or not are_alike(np.asarray(forward(first))):
+        if not are_alike(np.asarray(forward(first))):
             return
         logits = predict_outputs(forward, val, self.dataset.prepare, VALIDATION_BATCH)
         images = some_that_differ(training.dataset)

@@ -108,8 +108,9 @@ def check_moves(
         raise RunFailed(
             f"no gradient reached any weight in stage {done.stage!r}: {NO_GRADIENT}.", hint=OFF
         )
-    # behind a head that begins at zero, the first update leaves what lies before it
-    left = unreached(still, optimizer) if done.updates is not None and done.updates > 1 else []
+    if done.updates == 1:
+        return ""  # the first update leaves what lies before a head that begins at zero
+    left = [] if done.updates is None else unreached(still, optimizer)
     if left:
         raise RunFailed(
             f"{some_of(left)} did not move in stage {done.stage!r}, in which it trains: no gradient "
