@@ -112,12 +112,6 @@ def test_the_plan_counts_updates(recipe):
     assert "6 epochs of 7 batches of 8 images: 10 updates of 4 batches each, and 2 batches" in text
 
 
-def test_classes_that_all_weigh_nothing_are_an_error_before_training(recipe, tmp_path):
-    recipe["finetune"]["class_weight"] = {"red": 0.0, "green": 0.0, "blue": 0.0}
-    with pytest.raises(UserError, match=r"class_weight.*every training image weighs 0"):
-        tlkit.finetune(recipe, run_dir=tmp_path / "run")
-
-
 def no_gradient(monkeypatch):
     gradients = Step._gradients
 
@@ -194,7 +188,7 @@ def test_what_trained_or_could_not_be_better_is_no_failure(recipe, tmp_path):
     recipe["finetune"]["stages"] = [
         {"policy": "head-only", "solver": "lbfgs", "l2": 0.01},
         {"policy": "head-only", "solver": "lbfgs", "l2": 0.01},
-        {"policy": "head-only", "epochs": 1, "optimizer": {"sgd": {"learning_rate": 1e-4}}},
+        {"policy": "head-only", "epochs": 1, "optimizer": {"sgd": {"learning_rate": 50.0}}},
     ]
     run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
     assert [item["best_epoch"] for item in run.result["stages"]][1:] == [0, 0]

@@ -105,7 +105,7 @@ def test_a_later_stage_that_only_harms_is_undone(recipe, tmp_path):
             "policy": "head-only",
             "epochs": 1,
             "name": "harm",
-            "optimizer": {"sgd": 1e4},
+            "optimizer": {"sgd": 100.0},
             "schedule": "constant",
         }
     )

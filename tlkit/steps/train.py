@@ -175,7 +175,7 @@ def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
     `balanced` is n / (classes * n_class), whose mean over the images is 1.
 
     Raises:
-        UserError: if the recipe weighs a class that does not exist, or all of them with 0.
+        UserError: if the recipe weighs a class that does not exist.
     """
     wanted = recipe.finetune.class_weight
     weights = np.ones(len(dataset.classes), np.float32)
@@ -198,12 +198,6 @@ def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
                     where="finetune.class_weight",
                 )
             weights[dataset.classes.index(name)] = weight
-        if not weights[dataset.train.labels].any():
-            raise UserError(
-                "every training image weighs 0, so nothing would be learned",
-                where="finetune.class_weight",
-                hint="Give some class a weight above 0.",
-            )
     return weights
 
 
