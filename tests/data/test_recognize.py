@@ -173,3 +173,29 @@ def test_arguments_of_the_source_are_taken_and_checked(tmp_path):
     )
     with pytest.raises(UserError, match=r"no argument .colum.\. Did you mean"):
         draft_recipe(tmp_path / "l.csv", "tiny", tmp_path, ["colum=pic"])
+
+
+def test_class_folders_with_other_files_beside_them_stay_class_folders(tmp_path):
+    from tlkit.recipe.schema import Named
+
+    exports.folders(tmp_path)
+    for name, text in {
+        "Annotations/cat/1.xml": "<annotation><filename>cat.0.jpg</filename></annotation>",
+        "broken.xml": "<a",
+        "annotations.xml": "<other/>",
+        "notes.csv": "a,b\n1,2\n",
+        "x.json": "{",
+    }.items():
+        _write(tmp_path, {name: text})
+    assert len(read_records(Named("folder", {"path": str(tmp_path)})).records) == 8
+    assert found_in(tmp_path).source == "folder"
+
+
+def test_depth_says_that_folders_are_classes_whatever_lies_beside_them(tmp_path):
+    from tlkit.recipe.schema import Named
+
+    exports.kaggle(tmp_path)
+    labels = {
+        r.label for r in read_records(Named("folder", {"path": str(tmp_path), "depth": 1})).records
+    }
+    assert labels == {"train", "test"}

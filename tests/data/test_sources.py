@@ -224,3 +224,12 @@ def test_an_unprepared_data_set_is_refused_with_the_command(tmp_path):
 def test_a_download_that_fails_says_so(tmp_path):
     with pytest.raises(DataError, match="could not be downloaded and prepared"):
         read("tfds", name="no_such_data_set_at_all", data_dir=str(tmp_path), download=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("ImageFolder", "Use data.source: {folder: here}"), ("TfFlowers", "Try: tf_flowers")],
+)
+def test_a_tfds_name_of_a_class_leads_to_what_is_meant(name, hint):
+    with pytest.raises(DataError, match=hint):
+        read("tfds", name=name, data_dir="here")

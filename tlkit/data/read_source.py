@@ -36,7 +36,8 @@ def read_records(source: Named) -> SourceData:
         if arguments.get(key):
             arguments[key] = str(opened(arguments[key]))
     place = pathlib.Path(arguments.get("path") or "")
-    if source.name == "folder" and place.is_dir():
+    # with `depth`, a person has said that the folders are the classes
+    if source.name == "folder" and arguments.get("depth") is None and place.is_dir():
         refuse_other_source(place)
     try:
         data: SourceData = registry.SOURCES.build(source.name, **arguments)

@@ -118,9 +118,15 @@ def refuse_other_source(root: pathlib.Path) -> None:
     """
     tree = Tree.of(root)
     refuse_pointers(tree)
-    for tool in TOOLS:
-        found = tool(tree) if tool in SURE or not has_class_folders(tree) else None
-        if found is not None:
+    folders = has_class_folders(tree)
+    for tool in SURE if folders else TOOLS:
+        try:
+            found = tool(tree)
+        except DataError:
+            if folders:  # a file of another kind, beside class folders
+                continue
+            raise
+        if found is not None and (found.sure or not folders):
             raise not_as_such(found, root)
 
 
