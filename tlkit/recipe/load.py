@@ -73,13 +73,19 @@ def load_recipe(path: str | pathlib.Path | dict[str, Any], overrides: Iterable[s
     if problems:
         raise RecipeError(problems)
     if "name" not in source.values:
-        source.values["name"] = re.sub(r"[^\w.-]+", "-", pathlib.Path(source.file).stem)
+        source.values["name"] = _name_of(pathlib.Path(source.file).stem)
     try:
         recipe = Recipe.model_validate(source.values)
     except pydantic.ValidationError as error:
         found = [problem for item in error.errors() for problem in _explain(source, item)]
         raise RecipeError(list({str(problem): problem for problem in found}.values())) from None
     return _with_absolute_paths(recipe, source)
+
+
+def _name_of(stem: str) -> str:
+    """A file's name as that of a run."""
+    name = re.sub(r"[^\w.-]+", "-", stem.encode("ascii", "ignore").decode()).lstrip("-_.")
+    return name[:100] or "recipe"
 
 
 def _read(path: str | pathlib.Path | dict[str, Any]) -> Source:

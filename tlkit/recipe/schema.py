@@ -7,7 +7,9 @@ documentation are all made from these models.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -16,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
+from tlkit.errors import did_you_mean
 from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import Entry, Registry, article
 
@@ -193,7 +196,7 @@ def _patterns(value: Any) -> Any:
     for pattern in value:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
     return value
 
@@ -204,13 +207,20 @@ def _engine(name: str) -> str:
     return name
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError(f"expected text without control characters, found {shorten(value)}")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=4096), pydantic.AfterValidator(_printable)]
 _ENGINES = pydantic.WithJsonSchema({"enum": ["auto", *registry.ENGINES]})
 Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 
 # what every layer under model.insert, and every regularizer, takes beside its own
 INSERTED: dict[str, Any] = {
     "after": (
-        str | None,
+        Text | None,
         Field(
             None, description="Layer or block of the backbone that it follows. Default: its end."
         ),
@@ -323,11 +333,19 @@ class Norm(Section):
         return {key: value for key, value in values.items() if value is not None}
 
 
+WEIGHTS = ("auto", "imagenet", "bundled", "none")
+# of a backbone's constructor, which other keys of a recipe decide
+SET_BY_TLKIT = (
+    "classes", "classifier_activation", "include_preprocessing", "include_top", "input_shape",
+    "input_tensor", "name", "pooling", "weights",
+)  # fmt: skip
+
+
 class Model(Section):
     """The pretrained network and what is put on top of it."""
 
-    backbone: str = Field(description="Name from `tlkit backbones`, or hub:PRESET.")
-    weights: str = Field(
+    backbone: Text = Field(description="Name from `tlkit backbones`, or hub:PRESET.")
+    weights: Text = Field(
         "auto",
         description="imagenet, bundled, none, or a file (.weights.h5, .h5, .keras). "
         "Default: bundled where the backbone has it, else imagenet.",
@@ -352,6 +370,24 @@ class Model(Section):
         default_factory=list, description="Layers put into the loaded backbone, in order."
     )
 
+    @pydantic.field_validator("weights")
+    @classmethod
+    def _names_weights(cls, weights: str) -> str:
+        if weights not in WEIGHTS and not weights.endswith((".h5", ".keras")):
+            raise ValueError(
+                f"{shorten(weights)} is neither a file (.weights.h5, .h5, .keras) nor one of the "
+                f"names. {did_you_mean(weights, WEIGHTS)}"
+            )
+        return weights
+
+    @pydantic.field_validator("arguments")
+    @classmethod
+    def _not_set_elsewhere(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for key in arguments:
+            if key in SET_BY_TLKIT:
+                raise ValueError(f"{key!r} is set by tlkit; it is no argument to give here")
+        return arguments
+
     @pydantic.field_validator("backbone")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -360,11 +396,18 @@ class Model(Section):
         return name
 
 
+# what only a stage has that takes steps
+OF_STEPS = (
+    "optimizer", "schedule", "augment", "head_multiplier", "layer_decay", "rate_multipliers",
+    "clipnorm", "clipvalue", "global_clipnorm", "adaptive_clipping", "gradient_accumulation_steps",
+)  # fmt: skip
+
+
 class Stage(Section):
     """One stretch of training: what is trained, for how long, how fast."""
 
     policy: named(registry.POLICIES) = Field(description="Which variables train.")  # type: ignore[valid-type]
-    name: str | None = Field(None, description="Shown in results. Default: the policy.")
+    name: Text | None = Field(None, description="Shown in results. Default: the policy.")
     epochs: Annotated[Whole, Field(ge=0, le=100_000)] | None = Field(
         None, description="Passes over the training images. Default: 5 (predict-only: 0)."
     )
@@ -440,43 +483,80 @@ class Stage(Section):
 
     @pydantic.model_validator(mode="after")
     def _combination_is_possible(self) -> Stage:
-        idle = self.policy.name == "predict-only"
+        policy = self.policy.name
         if self.solver == "lbfgs":
-            if self.policy.name != "head-only":
+            if policy != "head-only":
                 raise ValueError(
-                    f"solver lbfgs is for head-only, whose features do not change; found "
-                    f"{self.policy.name}"
+                    f"solver lbfgs is for head-only, whose features do not change; found {policy}"
                 )
             if self.epochs not in (None, 1):
                 raise ValueError(f"solver lbfgs has no epochs; found {self.epochs}")
-            for key in ("optimizer", "schedule", "head_multiplier", "augment"):
-                if getattr(self, key):
-                    raise ValueError(f"solver lbfgs takes no {key}")
+            self._takes_none_of(OF_STEPS, "solver lbfgs takes no steps, so")
         elif self.l2 != "auto":
             raise ValueError("l2 belongs to solver lbfgs; else use regularize: [{l2: ...}]")
-        if idle and self.epochs:
-            raise ValueError(
-                f"predict-only trains nothing, so epochs must be 0; found {self.epochs}"
-            )
-        if idle:
-            for key in ("head_multiplier", "layer_decay", "optimizer", "schedule"):
-                if getattr(self, key) is not None:
-                    raise ValueError(f"predict-only trains nothing, so {key} has no meaning")
-            if self.rate_multipliers:
-                raise ValueError("predict-only trains nothing, so rate_multipliers has no meaning")
+        if policy == "predict-only":
+            if self.epochs:
+                raise ValueError(
+                    f"predict-only trains nothing, so epochs must be 0; found {self.epochs}"
+                )
+            self._takes_none_of((*OF_STEPS, "image_size"), "predict-only trains nothing, so")
+        if policy == "head-only" and self.layer_decay is not None:
+            raise ValueError("head-only trains no block, so layer_decay has no meaning")
+        if policy in ("head-only", "predict-only") and self.batch_norm == "train":
+            raise ValueError(f"{policy} trains no BatchNorm, so batch_norm: train has no meaning")
         if self.epochs == 0 and self.schedule is not None:
             raise ValueError(f"schedule {self.schedule.name!r} needs epochs of 1 or more; found 0")
         clips = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k)]
         if len(clips) > 1:
             raise ValueError(f"{' and '.join(clips)} exclude each other; choose one")
-        if self.policy.name == "head-only" and self.layer_decay is not None:
-            raise ValueError("head-only trains no block, so layer_decay has no meaning")
         if self.schedule is not None:
-            epochs = EPOCHS if self.epochs is None else self.epochs
-            short = too_short(self.schedule.name, self.schedule.arguments, epochs)
-            if short:
-                raise ValueError(short)
+            self._schedule_fits(self.schedule, EPOCHS if self.epochs is None else self.epochs)
         return self
+
+    def _takes_none_of(self, keys: Sequence[str], why: str) -> None:
+        """Keys that would change nothing are errors; a default is no key that was given."""
+        for key in keys:
+            value = getattr(self, key)
+            if value != type(self).model_fields[key].get_default(call_default_factory=True):
+                if key == "augment" and not value:
+                    continue
+                raise ValueError(f"{why} {key} has no meaning")
+
+    def _schedule_fits(self, schedule: Named, epochs: int) -> None:
+        """A schedule that begins after the stage ends, or has nowhere to fall, was not meant."""
+        given = schedule.arguments
+        if short := too_short(schedule.name, given, epochs):
+            raise ValueError(short)
+        rate = self.optimizer.arguments["learning_rate"] if self.optimizer else "auto"
+        if schedule.name == "halve_on_plateau" and rate != "auto" and given["minimum"] >= rate:
+            raise ValueError(
+                f"minimum {given['minimum']:g} is not below the optimizer's learning_rate, {rate:g}"
+            )
+
+    def notes(self) -> list[str]:
+        """What of the schedule lies beyond the end of the stage, a line each."""
+        if self.schedule is None or not self.epochs:
+            return []
+        given, name = self.schedule.arguments, self.schedule.name
+        left = self.epochs - given.get("warmup_epochs", 0)
+        first = {
+            "piecewise": ("boundaries", min(given.get("boundaries", [0]))),
+            "step": ("every_epochs", given.get("every_epochs", 0)),
+            "halve_on_plateau": ("patience", given.get("patience", 0)),
+        }
+        key, value = first.get(name, ("", 0))
+        found = []
+        if value >= left:
+            found.append(
+                f"schedule {name} never changes the rate: {key} {value:g}, {left:g} epochs to go"
+            )
+        for key in ("restart_epochs", "cycle_epochs"):
+            if given.get(key, 0) > left:
+                found.append(
+                    f"schedule {name} does not reach its end: {key} {given[key]:g}, {left:g} epochs "
+                    "to go"
+                )
+        return found
 
 
 class EarlyStopping(Section):
@@ -591,7 +671,7 @@ class Cache(Section):
     dtype: Literal["float32", "float16"] = Field(
         "float32", description="On disk. float16 takes half the room and rounds to 3 digits."
     )
-    folder: str | None = Field(
+    folder: Text | None = Field(
         None, description="Default: the environment variable TLKIT_CACHE, else ~/.cache/tlkit."
     )
 
@@ -609,7 +689,7 @@ def seconds(text: str) -> float | None:
     """`30 min` -> 1800; None for what is no time above zero."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(second|minute|min|hour|h|s)s?", text.strip())
     value = float(match[1]) * UNITS[match[2]] if match else 0.0
-    return value or None
+    return value if 0 < value < math.inf else None
 
 
 def _often(value: Any) -> Any:
@@ -645,10 +725,13 @@ class Require(Section):
     val_loss: Positive | None = Field(None, description="On the validation split, at most.")
 
 
+MOST_WHITENED = 48 * 48  # pixels, whose covariance has 191 MB
+
+
 class Recipe(Section):
     """The whole of a fine-tuning run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = Field(
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)] = Field(
         description="Names the run folder: letters, digits, `_`, `.` and `-`."
     )
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(
@@ -736,17 +819,40 @@ class Recipe(Section):
                         f"head {head!r} is not trained by gradient: stages[{index}] must be "
                         f"predict-only, found {stage.policy.name!r}"
                     )
-        elif all(stage.policy.name == "predict-only" for stage in stages):
+        elif all(stage.policy.name == "predict-only" or stage.epochs == 0 for stage in stages):
             raise ValueError(
-                f"predict-only leaves a new {head!r} head untrained; use head: original (the "
+                f"no stage trains, which leaves a new {head!r} head untrained; use head: original (the "
                 "network's own classes), head: nearest-mean or knn, or a policy that trains"
             )
+        if not any(
+            stage.solver == "gradient" and stage.policy.name != "predict-only" and stage.epochs != 0
+            for stage in stages
+        ):
+            tuned = self.finetune
+            for key, value in (
+                ("augment", self.augment),
+                ("regularize", self.regularize),
+                ("finetune.early_stopping", tuned.early_stopping),
+                ("finetune.ema", tuned.ema),
+                ("finetune.adversarial", tuned.adversarial),
+            ):
+                if value:
+                    raise ValueError(f"no stage takes steps, so {key} has no meaning")
+        if self.model.weights == "imagenet" and not self.model.backbone.startswith("hub:"):
+            spec = backbones.find(self.model.backbone)
+            if not spec.constructor.startswith("keras.applications:"):
+                raise ValueError(f"there are no imagenet weights of {self.model.backbone!r}")
+        if self.model.norm == "frozen" and any(stage.batch_norm == "train" for stage in stages):
+            raise ValueError("batch_norm: train has no meaning with model.norm: frozen")
         if self.model.weights == "bundled" and self.model.backbone not in backbones.bundled():
             raise ValueError(
                 f"no weights are bundled for {self.model.backbone!r}; bundled: "
                 f"{', '.join(backbones.bundled())}"
             )
         self._check_image_sizes()
+        self._check_squares()
+        self._check_exports()
+        self._check_constraints()
         self._check_labels()
         self._check_preprocessing()
         self._check_cache()
@@ -776,6 +882,44 @@ class Recipe(Section):
                 raise ValueError(
                     f"{key} {size} is below the minimum of {self.model.backbone!r}, {least}"
                 )
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Height and width that the networks of the stages get, as far as the recipe tells."""
+        size = self.data.image_size
+        if size is None and not self.model.backbone.startswith("hub:"):
+            size = backbones.find(self.model.backbone).size
+        sizes = [size, *(stage.image_size for stage in self.finetune.stages)]
+        return [s if isinstance(s, tuple) else (s, s) for s in sizes if s is not None]
+
+    def _check_squares(self) -> None:
+        """A quarter turn of an oblong picture is another shape."""
+        items = [*self.augment, *(i for s in self.finetune.stages for i in s.augment or [])]
+        for height, width in self._sizes():
+            if height != width and any(item.name == "quarter_turns" for item in items):
+                raise ValueError(
+                    f"augment: quarter_turns needs square images, found {height} x {width}"
+                )
+
+    def _check_exports(self) -> None:
+        """Two exports in one folder would be one."""
+        places = [(item.name, item.arguments.get("precision", "")) for item in self.export]
+        for name, precision in places:
+            if places.count((name, precision)) > 1:
+                kind = f"{name} in {precision}" if precision else name
+                raise ValueError(f"export: {kind} is listed more than once")
+
+    def _check_constraints(self) -> None:
+        """A variable has one constraint; without patterns each is of all kernels."""
+        whole = [
+            item.name
+            for item in self.regularize
+            if registry.REGULARIZERS[item.name].facts.get("acts") == "constraint"
+            and not item.arguments["include"]
+        ]
+        if len(whole) > 1:
+            raise ValueError(
+                f"regularize: {' and '.join(whole)} limit the same weights; give include patterns"
+            )
 
     def _check_labels(self) -> None:
         """Mixed labels need a loss that takes them."""
@@ -809,6 +953,25 @@ class Recipe(Section):
                 f"preprocess: {leaving[0]} leaves the range 0 to 255, but {name!r} scales its "
                 f"input itself; it can have: {', '.join(keeping)}"
             )
+        gone = ""
+        for item in self.preprocess:
+            leaves = registry.PREPROCESSORS[item.name].facts["leaves"]
+            if leaves == "pixels" and gone:
+                raise ValueError(
+                    f"preprocess: {item.name} is for pixels of 0 to 255, which {gone} before it "
+                    "does not leave; put it first"
+                )
+            gone = item.name if leaves != "pixels" else gone
+            large = max(height * width for height, width in self._sizes() or [(0, 0)])
+            if (
+                item.name == "whiten"
+                and item.arguments["over"] == "image"
+                and large > MOST_WHITENED
+            ):
+                raise ValueError(
+                    f"preprocess: whiten over the image is for at most {MOST_WHITENED} pixels, "
+                    f"found {large}; use over: color, or smaller images"
+                )
         whole = [item.name for item in self.preprocess if "image" in item.arguments.values()]
         if whole and any(stage.image_size is not None for stage in self.finetune.stages):
             raise ValueError(

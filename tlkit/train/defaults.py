@@ -45,7 +45,7 @@ def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> S
             or (None if idle or solved else Named("adam", {"learning_rate": rate})),
             "schedule": schedule,
             "batch_size": stage.batch_size or data.batch_size,
-            "augment": augment if stage.augment is None else stage.augment,
+            "augment": [] if idle else augment if stage.augment is None else stage.augment,
         }
     )
 
