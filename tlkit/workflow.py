@@ -13,6 +13,7 @@ from typing import Any
 
 from tlkit import run as runs
 from tlkit.errors import RunError, RunFailed, disk_trouble
+from tlkit.preflight import check_files
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.train.defaults import completed
@@ -81,6 +82,7 @@ def finetune(
         Interrupted: on Ctrl-C, with the state saved.
     """
     loaded = load_recipe(recipe, overrides)
+    check_files(loaded)
     folder = runs.new_run_folder(loaded.name, run_dir)
     if isinstance(recipe, dict):
         runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
@@ -198,7 +200,7 @@ def _straight_way(
         steps.refuse_too_short(recipe, dataset)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
-        steps.refuse_unplaced(recipe, dataset, network)
+        steps.rehearse(recipe, dataset, network, say)
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
@@ -246,7 +248,7 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     dataset = steps.look_at_data(recipe, say)
     steps.refuse_too_short(recipe, dataset)
     network = steps.make_network(recipe, dataset, say)
-    steps.refuse_unplaced(recipe, dataset, network)
+    steps.rehearse(recipe, dataset, network, say)
     return recipe, dataset, network, say
 
 

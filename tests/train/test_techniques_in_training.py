@@ -324,11 +324,17 @@ def test_what_cannot_work_is_found_at_validation(recipe, changes, text):
     ("changes", "text"),
     [
         ({"model__insert": [{"dropout": {"after": "nowhere"}}]}, "no layer 'nowhere'"),
-        ({"model__head": {"linear": {"spectral_normalization": True}}}, "initializer: xavier"),
-        ({"model__head": {"mlp": {"initializer": "zeros"}}}, "never learns"),
         ({"regularize": [{"l1": {"include": ["nothing"]}}]}, "left without a variable"),
+        ({"finetune__class_weight": {"violet": 2.0}}, "'violet' is not a class"),
+        ({"finetune__loss": {"focal": {"alpha": [1.0, 2.0]}}}, "alpha"),
+        ({"finetune__stages": [{"policy": "head-only", "epochs": 1},
+                               {"policy": "full", "epochs": 1, "rate_multipliers": {".": 0.0}}]},
+         r"stages\[1\]: the learning rates of all"),
+        ({"finetune__stages": [{"policy": "head-only", "epochs": 1},
+                               {"policy": {"from-layer": "nowhere"}, "epochs": 1}]},
+         r"stages\[1\]: the backbone has no layer 'nowhere'"),
     ],
-)
+)  # fmt: skip
 def test_what_needs_the_network_is_found_before_training(recipe, tmp_path, changes, text):
     for key, value in changes.items():
         place = recipe
@@ -339,3 +345,4 @@ def test_what_needs_the_network_is_found_before_training(recipe, tmp_path, chang
     with pytest.raises(UserError, match=text):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "failed"
+    assert not (tmp_path / "run" / "checkpoints").exists()  # the first stage has not begun

@@ -8,7 +8,7 @@ from typing import Any
 from tlkit.backbones import spec as specs
 from tlkit.backbones.spec import BackboneSpec
 from tlkit.backbones.weights import load_weights
-from tlkit.errors import UserError, WeightsError
+from tlkit.errors import UserError, WeightsError, first_line
 
 
 def resolve_weights(spec: BackboneSpec, weights: str) -> str:
@@ -84,6 +84,10 @@ def _construct(
     except ValueError as error:
         raise UserError(f"model: {spec.name} cannot be built: {error}") from None
     except Exception as error:
+        if arguments:  # which may be anything
+            raise UserError(
+                f"model.arguments: {spec.name} cannot be built with them: {first_line(error)}"
+            ) from None
         if not original:
             raise
         # what keras.utils.get_file raises depends on what failed underneath

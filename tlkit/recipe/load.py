@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
+import types
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 
 from tlkit import registry
-from tlkit.errors import RecipeError, UserError, did_you_mean
+from tlkit.errors import RecipeError, UserError, did_you_mean, first_line
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
 from tlkit.recipe.schema import Recipe, shorten
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000  # after aliases are expanded
+MAX_DEPTH = 50
 
 _PATH_KEYS = re.compile(r"\.(weights\.h5|h5|keras)$")
 
@@ -129,41 +131,16 @@ def find_recipe(name: str | pathlib.Path) -> pathlib.Path:
 
 
 def read_yaml(path: pathlib.Path) -> Any:
-    """YAML 1.2 with positions; refuses tags, duplicate keys and exploding aliases."""
-    import ruamel.yaml
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+    """YAML 1.2 with positions; refuses tags, duplicate keys, exploding aliases and deep nests."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"a recipe has at most {MAX_BYTES:,} bytes", where=str(path))
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"is not UTF-8 text ({error.reason})", where=str(path)) from None
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    yaml = ruamel.yaml.YAML(typ="rt")
-    try:
-        for event in yaml.parse(text):
-            tag = getattr(event, "tag", None)
-            if tag is not None and str(tag) not in ("None", "!"):
-                mark = event.start_mark
-                raise UserError(
-                    f"tags are not allowed in a recipe; found {tag!s}",
-                    where=f"{path.name}:{mark.line + 1}:{mark.column + 1}",
-                )
-        _refuse_explosion(yaml.compose(text), path)
-        tree = yaml.load(text)
-    except DuplicateKeyError as error:
-        mark = error.problem_mark
-        problem = str(error.problem).split(" with value")[0]
-        raise UserError(problem, where=f"{path.name}:{mark.line + 1}:{mark.column + 1}") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
-        raise UserError(f"is not YAML: {error.problem or error.context}", where=where) from None
-    except (YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"is not YAML: {error}", where=path.name) from None
+    tree = _parse(text, path.name)
     if not isinstance(tree, dict):
         raise UserError(
             f"a recipe is a mapping of keys to values; found {shorten(tree)}",
@@ -172,7 +149,60 @@ def read_yaml(path: pathlib.Path) -> Any:
     return tree
 
 
-def _refuse_explosion(root: Any, path: pathlib.Path) -> None:
+def _parse(text: str, name: str) -> Any:
+    """The values of a YAML text.
+
+    Args:
+        text: Of any content.
+        name: Of the text, in a message.
+
+    Raises:
+        UserError: if it is no YAML, or more than a recipe may hold.
+    """
+    import ruamel.yaml
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    yaml = ruamel.yaml.YAML(typ="rt")
+    try:
+        depth = 0
+        for event in yaml.parse(text):
+            # asked here, since ruamel takes very long to read what is nested deeply
+            depth += isinstance(event, CollectionStartEvent)
+            depth -= isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                raise UserError(
+                    f"is nested more than {MAX_DEPTH} deep",
+                    where=f"{name}:{mark.line + 1}:{mark.column + 1}",
+                )
+            tag = getattr(event, "tag", None)
+            if tag is not None and str(tag) not in ("None", "!"):
+                mark = event.start_mark
+                raise UserError(
+                    f"tags are not allowed in a recipe; found {tag!s}",
+                    where=f"{name}:{mark.line + 1}:{mark.column + 1}",
+                )
+        _refuse_explosion(yaml.compose(text), name)
+        return yaml.load(text)
+    except UserError:
+        raise
+    except DuplicateKeyError as error:
+        mark = error.problem_mark
+        problem = str(error.problem).split(" with value")[0]
+        raise UserError(problem, where=f"{name}:{mark.line + 1}:{mark.column + 1}") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise UserError(f"is not YAML: {error.problem or error.context}", where=where) from None
+    except RecursionError:
+        raise UserError(f"is nested more than {MAX_DEPTH} deep", where=name) from None
+    except Exception as error:  # a parser of foreign text; ruamel raises whatever it stumbles over
+        raise UserError(f"is not YAML: {first_line(error)}", where=name) from None
+
+
+def _refuse_explosion(root: Any, name: str) -> None:
     """Counts nodes as if every alias were written out; a node inside itself never ends."""
     budget = MAX_NODES
     stack = [(root, frozenset[int]())]
@@ -181,7 +211,7 @@ def _refuse_explosion(root: Any, path: pathlib.Path) -> None:
         budget -= 1
         if budget < 0 or id(node) in above:
             raise UserError(
-                f"its aliases expand to more than {MAX_NODES:,} values", where=f"{path.name}:1:1"
+                f"its aliases expand to more than {MAX_NODES:,} values", where=f"{name}:1:1"
             )
         if node is None or isinstance(node.value, str):
             continue
@@ -204,26 +234,30 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _override(source: Source, text: str) -> UserError | None:
-    import ruamel.yaml
+# `a.b[0].c`
+_KEY = re.compile(r"[^.\[\]\s]+(\.[^.\[\]\s]+|\[[^.\[\]\s]+\])*")
 
+
+def _override(source: Source, text: str) -> UserError | None:
     key, equals, raw = text.partition("=")
-    if not equals or not key:
-        return UserError(f"expected key=value, found {text!r}", where="--set")
+    if not equals or not _KEY.fullmatch(key):
+        return UserError(
+            "expected key=value with a key as data.batch_size or finetune.stages[0].epochs, "
+            f"found {shorten(text)}",
+            where="--set",
+        )
     steps = [step for step in re.split(r"[.\[\]]+", key) if step]
     value: Any = raw
     if not raw or not _is_text(steps):
         try:
-            value = ruamel.yaml.YAML(typ="safe", pure=True).load(raw) if raw else None
-        except ruamel.yaml.error.YAMLError:
-            return UserError(f"{raw!r} is not a YAML value", where=f"--set {key}")
-        except ValueError:  # a date that is none, as 2024-13-45
-            value = raw
+            value = _plain(_parse(raw, "value"))
+        except UserError as error:
+            return UserError(f"{shorten(raw)} is not a YAML value: {error}", where=f"--set {key}")
     node: Any = source.values
     loc: list[Any] = []
     for depth, step in enumerate(steps):
         if isinstance(node, list):
-            if not step.isdigit() or int(step) >= len(node):
+            if not (step.isascii() and step.isdecimal()) or int(step[:9]) >= len(node):
                 return UserError(
                     f"{dotted(loc)} is a list of {len(node)}; expected 0 to {len(node) - 1}, "
                     f"found {step!r}",
@@ -252,13 +286,13 @@ def _is_text(steps: Sequence[str]) -> bool:
     """Whether a key takes text alone, so that `2024` and `true` are text there."""
     model: Any = Recipe
     for depth, step in enumerate(steps):
-        if step.isdigit():
+        if step.isdecimal():
             continue
         field = model.model_fields.get(step)
         if field is None:
             return False
         last = depth == len(steps) - 1
-        if last and field.annotation in (str, str | None):
+        if last and _takes_text(field.annotation):
             return True
         if steps[: depth + 1] == ["data", "source"]:
             return _is_text_of_source(steps[depth + 1 :])
@@ -268,13 +302,21 @@ def _is_text(steps: Sequence[str]) -> bool:
     return False
 
 
+def _takes_text(annotation: Any) -> bool:
+    """Whether a type is text, limited or not, or nothing."""
+    union = get_origin(annotation) in (Union, types.UnionType)
+    kinds = get_args(annotation) if union else (annotation,)
+    bare = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds}
+    return str in bare and bare <= {str, type(None)}
+
+
 def _is_text_of_source(steps: Sequence[str]) -> bool:
     """The same for `folder` and `folder.path` under data.source."""
     if not steps or steps[0] not in registry.SOURCES:
         return False
     fields = registry.SOURCES[steps[0]].arguments.model_fields
     key = steps[1] if len(steps) == 2 else next(iter(fields)) if len(steps) == 1 else ""
-    return key in fields and fields[key].annotation in (str, str | None)
+    return key in fields and _takes_text(fields[key].annotation)
 
 
 def dotted(loc: Sequence[Any]) -> str:

@@ -533,31 +533,6 @@ class Stage(Section):
                 f"minimum {given['minimum']:g} is not below the optimizer's learning_rate, {rate:g}"
             )
 
-    def notes(self) -> list[str]:
-        """What of the schedule lies beyond the end of the stage, a line each."""
-        if self.schedule is None or not self.epochs:
-            return []
-        given, name = self.schedule.arguments, self.schedule.name
-        left = self.epochs - given.get("warmup_epochs", 0)
-        first = {
-            "piecewise": ("boundaries", min(given.get("boundaries", [0]))),
-            "step": ("every_epochs", given.get("every_epochs", 0)),
-            "halve_on_plateau": ("patience", given.get("patience", 0)),
-        }
-        key, value = first.get(name, ("", 0))
-        found = []
-        if value >= left:
-            found.append(
-                f"schedule {name} never changes the rate: {key} {value:g}, {left:g} epochs to go"
-            )
-        for key in ("restart_epochs", "cycle_epochs"):
-            if given.get(key, 0) > left:
-                found.append(
-                    f"schedule {name} does not reach its end: {key} {given[key]:g}, {left:g} epochs "
-                    "to go"
-                )
-        return found
-
 
 class EarlyStopping(Section):
     """Stops a stage that no longer improves, and goes back to its best weights."""

@@ -6,7 +6,7 @@ from tlkit.steps.ahead import (
     profile,
     quick_checks,
     refuse_too_short,
-    refuse_unplaced,
+    rehearse,
 )
 from tlkit.steps.data import describe_data, look_at_data, read_data
 from tlkit.steps.evaluate import (
@@ -47,7 +47,7 @@ __all__ = [
     "quick_checks",
     "read_data",
     "refuse_too_short",
-    "refuse_unplaced",
+    "rehearse",
     "save_evaluation",
     "start_tensorflow",
     "train",

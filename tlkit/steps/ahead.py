@@ -20,11 +20,20 @@ def refuse_too_short(recipe: Recipe, dataset: Dataset) -> None:
     refuse_too_short(recipe.finetune.stages, len(dataset.train))
 
 
-def refuse_unplaced(recipe: Recipe, dataset: Dataset, network: Any) -> None:
-    """Refuses stages whose features would fit nowhere, before anything has trained."""
-    from tlkit.train.plans import refuse_unplaced, stage_plans
+def rehearse(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> None:
+    """Makes every stage ready once, so that what cannot train is refused before anything has.
 
-    refuse_unplaced(stage_plans(recipe, network), network, dataset, recipe)
+    Raises:
+        UserError: naming the stage, and why it cannot be trained.
+    """
+    from tlkit.train.plans import refuse_unplaced, stage_plans
+    from tlkit.train.rehearsal import rehearse
+    from tlkit.train.state import TrainState
+
+    plans = stage_plans(recipe, network)
+    training = make_training(recipe, dataset, network, TrainState(), None, say)
+    rehearse(training, recipe, plans)
+    refuse_unplaced(plans, network, dataset, recipe)
 
 
 def profile(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> None:

@@ -60,7 +60,8 @@ def regularize_stage(
         layer_of: The layer of each variable, by its path, as `owners` gives them.
 
     Raises:
-        UserError: if a regularizer is left without a variable.
+        UserError: if a regularizer is left without a variable, or limits one that is limited
+            already.
     """
     done = Regularization([], [], [], lambda: None)
     before = [(v, v.regularizer, v.constraint) for v in trainable]
@@ -94,6 +95,11 @@ def regularize_stage(
                 continue
             made = shared or registry.REGULARIZERS.make(item.name, context, **arguments)
             if acts == "constraint":
+                if v.constraint is not None:
+                    raise UserError(
+                        f"{v.path} has a constraint already; exclude it",
+                        where=f"regularize[{index}].{item.name}",
+                    )
                 v.constraint = made
             else:
                 penalties.setdefault(v.path, []).append(made)
