@@ -257,7 +257,7 @@ def _override(source: Source, text: str) -> UserError | None:
     loc: list[Any] = []
     for depth, step in enumerate(steps):
         if isinstance(node, list):
-            if not (step.isascii() and step.isdecimal()) or int(step[:9]) >= len(node):
+            if not re.fullmatch(r"[0-9]{1,9}", step) or int(step) >= len(node):
                 return UserError(
                     f"{dotted(loc)} is a list of {len(node)}; expected 0 to {len(node) - 1}, "
                     f"found {step!r}",
