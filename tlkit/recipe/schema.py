@@ -491,7 +491,7 @@ class Stage(Section):
                 )
             if self.epochs not in (None, 1):
                 raise ValueError(f"solver lbfgs has no epochs; found {self.epochs}")
-            self._takes_none_of(OF_STEPS, "solver lbfgs takes no steps, so")
+            self._takes_none_of(OF_STEPS, "solver lbfgs takes no {}")
         elif self.l2 != "auto":
             raise ValueError("l2 belongs to solver lbfgs; else use regularize: [{l2: ...}]")
         if policy == "predict-only":
@@ -499,7 +499,9 @@ class Stage(Section):
                 raise ValueError(
                     f"predict-only trains nothing, so epochs must be 0; found {self.epochs}"
                 )
-            self._takes_none_of((*OF_STEPS, "image_size"), "predict-only trains nothing, so")
+            self._takes_none_of(
+                (*OF_STEPS, "image_size"), "predict-only trains nothing, so {} has no meaning"
+            )
         if policy == "head-only" and self.layer_decay is not None:
             raise ValueError("head-only trains no block, so layer_decay has no meaning")
         if policy in ("head-only", "predict-only") and self.batch_norm == "train":
@@ -513,14 +515,14 @@ class Stage(Section):
             self._schedule_fits(self.schedule, EPOCHS if self.epochs is None else self.epochs)
         return self
 
-    def _takes_none_of(self, keys: Sequence[str], why: str) -> None:
+    def _takes_none_of(self, keys: Sequence[str], text: str) -> None:
         """Keys that would change nothing are errors; a default is no key that was given."""
         for key in keys:
             value = getattr(self, key)
             if value != type(self).model_fields[key].get_default(call_default_factory=True):
                 if key == "augment" and not value:
                     continue
-                raise ValueError(f"{why} {key} has no meaning")
+                raise ValueError(text.format(key))
 
     def _schedule_fits(self, schedule: Named, epochs: int) -> None:
         """A schedule that begins after the stage ends, or has nowhere to fall, was not meant."""
