@@ -49,11 +49,14 @@ PLACES = {
 BESIDE = {
     ("schedule", "piecewise"): {"boundaries": [1, 2], "factors": [0.5, 0.1]},
     ("schedule", "cosine"): {"restart_epochs": 1},
-    ("data source", "tfds"): {"name": "cifar10"},
-    ("data source", "folder"): {"path": "photos"},
-    ("data source", "manifest"): {"path": "list.csv"},
-    ("data source", "tfrecord"): {"train": "a.tfrecord"},
 }
+
+
+def beside(things, entry):
+    """What else a thing needs: a data source always says where it is."""
+    needed = [name for name, field in entry.arguments.model_fields.items() if field.is_required()]
+    paths = dict.fromkeys(needed, "photos") if things.kind == "data source" else {}
+    return copy.deepcopy(BESIDE.get((things.kind, entry.name), paths))
 
 
 def arguments():
@@ -165,9 +168,8 @@ def test_what_is_out_of_limits_is_refused_with_its_place(things, entry, name, ab
     if things.kind not in PLACES or entry.facts.get("inserted") is False:
         return  # a recipe names it without arguments
     file = tmp_path / "r.yaml"
-    beside = BESIDE.get((things.kind, entry.name), {})
     for number, value in enumerate(wrong_values(about)):
-        text, line = recipe_with(things, entry, {**copy.deepcopy(beside), name: value})
+        text, line = recipe_with(things, entry, {**beside(things, entry), name: value})
         with pytest.raises(RecipeError) as caught:
             if number < 2:
                 file.write_text(yaml_of(text))
@@ -183,9 +185,8 @@ def test_what_is_out_of_limits_is_refused_with_its_place(things, entry, name, ab
 def test_what_is_at_its_limits_is_accepted(things, entry, name, about):
     if things.kind not in PLACES or entry.facts.get("inserted") is False:
         return
-    beside = BESIDE.get((things.kind, entry.name), {})
     for value in right_values(things, entry, name, about):
-        text, _ = recipe_with(things, entry, {**copy.deepcopy(beside), name: value})
+        text, _ = recipe_with(things, entry, {**beside(things, entry), name: value})
         load_recipe(as_mapping(text))
 
 
@@ -363,9 +364,8 @@ def allowed(things, entry):
     about = entry.arguments.model_json_schema()["properties"]
     rng = random.Random(entry.name)
     choices = {name: right_values(things, entry, name, of) for name, of in about.items()}
-    beside = BESIDE.get((things.kind, entry.name), {}) if things.kind == "schedule" else {}
     for name, values in choices.items():
-        yield from ({**beside, name: value} for value in values)
+        yield from ({**beside(things, entry), name: value} for value in values)
     for _ in range(DRAWS if len(choices) > 1 else 0):
         yield {name: rng.choice(values) for name, values in choices.items() if values}
 
@@ -402,7 +402,6 @@ CONTEXT = {"units": 5, "filters": 4, "kernel_size": 3, "groups": 2, "seed": 3, "
 
 @pytest.mark.parametrize(("things", "entry", "name", "about"), constructed())
 def test_a_constructor_refuses_another_kind_and_what_is_no_number(things, entry, name, about):
-    beside = BESIDE.get((things.kind, entry.name), {})
     for value in wrong_values(about):
         finite = isinstance(value, int | float) and abs(value) <= 1e300
         if finite and not isinstance(value, bool):
@@ -410,4 +409,4 @@ def test_a_constructor_refuses_another_kind_and_what_is_no_number(things, entry,
         if value is None and "initial" in name:
             continue
         with pytest.raises(ValueError, match=name):
-            things.make(entry.name, CONTEXT, **{**beside, name: value})
+            things.make(entry.name, CONTEXT, **{**beside(things, entry), name: value})

@@ -329,7 +329,7 @@ def test_what_cannot_work_is_found_at_validation(recipe, changes, text):
         ({"finetune__loss": {"focal": {"alpha": [1.0, 2.0]}}}, "alpha"),
         ({"finetune__stages": [{"policy": "head-only", "epochs": 1},
                                {"policy": "full", "epochs": 1, "rate_multipliers": {".": 0.0}}]},
-         r"stages\[1\]: the learning rates of all"),
+         r"stages\[1\]: full trains nothing"),
         ({"finetune__stages": [{"policy": "head-only", "epochs": 1},
                                {"policy": {"from-layer": "nowhere"}, "epochs": 1}]},
          r"stages\[1\]: the backbone has no layer 'nowhere'"),

@@ -51,10 +51,6 @@ def _rehearse_stage(training: Training, recipe: Recipe, stage: Stage, plan: Free
         size = stage.image_size
         network = at_size(network, recipe, size if isinstance(size, tuple) else (size, size))
         plan = plan_stage(stage, recipe, network)
-    if not plan.trainable:
-        raise UserError(f"policy {plan.policy} trains no variable of {network.spec.name}")
-    if all(plan.multipliers.get(path, 1.0) == 0 for path in plan.trainable):
-        raise UserError("the learning rates of all variables are multiplied by 0")
     if stage.solver == "lbfgs":
         if len(network.head) != 1:
             names = ", ".join(layer.name for layer in network.head)
