@@ -1,10 +1,16 @@
 """`tlkit cache`."""
 
+import gzip
+import os
+import zipfile
+
 import pytest
 from click.testing import CliRunner
 
 import tlkit
 from tlkit.cli.main import cli
+from tlkit.data.archive import opened
+from tlkit.data.compressed import decompressed
 from tlkit.errors import UserError
 
 
@@ -20,7 +26,7 @@ def test_what_a_run_left_is_listed_and_removed(recipe, tmp_path):
     line, total = text.splitlines()
     assert "60 images" in line
     assert "tiny 128, 32x32 crop, keras, float32" in line
-    assert total.endswith(f"in {tmp_path / 'cache' / 'features'}")
+    assert total.endswith(f"in {tmp_path / 'cache'}")
     key = line.split()[0]
     assert isinstance(tell("rm", "zzz")[2], UserError)
     assert tell("rm")[0] == 2
@@ -40,3 +46,21 @@ def test_sizes(recipe, tmp_path, size, left):
         return
     assert text.startswith(f"{1 - left} entries")
     assert tell("ls")[1].startswith("0 entries") == (left == 0)
+
+
+def test_unpacked_archives_are_listed_and_removed_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as file:
+        file.writestr("photos/a.txt", "x" * 1000)
+        file.writestr("photos/b.txt", "x" * 500)
+    (tmp_path / "list.gz").write_bytes(gzip.compress(b"x" * 700))
+    folder, file = opened(tmp_path / "photos.zip"), decompressed(tmp_path / "list.gz")
+    os.utime(folder.parent, (1, 1))
+    code, text, _ = tell("ls")
+    assert code == 0
+    assert f"unpacked from {tmp_path / 'photos.zip'}" in text
+    assert "2 files" in text
+    assert tell("prune", "--max-size", "1kb")[1].startswith("1 entries")  # that unused for longest
+    assert (folder.exists(), file.exists()) == (False, True)
+    assert opened(tmp_path / "photos.zip").exists()  # unpacked anew
+    assert tell("rm", "--all")[1].startswith("2 entries")
+    assert tell("ls")[1].startswith("0 entries, 0 B")

@@ -43,29 +43,32 @@ def _size(count: float) -> str:
 def _line(entry: Listed) -> str:
     used = datetime.datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
     about = entry.about
+    start = f"{entry.key[:12]}  {_size(entry.bytes):>9}  {entry.images:>8}"
+    if "archive" in about:
+        return f"{start} files   {used}  unpacked from {about['archive']}"
     shapes = " ".join("x".join(map(str, shape)) for shape in about.get("shapes", []))
     return (
-        f"{entry.key[:12]}  {_size(entry.bytes):>9}  {entry.images:>8} images  {used}  "
+        f"{start} images  {used}  "
         f"{about.get('network', '')} {shapes}, {about.get('images', '')}, {about.get('engine', '')}"
     )
 
 
 @click.group()
 def cache() -> None:
-    """List and delete the features of frozen networks that are kept on disk."""
+    """List and delete what is kept on disk: features of frozen networks, unpacked archives."""
 
 
 @cache.command()
 @folder_option
 def ls(folder: str | None) -> None:
     """List what is kept, last used first."""
-    from tlkit.features.cache import cache_root, entries
+    from tlkit.features.cache import cache_root, entries, unpacked
 
     root = cache_root(folder)
-    found = entries(root)
+    found = [*entries(root), *unpacked(root)]
     for entry in found:
         click.echo(_line(entry))
-    click.echo(f"{len(found)} entries, {_size(sum(e.bytes for e in found))} in {root}")
+    click.echo(f"{len(found)} entries, {_size(sum(e.bytes for e in found))} in {root.parent}")
 
 
 @cache.command()
@@ -73,13 +76,14 @@ def ls(folder: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every entry.")
 @folder_option
 def rm(keys: tuple[str, ...], everything: bool, folder: str | None) -> None:
-    """Delete the entries whose names begin with KEYS; they are computed again when needed."""
+    """Delete the entries whose names begin with KEYS; they are made again when needed."""
     from tlkit.errors import UserError
-    from tlkit.features.cache import cache_root, entries, remove
+    from tlkit.features.cache import cache_root, entries, remove, unpacked
 
     if not keys and not everything:
         raise click.UsageError("name entries, as `tlkit cache ls` shows them, or give --all")
-    found = entries(cache_root(folder))
+    root = cache_root(folder)
+    found = [*entries(root), *unpacked(root)]
     for key in keys:
         if not any(entry.key.startswith(key) for entry in found):
             raise UserError(f"no entry {key!r}", hint="See: tlkit cache ls")

@@ -41,6 +41,8 @@ def decompressed(file: pathlib.Path) -> pathlib.Path:
     root = cache_folder() / "archives"
     place = root / content_key(file)
     if place.is_file():
+        with contextlib.suppress(OSError):
+            os.utime(place)  # so that what is in use is pruned last
         return place
     budget = Budget(file)
     try:

@@ -231,13 +231,13 @@ def _sync(folder: pathlib.Path) -> None:
 
 @dataclasses.dataclass
 class Listed:
-    """An entry as `tlkit cache ls` shows it.
+    """An entry as `tlkit cache ls` shows it: features, or an archive that was unpacked.
 
     Attributes:
         key: Its folder's name.
-        folder: Where it lies.
+        folder: Where it lies; a file, where one file was unpacked.
         bytes: On disk.
-        images: Rows in it.
+        images: Rows in it, or files.
         used: When it was used last, in seconds since 1970.
         about: What was noted with it.
     """
@@ -268,14 +268,35 @@ def entries(root: pathlib.Path) -> list[Listed]:
     return sorted(found, key=lambda entry: -entry.used)
 
 
+def unpacked(root: pathlib.Path) -> list[Listed]:
+    """The archives and compressed files that were unpacked beside the features, last used first."""
+    found = []
+    for place in (root.parent / "archives").glob("[0-9a-f]" * 16):
+        try:
+            used = place.stat().st_mtime
+            if place.is_file():
+                size, files, about = place.stat().st_size, 1, {"archive": "a compressed file"}
+            else:
+                about = json.loads((place / "archive.json").read_text("utf-8"))
+                size = sum(f.stat().st_size for f in place.rglob("*") if f.is_file())
+                files = about["files"]
+        except (OSError, ValueError, KeyError):
+            continue  # not one of ours, or being removed
+        found.append(Listed(place.name, place, size, files, used, about))
+    return sorted(found, key=lambda entry: -entry.used)
+
+
 def remove(entry: Listed) -> None:
-    """Deletes an entry; a run that reads it goes on with what it has opened."""
-    shutil.rmtree(entry.folder)
+    """Deletes an entry; a run that reads features of it goes on with what it has opened."""
+    if entry.folder.is_dir():
+        shutil.rmtree(entry.folder)
+    else:
+        entry.folder.unlink()
 
 
 def prune(root: pathlib.Path, most: int) -> list[Listed]:
     """Deletes the entries unused for longest until all together are within `most` bytes."""
-    listed = entries(root)
+    listed = sorted([*entries(root), *unpacked(root)], key=lambda entry: -entry.used)
     total, gone = sum(entry.bytes for entry in listed), []
     while listed and total > most:
         gone.append(listed.pop())
