@@ -6,8 +6,11 @@ import pathlib
 
 import pytest
 
+from tests.conftest import draw
 from tests.data import exports
+from tlkit import registry
 from tlkit.data.read_source import read_records
+from tlkit.data.recognize import recognize
 from tlkit.draft import draft_recipe, found_in, source_of
 from tlkit.errors import DataError, UserError
 from tlkit.recipe.load import load_recipe
@@ -199,3 +202,21 @@ def test_depth_says_that_folders_are_classes_whatever_lies_beside_them(tmp_path)
         r.label for r in read_records(Named("folder", {"path": str(tmp_path), "depth": 1})).records
     }
     assert labels == {"train", "test"}
+
+
+def test_a_list_of_few_of_the_pictures_does_not_take_the_place_of_class_folders(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for index in range(6):
+            draw(0, index).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "odd.csv").write_text("filename,label\ncat/0.png,blurred\ndog/1.png,sharp\n")
+    found = recognize(tmp_path)
+    assert found.source == "folder"
+    assert "names 2 of the 12 pictures and is not used" in found.notes[0]
+
+
+def test_what_no_tool_writes_is_a_sentence(tmp_path):
+    (tmp_path / "x.json").write_text('{"images": [1], "annotations": [], "categories": []}')
+    draw(0, 0).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="COCO's JSON: an entry is of another kind"):
+        registry.SOURCES.build("coco", path=str(tmp_path / "x.json"))

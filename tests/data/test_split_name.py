@@ -1,6 +1,6 @@
 import pytest
 
-from tlkit.data.split_name import split_name, splits_named
+from tlkit.data.split_name import split_name, split_pairs, splits_named
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,11 @@ def test_names_about_something_else_name_no_split(text):
 def test_a_name_of_two_splits_names_both():
     assert splits_named("train_test") == {"train", "test"}
     assert split_name("train_test") is None
+
+
+def test_folders_called_as_splits_of_one_thing_are_no_classes():
+    assert split_pairs(["pets_train", "pets_test"])
+    assert split_pairs(["Train Images", "validation-images"])
+    assert not split_pairs(["steam_train", "cat"])
+    assert not split_pairs(["steam_train", "model_train"])
+    assert not split_pairs([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -157,6 +158,23 @@ def read_json(file: pathlib.Path) -> Any:
         raise DataError(f"is not JSON: {error.msg}", where=f"{file}:{error.lineno}") from None
     except RecursionError:
         raise DataError("is nested too deeply", where=str(file)) from None
+
+
+@contextlib.contextmanager
+def built_as(what: str, file: pathlib.Path) -> Iterator[None]:
+    """Says of a file that its entries are not built as a tool builds them.
+
+    Raises:
+        DataError: in the place of what taking a wrong entry apart raises.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(f"is not {what}: no {error}", where=str(file)) from None
+    except (TypeError, AttributeError, ValueError):
+        raise DataError(
+            f"is not {what}: an entry is of another kind than expected", where=str(file)
+        ) from None
 
 
 def read_csv(file: pathlib.Path) -> Iterator[tuple[int, list[str]]]:

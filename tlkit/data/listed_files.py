@@ -56,13 +56,14 @@ class ListedFiles:
         return None
 
     @functools.cached_property
-    def _tree(self) -> Tree:
+    def tree(self) -> Tree:
+        """All that lies below the folder."""
         return Tree.of(self.base)
 
     def _below(self, name: str) -> str | None:
         """The one file of that name, with or without its ending, in any folder."""
         try:
-            return self._tree.places[self._tree.find(name)]
+            return self.tree.places[self.tree.find(name)]
         except FileNotFoundError:
             return None
 

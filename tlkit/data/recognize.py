@@ -31,6 +31,7 @@ LOOKED_AT = 200  # rows of a list
 MOST_LISTS = 20
 FOUND = 0.8  # share of a list's paths that must be files
 AGREE = 0.9  # share of images labelled as their folder is called, from which folders are enough
+CAPTIONS = 10  # values of a column that are all different, from which they are no classes
 BOX_COLUMNS = {"xmin", "x_min", "bbox", "bboxes", "encodedpixels", "rle", "bbox_x"}
 CROP = "Crop each object into an image of its own, in a folder a class."
 
@@ -88,11 +89,11 @@ def recognize_folder(root: pathlib.Path) -> Recognized:
     for tool in TOOLS:
         try:
             found = tool(tree)
-            if found is not None and folders and not found.sure and _says_the_same(found, tree):
-                beside.append(
-                    f"{found.what} beside it says the same as the folders and is not used"
-                )
-                continue
+            if found is not None and folders and not found.sure:
+                why = _why_folders_do(found, tree)
+                if why:
+                    beside.append(why)
+                    continue
         except DataError as error:
             if not folders:
                 raise
@@ -155,13 +156,17 @@ def has_class_folders(tree: Tree) -> bool:
     return False
 
 
-def _says_the_same(found: Recognized, tree: Tree) -> bool:
-    """Whether labels are the names of the folders that the images are in, and splits are not told."""
+def _why_folders_do(found: Recognized, tree: Tree) -> str:
+    """Why class folders are read and not what lies beside them; nothing where that says more."""
     records = found.read().records
+    if 2 * len(records) < len(tree.pictures) and found.source == "manifest":
+        return f"{found.evidence}: names {len(records)} of the {len(tree.pictures)} pictures and is not used"
     if any(record.split for record in records):
-        return False
+        return ""
     same = sum(record.label in record.name.split("/")[:-1] for record in records)
-    return same >= AGREE * len(records) and 2 * len(records) >= len(tree.pictures)
+    if same >= AGREE * len(records) and 2 * len(records) >= len(tree.pictures):
+        return f"{found.what} beside it says the same as the folders and is not used"
+    return ""
 
 
 # one function for each tool: what it wrote, or None
@@ -380,7 +385,8 @@ def _imagefolder(tree: Tree) -> Recognized | None:
     arguments = {"path": str(tree.root)}
     if not any(column.lower() in LABELS for column in columns):
         others = [column for column in columns if column not in FILE_NAMES]
-        if len(others) != 1:
+        values = [row.get(others[0], "") for row in _rows(tree.root / kept[0])] if others else []
+        if len(others) != 1 or CAPTIONS <= len(values) == len(set(values)):
             raise DataError(
                 f"is an imagefolder of Hugging Face, but no column of {kept[0]} is called as classes are: "
                 f"{', '.join(columns)}.",
@@ -462,9 +468,10 @@ def _fitting(tree: Tree, name: str) -> tuple[float, Recognized] | None:
     arguments = {"path": str(file), "path_column": path_column}
     if label_column is not None:
         arguments["label_column"] = label_column
+    # the whole folder where names are enough to find the files, so that all in it is accounted for
     roots = _roots(tree, name, rows, path_column)
-    if roots != {name.rpartition("/")[0]}:
-        arguments["root"] = str(tree.root / roots.pop()) if len(roots) == 1 else str(tree.root)
+    bare = not any(re.search(r"[/\\]", row.get(path_column) or "") for row in rows)
+    arguments["root"] = str(tree.root if bare or len(roots) != 1 else tree.root / roots.pop())
     left = [] if one_hot else [other for other in others if other != label_column]
     notes = (f"other columns of {name}: {some_of(left, 5)}",) if left else ()
     # of several lists: not the one to be filled in, and rather the one for training

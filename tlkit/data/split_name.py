@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from tlkit.data.record import SplitName
 
@@ -70,6 +71,22 @@ def split_name(text: str) -> SplitName | None:
     """`Validation` -> `val`; None for a name of no split, or of two."""
     found = splits_named(text)
     return found.pop() if len(found) == 1 else None
+
+
+def split_pairs(names: Iterable[str]) -> bool:
+    """Whether names are those of splits of something: `pets_train` and `pets_test`, but for the split alike.
+
+    All of them must name one, so that the classes `steam_train`, `test tube` and `cat` are none.
+    """
+    splits: dict[tuple[str, ...], set[SplitName]] = {}
+    for name in names:
+        words = _words(name)
+        own = {split for word in words if (split := WORDS.get(word))}
+        if len(own) != 1:
+            return False
+        rest = tuple(word for word in words if word not in WORDS)
+        splits.setdefault(rest, set()).update(own)
+    return any(len(found) > 1 for found in splits.values())
 
 
 def _words(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tlkit.data.labelled import Labelled, as_records, read_json, root_of, split_of_path
+from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of, split_of_path
 from tlkit.data.record import SourceData, SplitName
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -69,15 +69,13 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
         several: Whether there are files beside it, so that their names tell splits.
     """
     told = read_json(file)
-    try:
+    with built_as("COCO's JSON", file):
         names = {str(row["id"]): str(row["name"]) for row in told["categories"]}
         shown: dict[str, list[str]] = {str(row["id"]): [] for row in told["images"]}
         for row in told["annotations"]:
             shown[str(row["image_id"])].append(names[str(row["category_id"])])
         images: list[Any] = told["images"]
         paths = [(str(row["id"]), str(row["file_name"])) for row in images]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"is not COCO's JSON: no {error}", where=str(file)) from None
     near = _near(file, base)
     split = _split(file) if several else None
     for number, path in paths:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, read_json, root_of
+from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -47,7 +47,7 @@ def edge_impulse(*, path: str) -> SourceData:
 
 def _of_info(file: pathlib.Path, near: str) -> Iterator[Labelled]:
     told = read_json(file)
-    try:
+    with built_as("Edge Impulse's", file):
         for entry in told["files"]:
             label = entry.get("label") or {}
             name = label.get("label") if isinstance(label, dict) else label
@@ -61,8 +61,6 @@ def _of_info(file: pathlib.Path, near: str) -> Iterator[Labelled]:
                     str(file),
                     near,
                 )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"is not Edge Impulse's: no {error}", where=str(file)) from None
 
 
 def _of_names(tree: Tree) -> Iterator[Labelled]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tlkit.data.order import natural
 from tlkit.data.read_file import read_file
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
-from tlkit.data.split_name import split_name, splits_named
+from tlkit.data.split_name import split_name, split_pairs, splits_named
 from tlkit.data.walk import Folder, walk
 from tlkit.errors import DataError, some_of
 from tlkit.limits import Count
@@ -240,6 +240,13 @@ def _splits(top: Folder, start: Folder) -> Layout:
 def _check(top: Folder, level: Level) -> list[str]:
     """Refuses class folders that may be none; says what they hold beside images of their own."""
     siblings = {class_name(inner.name) for inner in level.classes}
+    if split_pairs(inner.name for inner in level.classes if inner.below):
+        raise DataError(
+            f"{_names(level.classes)} are named like splits, and should be classes.",
+            where=top.path,
+            hint="Make train, val and test folders with a folder for each class in them. If these are classes "
+            f"all the same: {_say(level.classes[0].above or top, top, 1)}",
+        )
     notes = []
     for inner in level.classes:
         if not inner.full:

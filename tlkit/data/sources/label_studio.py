@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tlkit.data.labelled import Labelled, as_records, read_json, read_text, root_of
+from tlkit.data.labelled import Labelled, as_records, built_as, read_json, read_text, root_of
 from tlkit.data.record import SourceData
 from tlkit.errors import DataError, some_of
 from tlkit.paths import expanded
@@ -40,7 +40,8 @@ def label_studio(*, path: str, root: str | None = None) -> SourceData:
     if file.suffix.lower() in (".csv", ".tsv"):
         rows = list(_of_table(file))
     else:
-        rows = list(_of_json(file))
+        with built_as("Label Studio's JSON", file):
+            rows = list(_of_json(file))
     return as_records(rows, base, str(file))
 
 
@@ -61,7 +62,7 @@ def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
             for result in annotation.get("result") or []:
                 kinds.add(str(result.get("type")))
                 value = result.get("value") or {}
-                labels += map(str, value.get("choices") or [])
+                labels += _choices(value.get("choices"), where)
         data = task.get("data")
         yield Labelled(
             _picture(data if isinstance(data, dict) else {}, where), tuple(labels), None, where

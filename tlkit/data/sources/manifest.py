@@ -318,7 +318,7 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
         Record(name, label, split, functools.partial(read_file, place))
         for place, (_, name, label, split) in found.items()
     ]
-    return SourceData(records, ignored=_unlisted(found, files.base), notes=tuple(notes))
+    return SourceData(records, ignored=_unlisted(found, file, files), notes=tuple(notes))
 
 
 def _is_text(name: str) -> bool:
@@ -342,6 +342,8 @@ def _label(row: dict[str, Any], columns: Columns) -> str:
         names = [name for name in columns.classes if label_text(row.get(name)) == "1"]
     else:
         value = row.get(columns.label)
+        if isinstance(value, dict):
+            raise ValueError(f"{columns.label!r} is an object, not the name of a class: {value}")
         found = listed(value)
         names = [label_text(value)] if found is None else found
     if len(names) > 1:
@@ -417,8 +419,17 @@ def _none_found(
     )
 
 
-def _unlisted(found: dict[str, Any], base: pathlib.Path) -> tuple[Ignored, ...]:
-    """Pictures that lie beside listed ones and are not listed themselves."""
+def _unlisted(found: dict[str, Any], file: pathlib.Path, files: ListedFiles) -> tuple[Ignored, ...]:
+    """Pictures that are not listed, and all other files: of the folder that `root` names where it is that of
+    the list, above or below it; else pictures beside listed ones."""
+    base = files.base
+    if files.deep and (base.is_relative_to(file.parent) or file.is_relative_to(base)):
+        unlisted = [
+            Ignored(name, "is not in the list")
+            for name in files.tree.pictures
+            if os.path.normpath(files.tree.places[name]) not in found
+        ]
+        return (*unlisted, *files.tree.ignored)
     ignored = []
     for folder in sorted({os.path.dirname(place) for place in found}):
         try:
