@@ -307,3 +307,19 @@ def test_two_devices_train_as_one_does():
         [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip().endswith("agree"), done.stderr[-3000:]
+
+
+def test_a_model_in_an_hdf5_file_is_loaded_with_its_multipliers(tmp_path):
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, name="body")])
+    optimizer = with_multipliers(keras.optimizers.SGD(0.1, momentum=0.9), {"body": 0.0})
+    model.compile(optimizer, keras.losses.MeanSquaredError())
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert loaded.optimizer.rate_multipliers == {"body": 0.0}
+    # Keras's optimizers from such a file know no variable; compiling with a new one is its way on
+    loaded.compile(type(optimizer).from_config(optimizer.get_config()), "mse")
+    before = np.asarray(loaded.layers[0].kernel)
+    loaded.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(np.asarray(loaded.layers[0].kernel), before)

@@ -264,6 +264,8 @@ def _treatments(rules: Rules, variables: Iterable[Any]) -> tuple[_Treatment, ...
         ValueError: if a pattern of multipliers matches none.
     """
     paths = [_path(v) for v in variables]
+    if not paths:
+        return ()  # Keras builds the optimizer of a loaded HDF5 file for no variable at all
     factors = [1.0] * len(paths)
     for pattern, factor in rules.multipliers or ():
         compiled = re.compile(pattern)
