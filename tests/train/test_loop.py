@@ -162,7 +162,8 @@ def test_the_averaged_weights_are_those_that_are_evaluated_and_saved(recipe, tmp
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(recipe, tmp_path):
-    new = changed(recipe, policy="full", optimizer={"sgd": 1e30}, schedule="constant", epochs=3)
+    new = changed(recipe, policy="full", optimizer={"sgd": 100}, schedule="constant", epochs=3,
+                  rate_multipliers={".": 1e6})  # fmt: skip
     with pytest.raises(UserError, match=r"the loss became .* Lower the learning rate"):
         tlkit.finetune(new, run_dir=tmp_path / "run")
 

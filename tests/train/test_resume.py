@@ -262,8 +262,13 @@ def test_a_row_without_its_end_is_dropped(tmp_path):
 
 
 def test_how_often_is_checked_and_kept(recipe, tmp_path, monkeypatch):
-    times = []
-    monkeypatch.setattr(Fit, "save", lambda self: times.append(self.training.state.batch))
+    times, save = [], Fit.save
+
+    def noted(self):
+        times.append(self.training.state.batch)
+        save(self)
+
+    monkeypatch.setattr(Fit, "save", noted)
     recipe["checkpoint"] = {"every": "2 steps"}
     tlkit.finetune(recipe, run_dir=tmp_path / "a")
     assert times == [2, 4, 6, 0]  # 7 steps, then the epoch's end

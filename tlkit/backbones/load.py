@@ -84,7 +84,7 @@ def _construct(
     except ValueError as error:
         raise UserError(f"model: {spec.name} cannot be built: {error}") from None
     except Exception as error:
-        if arguments:  # which may be anything
+        if arguments and not original:  # which may be anything
             raise UserError(
                 f"model.arguments: {spec.name} cannot be built with them: {first_line(error)}"
             ) from None
