@@ -70,5 +70,7 @@ def test_a_rate_is_a_number_or_auto(recipe):
     with pytest.raises(RecipeError, match="learning_rate"):
         load_recipe(recipe)
     recipe["finetune"]["stages"][0]["optimizer"] = {"adam": {"learning_rate": -1}}
-    with pytest.raises(RecipeError, match=r"adam\.learning_rate: expected a number from 1e-10 to 100, or auto"):
+    with pytest.raises(
+        RecipeError, match=r"adam\.learning_rate: expected a number from 1e-10 to 100, or auto"
+    ):
         load_recipe(recipe)

@@ -381,8 +381,9 @@ def _narrowed(image: Any, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any, An
     return tf.cond(too_many, middle, lambda: (image, scaled))
 
 
+@functools.lru_cache(maxsize=32)
 def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
-    """A compiled function from the bytes of one file to a uint8 image of `size`."""
+    """A compiled function from the bytes of one file to a uint8 image of `size`; traced once a process."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)

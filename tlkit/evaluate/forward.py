@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.any_batch import for_any_batch
 from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
 from tlkit.features.cut import flatten_model
@@ -17,12 +18,11 @@ def make_forward(model: Any) -> Any:
     """A compiled pass of a model: uint8 or float images, or features -> float32 outputs."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def forward(images: Any) -> Any:
         given = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
         return tf.cast(model(given, training=False), tf.float32)
 
-    return forward
+    return for_any_batch(forward)
 
 
 def make_fast_forward(

@@ -98,7 +98,7 @@ def _normalizer(groups: int, epsilon: float) -> Any:
         def spread(value: Any) -> Any:
             """One value for each image and channel, to be broadcast over the places."""
             if value.shape[-1] != width // groups:
-                value = tf.repeat(value, width // groups, -1)
+                value = tf.broadcast_to(value, (batch, groups, width // groups))
             return tf.reshape(value, (batch, *[1] * len(places), width))
 
         def mean_of(value: Any) -> Any:

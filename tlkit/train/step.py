@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tlkit import registry
+from tlkit.any_batch import for_any_batch
 from tlkit.recipe.schema import Adversarial, Named
 from tlkit.train.ema import WeightAverage
 from tlkit.train.regularize import Regularization
@@ -181,12 +182,9 @@ class Step:
         self._trained = variables + objective.regularization.variables
         self._sums: list[Any] = []
 
-        def compiled(function: Any) -> Any:
-            return tf.function(function, reduce_retracing=True, autograph=False)
-
-        self._whole = compiled(lambda images, labels: self._update_once(images, labels))
-        self._part = compiled(lambda images, labels, share: self._add_part(images, labels, share))
-        self._update = compiled(lambda: self._update_by_sums())
+        self._whole = for_any_batch(self._update_once)
+        self._part = for_any_batch(self._add_part)
+        self._update = tf.function(self._update_by_sums, autograph=False)
 
     def __call__(self, images: Any, labels: Any) -> Any:
         size, count = self.micro_batch, len(labels)

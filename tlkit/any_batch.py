@@ -1,0 +1,35 @@
+"""Functions compiled once for batches of every size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def for_any_batch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as a graph that is traced once, whatever the number of images.
+
+    The last batch of an epoch is often smaller. A plain `tf.function` would be traced for it
+    again, which takes as long as the first time: seconds for a large network.
+
+    Args:
+        function: Of tensors `(batch, ...)`, scalars, or lists of them. Another type, or another
+            size of an image, is traced on its own.
+    """
+    import tensorflow as tf
+
+    traced: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+    def spec(value: Any) -> Any:
+        shape = (None, *value.shape[1:]) if len(value.shape) else ()
+        return tf.TensorSpec(shape, value.dtype)
+
+    def call(*given: Any) -> Any:
+        given = tf.nest.map_structure(tf.convert_to_tensor, given)
+        signature = tf.nest.map_structure(spec, given)
+        key = tuple(tf.nest.flatten(signature))
+        if key not in traced:
+            traced[key] = tf.function(function, input_signature=signature, autograph=False)
+        return traced[key](*given)
+
+    return call
