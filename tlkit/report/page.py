@@ -204,7 +204,7 @@ def _classes(rows: Sequence[dict[str, Any]], data: dict[str, Any]) -> str:
     known = [row for row in rows if row["images"] or counts.get(row["class"])]
     shown = [
         (
-            row["class"],
+            one_line(row["class"]),
             counts.get(row["class"], "-"),
             row["images"],
             *(

@@ -33,7 +33,7 @@ table.words td { text-align: left; vertical-align: top; } table.words th { text-
 td, th, li, figcaption, figcaption b, h1 { unicode-bidi: isolate; }
 .confusion td { text-align: center; padding: .15rem .4rem; border: 1px solid var(--line); min-width: 2rem;
        background: rgb(33 102 172 / var(--share)); }
-.confusion td.most { color: #fff; } .confusion th { font-weight: 400; max-width: 14rem; }
+.confusion td.most { color: #fff; } .confusion th { font-weight: 400; max-width: 14rem; overflow-wrap: anywhere; }
 .confusion tr:first-child th { height: 9rem; vertical-align: bottom; padding: .2rem; }
 .confusion tr:first-child span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem;
        overflow: hidden; display: inline-block; text-overflow: ellipsis; white-space: nowrap; }

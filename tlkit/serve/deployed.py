@@ -16,6 +16,7 @@ from tlkit.data.decode import make_preparer, resize
 from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed, UserError
 from tlkit.export.parity import ALIKE
+from tlkit.run import silenced
 from tlkit.serve.find import read_signature
 
 
@@ -74,7 +75,8 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
     )
     place = folder / signature["model"]
     try:
-        run = runtime.load(str(place))
+        with silenced(1, 2):  # runtimes tell of themselves
+            run = runtime.load(str(place))
     # each runtime has errors of its own
     except Exception as error:
         text = " ".join(str(error).split())[:300]
