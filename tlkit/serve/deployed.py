@@ -125,7 +125,9 @@ def prove(deployed: Deployed, folder: pathlib.Path) -> tuple[int, float] | None:
         [np.asarray(deployed.prepare((golden / row["file"]).read_bytes())) for row in rows]
     )
     expected = np.load(golden / "probabilities.npy")
-    difference = float(np.abs(deployed.run(pixels) - expected).max())
+    with silenced(1, 2):  # LiteRT tells of itself at its first images
+        answers = deployed.run(pixels)
+    difference = float(np.abs(answers - expected).max())
     exact = read_signature(folder)["precision"] == "float32"
     if not np.array_equal(pixels, np.load(golden / "inputs.npy")):
         raise RunFailed("its golden pictures decode to other pixels here", where=str(golden))
