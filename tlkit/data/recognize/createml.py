@@ -1,0 +1,28 @@
+"""Create ML's and LabelMe's JSON: told from one another, as neither is read."""
+
+from __future__ import annotations
+
+from tlkit.data.recognize.glance import MOST_LISTS, head
+from tlkit.data.recognize.recognized import CROP, Recognized
+from tlkit.data.tree import Tree
+from tlkit.errors import DataError
+
+
+def createml(tree: Tree) -> Recognized | None:
+    """Create ML and LabelMe: only told from one another, as neither is read."""
+    for name in [name for name in tree.files if name.lower().endswith(".json")][:MOST_LISTS]:
+        start = head(tree.root / name)
+        if '"shapes"' in start and '"imagePath"' in start:
+            raise DataError(
+                f"is labelled with LabelMe ({name}), whose polygons are for segmentation.",
+                where=str(tree.root),
+                hint=CROP,
+            )
+        if '"image"' in start and '"annotations"' in start and '"coordinates"' in start:
+            raise DataError(
+                f"is in Create ML's format ({name}), for object detection; tlkit trains one class an "
+                "image.",
+                where=str(tree.root),
+                hint=CROP,
+            )
+    return None

@@ -1,0 +1,24 @@
+"""TensorFlow Datasets' prepared data."""
+
+from __future__ import annotations
+
+import json
+
+from tlkit.data.labelled import read_text
+from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.tree import Tree
+
+
+def tfds(tree: Tree) -> Recognized | None:
+    infos = [name for name in tree.files if name.rpartition("/")[2] == "dataset_info.json"]
+    if not infos or tree.pictures:
+        return None
+    folder = tree.root / infos[-1]
+    name = str(json.loads(read_text(folder)).get("name", tree.root.name))
+    return Recognized(
+        "a data set prepared by TensorFlow Datasets",
+        infos[-1],
+        "tfds",
+        {"name": name, "data_dir": str(folder.parent)},
+        sure=True,
+    )

@@ -1,0 +1,44 @@
+"""All that is recognised: one file a tool, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlkit.data.recognize.coco import coco
+from tlkit.data.recognize.createml import createml
+from tlkit.data.recognize.cvat import cvat
+from tlkit.data.recognize.edge_impulse import edge_impulse
+from tlkit.data.recognize.imagefolder import imagefolder
+from tlkit.data.recognize.label_studio import label_studio
+from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.roboflow import roboflow, roboflow_boxes
+from tlkit.data.recognize.table import table
+from tlkit.data.recognize.teachable_machine import teachable_machine
+from tlkit.data.recognize.tfds import tfds
+from tlkit.data.recognize.tfrecord import tfrecord
+from tlkit.data.recognize.vertex import vertex
+from tlkit.data.recognize.voc import voc
+from tlkit.data.recognize.yolo import yolo
+from tlkit.data.tree import Tree
+
+# what a tool wrote, or None; DataError for what tlkit does not train on
+Tool = Callable[[Tree], Recognized | None]
+TOOLS: tuple[Tool, ...] = (
+    tfds,
+    tfrecord,
+    roboflow,
+    roboflow_boxes,
+    edge_impulse,
+    teachable_machine,
+    coco,
+    cvat,
+    voc,
+    label_studio,
+    createml,
+    yolo,
+    imagefolder,
+    vertex,
+    table,
+)
+# those whose mark says more than class folders beside it
+SURE: tuple[Tool, ...] = (tfds, tfrecord, roboflow, edge_impulse, teachable_machine, voc)
