@@ -9,7 +9,10 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import sys
+
+STAGE = "=1+1 [red] $x_$ 猫"
 
 
 def main(data: str, work: str) -> None:
@@ -37,13 +40,12 @@ def main(data: str, work: str) -> None:
             "split": {"val": 0.4},
         },
         "model": {"backbone": "tiny", "weights": "bundled"},
-        "finetune": {"stages": [{"policy": "head-only", "epochs": 1}]},
+        "finetune": {"stages": [{"name": STAGE, "policy": "head-only", "epochs": 1}]},
         "export": ["saved_model"],
     }
     # JSON is YAML
     pathlib.Path("recipe.yaml").write_text(json.dumps(recipe), "utf-8")
     run("init", data, "-o", "draft.yaml", "--backbone", "mobilenet_v2")
-    run("validate", "draft.yaml")
     run("validate", "recipe.yaml")
     run("plan", "recipe.yaml")
     run("check", data, "--backbone", "none", "-o", "checked")
@@ -51,13 +53,14 @@ def main(data: str, work: str) -> None:
     run("report", folder)
     run("evaluate", folder, data, "-o", "evaluated")
     run("predict", folder, data, "-o", "predicted.csv")
-    run("predict", folder, data, "-o", "predicted.jsonl", "--format", "jsonl")
-    run("finetune", "recipe.yaml", "seed=2", "--run-dir", "other")
-    run("compare", folder, "other")
+    one = next(pathlib.Path(data).iterdir())
+    run("predict", folder, str(one), "-o", "predicted.jsonl", "--format", "jsonl")
+    shutil.copytree(folder, "$other")
+    run("compare", folder, "$other")
     run("rank", data, "--backbones", "tiny", "--image-size", "32")
     run("cache", "ls")
     run("lr-find", "recipe.yaml", "--steps", "20")
-    formats = ("keras", "litert", "onnx", "openvino")
+    formats = ("litert", "onnx", "openvino")
     run("export", folder, *(word for name in formats for word in ("--format", name)))
     look(pathlib.Path(folder))
 
@@ -76,6 +79,8 @@ def look(folder: pathlib.Path) -> None:
             known = [row[key] for key in ("label", "predicted", "label_1") if key in row]
             assert all(from_cell(value) in classes for value in known), row
             assert not any(value.startswith(("=", "+", "-", "@")) for value in known), row
+    rows = list(csv.DictReader(io.StringIO((folder / "metrics.csv").read_text("utf-8"))))
+    assert {row["stage"] for row in rows} == {f"'{STAGE}"}
     for page in (
         folder / "report.html",
         pathlib.Path("checked/check.html"),

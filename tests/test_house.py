@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom."""
 
 import ast
+import configparser
 import pathlib
 
 from tests.conftest import ROOT
@@ -79,6 +80,14 @@ def test_no_room_imports_a_later_one():
             if other is not None and own is not None and other > own:
                 wrong.append(f"{module} imports {name}")
     assert not wrong
+
+
+def test_the_wheel_holds_every_package():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    packages = {module for module, file in modules().items() if file.name == "__init__.py"}
+    # the recipes lie outside, and are put into it
+    assert set(settings["options"]["packages"].split()) == packages | {"tlkit.recipes"}
 
 
 def test_what_people_import_into_plain_keras_needs_only_keras_and_numpy():

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.nasty import make_nasty_set
 
 WALK = pathlib.Path(__file__).with_name("nasty_walk.py")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202e]")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def installed(tmp_path_factory):
 
 
 def walk(site, folder):
-    """Runs the walk on a data folder that cannot be written to; its output and errors."""
+    """Runs the walk on a data folder that cannot be written to, and two commands as processes of their own."""
     data, work = folder / "my $data, <b> [red] 猫", folder / "work"
     data.mkdir()
     work.mkdir()
@@ -44,10 +45,24 @@ def walk(site, folder):
     keep = ("PATH", "HOME", "TMPDIR", "TLKIT_CACHE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
     environment = {key: os.environ[key] for key in keep if key in os.environ}
     environment |= {"PYTHONPATH": str(site), "LANG": "C", "LC_ALL": "C", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, str(WALK), str(data), str(work)],
-        capture_output=True, env=environment, stdin=subprocess.DEVNULL, cwd=folder, timeout=900,
-    )  # fmt: skip
+
+    def process(*words):
+        return subprocess.run(
+            [sys.executable, *map(str, words)],
+            capture_output=True, env=environment, stdin=subprocess.DEVNULL, cwd=folder, timeout=900,
+        )  # fmt: skip
+
+    tlkit = site / "bin" / "tlkit"
+    for done in (
+        process(tlkit, "init", data, "-o", "a b.yaml"),
+        process(tlkit, "validate", "a b.yaml"),
+    ):
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        assert not CONTROLS.search(done.stdout.decode("utf-8"))
+    done = process(tlkit, "init", data / "\x1b[31m $gone")
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1, done.stderr
+    assert not CONTROLS.search(done.stderr.decode("utf-8"))
+    done = process(WALK, data, work)
     assert sorted(os.walk(os.fsencode(data))) == before
     for place, _, _ in os.walk(data):
         os.chmod(place, 0o755)
@@ -63,7 +78,7 @@ def test_nasty_names_pass_through_every_command_of_the_wheel(installed, tmp_path
     legible = {os.fsencode(name).decode("utf-8", "backslashreplace").strip() for name in made}
     assert set(json.loads(said.splitlines()[-1])) == legible
     # nothing that a terminal obeys, and no word of another library
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202e]", said)
+    assert not CONTROLS.search(said)
     # our own progress alone is told there
     assert not re.sub("^  predicting: .*\n", "", errors, flags=re.M)
     assert f"tlkit is in {installed}" in said

@@ -252,7 +252,7 @@ def same_numbers(one: pathlib.Path, other: pathlib.Path) -> list[str]:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, str]]:
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [
             {k: v for k, v in row.items() if k not in ("images_per_second", "data_wait")}
             for row in csv.DictReader(file)

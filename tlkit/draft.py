@@ -20,10 +20,13 @@ from tlkit.data.account import FileAccount
 from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
 from tlkit.data.dataset import IMBALANCED
 from tlkit.data.frames import is_of_frames
+from tlkit.data.named_classes import classes_in_names
+from tlkit.data.read_file import Absent
 from tlkit.data.read_source import path_keys, read_records
 from tlkit.data.recognize import Recognized, recognize
+from tlkit.data.record import Record, SourceData
 from tlkit.data.tree import Tree
-from tlkit.errors import DataError, UserError, did_you_mean
+from tlkit.errors import DataError, UserError, did_you_mean, some_of
 from tlkit.recipe.schema import Named
 from tlkit.text import one_line
 
@@ -77,15 +80,20 @@ def draft_recipe(
     spec = specs.find(backbone)
     found = found_in(data, given, say)
     source = read_records(_named(found))
-    counts = Counter(record.label for record in source.records)
+    records, absent = _there(source.records)
+    counts = Counter(record.label for record in records)
     if len(counts) < 2:
-        raise DataError("has fewer than two classes", where=str(data))
-    told = {record.split for record in source.records} - {None}
-    train = sum(record.split in (None, "train") for record in source.records)
+        raise DataError(
+            f"has fewer than two classes{''.join(f', only {label!r}' for label in counts)}.",
+            where=str(data),
+            hint=classes_in_names(record.name for record in records),
+        )
+    told = {record.split for record in records} - {None}
+    train = sum(record.split in (None, "train") for record in records)
     name = recipe_name(data)
     shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:8])
     more = f", and {len(counts) - 8} more" if len(counts) > 8 else ""
-    counted = f"{len(source.records)} images, {len(counts)} classes ({shown}{more})"
+    counted = f"{len(records)} images, {len(counts)} classes ({shown}{more})"
     weighted = max(counts.values()) > IMBALANCED * min(counts.values())
     size = "16" if train < FEW else "32"
     split = (
@@ -93,8 +101,8 @@ def draft_recipe(
         if "val" in told
         else "  split: {val: 0.2}            # held out by file content, the same in every class\n"
     )
-    notes = [*found.notes, *source.notes, *_more_notes(data)]
-    account = FileAccount({"images": len(source.records)}, source.ignored).lines()
+    notes = [*found.notes, *source.notes, *_empty(source, set(counts)), *_more_notes(data)]
+    account = FileAccount({"images": len(records)}, source.ignored, absent).lines()
     reasons = "".join(f"  # {one_line(text)}\n" for text in (found_as(found), *notes))
     text = (
         "# yaml-language-server: $schema=recipe.schema.json\n"
@@ -127,6 +135,24 @@ def draft_recipe(
     lines = [f"{data}: taken for {found_as(found)}; {counted}", *account]
     lines += [f"note: {note}" for note in notes]
     return Draft(name, text, [one_line(line) for line in lines])
+
+
+def _there(records: Sequence[Record]) -> tuple[list[Record], list[tuple[str, str]]]:
+    """The images that are files, and name and reason of those that are only named."""
+    absent = [(r.name, r.read.reason) for r in records if isinstance(r.read, Absent)]
+    return [r for r in records if not isinstance(r.read, Absent)], absent
+
+
+def _empty(source: SourceData, filled: set[str]) -> list[str]:
+    """Says which classes have no image, for which nothing can be trained."""
+    named = (*source.empty, *(source.classes or ()), *(r.label for r in source.records))
+    empty = [repr(name) for name in dict.fromkeys(named) if name not in filled]
+    if not empty:
+        return []
+    return [
+        f"no image in class {some_of(empty, 10)}: nothing is trained until there are some, or the class "
+        "is gone"
+    ]
 
 
 def source_of(data: pathlib.Path, given: Sequence[str] = ()) -> Named:

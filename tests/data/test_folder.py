@@ -14,6 +14,7 @@ from tests.conftest import draw
 from tests.data.test_sources import put, read
 from tlkit.data.account import FileAccount
 from tlkit.data.read_file import read_file
+from tlkit.draft import draft_recipe
 from tlkit.errors import DataError, UserError
 
 
@@ -88,6 +89,61 @@ def test_a_class_whose_name_holds_such_a_word_is_a_class(tmp_path, name):
 def test_images_flat_in_split_folders_are_no_classes(tmp_path, names):
     with pytest.raises(DataError, match=r"named like a split.*without class folders"):
         read("folder", path=str(tree(tmp_path, *names)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("fold1", "fold2"), ("fold_0", "fold_1", "fold_2"), ("public_test", "private_test"),
+     ("labeled", "unlabeled"), ("Labelled data", "Unlabelled data"), ("images", "masks"),
+     ("part1", "part2"), ("raw", "augmented"), ("input", "gt"), ("train/images", "train/masks", "test/images")],
+)  # fmt: skip
+def test_parts_and_kinds_of_data_are_no_classes_until_someone_says_so(tmp_path, names):
+    tree(tmp_path, *names)
+    with pytest.raises(DataError, match="named like"):
+        read("folder", path=str(tmp_path))
+    with pytest.raises(DataError, match="named like"):
+        draft_recipe(tmp_path, "tiny", tmp_path)
+    if not any("/" in name for name in names):
+        assert labels(read("folder", path=str(tmp_path), depth=1)) == set(names)
+
+
+def test_classes_in_parts_are_asked_about(tmp_path):
+    tree(tmp_path, "fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog")
+    with pytest.raises(DataError, match="If the classes lie in them: depth: 2"):
+        read("folder", path=str(tmp_path))
+    assert labels(read("folder", path=str(tmp_path), depth=2)) == {"cat", "dog"}
+
+
+@pytest.mark.parametrize(
+    "names", [("mask", "no_mask"), ("class_1", "class_2"), ("1", "2"), ("label_0", "label_1"),
+              ("raw", "cooked")]
+)  # fmt: skip
+def test_classes_called_by_such_words_are_classes(tmp_path, names):
+    assert labels(read("folder", path=str(tree(tmp_path, *names)))) == set(names)
+
+
+def test_a_part_among_classes_is_said(tmp_path):
+    data = read("folder", path=str(tree(tmp_path, "cat", "dog", "unlabeled")))
+    assert "'unlabeled' is taken for a class" in data.notes
+
+
+@pytest.mark.parametrize("place", ["", "train/", "photos/train/"])
+def test_classes_in_the_names_of_files_are_hinted_at_and_not_invented(tmp_path, place):
+    for name in ("Abyssinian", "american_bulldog", "Bengal"):
+        for number in (1, 22, 103):
+            put(tmp_path / place / f"{name}_{number}.jpg")
+    with pytest.raises(
+        DataError, match=r"classes? in their names: Abyssinian, american_bulldog, Bengal"
+    ):
+        draft_recipe(tmp_path, "tiny", tmp_path)
+
+
+def test_a_class_without_an_image_is_said_by_init(tmp_path):
+    tree(tmp_path, "cat*3", "dog*3")
+    (tmp_path / "owl").mkdir()
+    draft = draft_recipe(tmp_path, "tiny", tmp_path)
+    assert any("no image in class 'owl'" in line for line in draft.lines)
+    assert "# no image in class 'owl'" in draft.text
 
 
 def test_a_list_beside_flat_images_is_pointed_at(tmp_path):

@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from tests.data.test_sources import put, read
+from tlkit.draft import draft_recipe
 from tlkit.errors import DataError
 
 FOUR = ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png")
@@ -278,6 +279,86 @@ def test_what_the_list_leaves_out_and_what_is_gone_is_said(tmp_path):
     assert "1 of its 5 files are not there: dog/9.png" in data.notes
     with pytest.raises(FileNotFoundError):
         data.records[-1].read()
+
+
+def test_rows_that_name_folders_or_nothing_are_no_images_of_the_account(tmp_path):
+    images(tmp_path)
+    os.mkfifo(tmp_path / "p.png")
+    text = csv_of(("cat", "cat", "dog", "dog")) + "dog,dog\ngone.png,dog\np.png,cat\n"
+    file = listing(tmp_path, text)
+    data = read("manifest", path=str(file))
+    assert "1 of its 7 files are not there: gone.png" in data.notes
+    assert "2 of its 7 rows name no file: dog is a folder, p.png is a pipe (FIFO)" in data.notes
+    draft = draft_recipe(file, "tiny", tmp_path)
+    assert "files: 7, 4 used, 3 broken" in draft.lines
+    assert "4 images, 2 classes (cat 2, dog 2)" in draft.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "values", "splits", "note"),
+    [
+        ("is_valid", ("False", "True", "False", "True"), ["train", "val"] * 2, "from 'is_valid'"),
+        ("is_valid", ("0", "1.0", "", "1"), ["train", "val"] * 2, "from 'is_valid'"),
+        ("is_test", ("no", "yes", "no", "yes"), ["train", "test"] * 2, "from 'is_test'"),
+        ("is_training_image", ("1", "0", "1", "0"), ["train", "test"] * 2, "not train is test"),
+        ("is_val,is_test", ("0,0", "1,0", "0,1", "0,0"), ["train", "val", "test", "train"], "is_test"),
+        ("Usage", ("Training", "PublicTest", "Training", "PrivateTest"), ["train", "test"] * 2, ""),
+        ("is_healthy", ("0", "1", "0", "1"), [None] * 4, ""),
+        ("is_valid", ("a", "b", "a", "b"), [None] * 4, ""),
+    ],
+)  # fmt: skip
+def test_columns_of_yes_and_no_name_splits(tmp_path, head, values, splits, note):
+    images(tmp_path)
+    labels = ("cat", "cat", "dog", "dog")
+    text = csv_of([f"{a},{b}" for a, b in zip(labels, values, strict=True)], f"path,label,{head}")
+    (tmp_path / "m").mkdir()
+    for data in (
+        read("manifest", path=str(listing(tmp_path, text))),
+        # with a label column that is not called as one
+        read("manifest", path=str(listing(tmp_path, text.replace("label", "species")))),
+    ):
+        assert [record.split for record in data.records] == splits
+        assert [record.label for record in data.records] == list(labels)
+        assert note in " ".join(data.notes)
+
+
+def test_an_image_of_two_splits_at_once_is_told_by_line(tmp_path):
+    images(tmp_path)
+    text = csv_of(("cat,1,0", "cat,1,1"), "path,label,is_valid,is_test")
+    with pytest.raises(DataError, match=r"m\.csv:3: is in test and val at once"):
+        read("manifest", path=str(listing(tmp_path, text)))
+
+
+CAPTIONS = ("a cat sits on the mat", "two cats sit on a mat", "a dog runs after the ball",
+            "the dog sleeps in the sun")  # fmt: skip
+
+
+def test_captions_are_no_classes_without_a_word(tmp_path):
+    images(tmp_path)
+    data = read("manifest", path=str(listing(tmp_path, csv_of(CAPTIONS))))
+    assert any("its labels are texts, as captions are ('a dog runs" in note for note in data.notes)
+    for head in ("path,caption", "path,x"):
+        with pytest.raises(DataError, match=r"do not look like classes.*label_column: "):
+            read("manifest", path=str(listing(tmp_path, csv_of(CAPTIONS, head))))
+    data = read("manifest", path=str(tmp_path / "m.csv"), label_column="x")
+    assert len({record.label for record in data.records}) == 4
+
+
+def test_names_of_one_class_in_a_row_are_no_captions(tmp_path):
+    images(tmp_path)
+    labels = ['"great white shark, white shark, man-eater, Carcharodon carcharias"', "tench"]
+    data = read("manifest", path=str(listing(tmp_path, csv_of(labels * 2, "path,name of fish"))))
+    assert not any("captions" in note for note in data.notes)
+
+
+def test_a_column_of_different_values_is_not_taken_for_the_classes(tmp_path):
+    names = [f"{number}.png" for number in range(12)]
+    images(tmp_path, *names)
+    text = csv_of([f"u{number}" for number in range(12)], "path,uploader", names)
+    with pytest.raises(DataError, match="'uploader' holds texts that do not look like classes"):
+        read("manifest", path=str(listing(tmp_path, text)))
+    data = read("manifest", path=str(listing(tmp_path, text.replace("uploader", "label"))))
+    assert "12 images have 12 different labels" in data.notes
 
 
 def test_a_pipe_in_a_list_is_not_waited_for(tmp_path):

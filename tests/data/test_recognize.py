@@ -98,6 +98,25 @@ def _write(root: pathlib.Path, files: dict[str, str]) -> pathlib.Path:
     [
         ({"images/1.jpg": "picture", "labels/1.txt": "0 .5 .5 .1 .1", "data.yaml": "names: [a]"},
          "YOLO's format for object detection"),
+        ({"images/train/1.jpg": "picture", "labels/train/1.txt": "0 0.5 0.5 0.1 0.1\n1 .1 .1 .2 .2\n"},
+         "YOLO's format for object detection"),
+        ({"a.jpg": "picture", "a.txt": "12 0.5 0.5 1e-2 0.1\n", "classes.txt": "cat\n"},
+         "YOLO's format for object detection"),
+        ({"train/images/1.jpg": "picture", "train/labels/1.txt": "", "train/images/22.jpg": "picture",
+          "train/labels/22.txt": "0 0.1 0.1 0.2 0.2 0.3 0.1 0.1 0.1"}, "YOLO's format"),
+        ({"data/1.png": "picture", "metadata.json": "{}", "samples.json": json.dumps(
+            {"samples": [{"filepath": "data/1.png", "ground_truth": {"_cls": "Classification"}}]})},
+         "FiftyOne.*ImageClassificationDirectoryTree"),
+        ({"1.jpg": "picture", "c.json": json.dumps({
+            "categories": [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}],
+            "images": [{"id": 1, "file_name": "1.jpg"}],
+            "annotations": [{"image_id": 1, "category_id": 1}]})},
+         r"c\.json: two of its categories have the id 1: 'cat' and 'dog'"),
+        ({"1.jpg": "picture", "22.jpg": "picture", "c.json": json.dumps({
+            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+            "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "22.jpg"}],
+            "annotations": [{"image_id": 1, "category_id": 1}]})},
+         r"two of its images have the id 1: '1\.jpg' and '22\.jpg'"),
         ({"train/1.jpg": "picture", "train/_annotations.csv": "filename,width,height,class,xmin\n"},
          "Roboflow for object detection"),
         ({"train/1.jpg": "picture", "train/_classes.csv": "Pixel Value, Class\n0, a\n"}, "mask"),

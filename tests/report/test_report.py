@@ -17,6 +17,7 @@ from tlkit.evaluate.examples import choose_examples
 from tlkit.evaluate.grad_cam import grad_cam
 from tlkit.evaluate.intervals import intervals
 from tlkit.report.reading import read_curves
+from tlkit.train.record import Recorder
 
 # in a frame as wide as the screen: how wide the page is, what sticks out of it, and what did not load
 MEASURE = """
@@ -190,6 +191,22 @@ def metrics(tmp_path, epochs, steps=(), **more):
         lines.append(f"s,{k + 1},{k},{train},{accuracy},{val},{val_accuracy}{rest}")
     path.write_text("\n".join(lines))
     return [(r.kind, r.text) for r in read_curves(path, [{"name": "s"}])]
+
+
+def test_a_stage_called_as_a_formula_is_a_name_in_metrics_and_is_read_again(tmp_path):
+    recorder = Recorder(tmp_path)
+    recorder.set_params({"stage": "=1+1 猫", "epochs": 3})
+    for loss, val in ((1.0, 1.0), (1.4, 1.5), (1.9, 2.0)):
+        recorder.on_train_batch_end(0, {"loss": loss, "accuracy": 0.5})
+        recorder.on_epoch_end(
+            0, {"loss": loss, "accuracy": 0.5, "val_loss": val, "val_accuracy": 0.5}
+        )
+    recorder.rewind()  # reads what was written
+    recorder.close()
+    rows = (tmp_path / "metrics.csv").read_text("utf-8").splitlines()[1:]
+    assert len(rows) == 6 and all(row.startswith("'=1+1 猫,") for row in rows)
+    (found,) = read_curves(tmp_path / "metrics.csv", [{"name": "=1+1 猫"}])
+    assert (found.stage, found.kind) == ("=1+1 猫", "rate too high")
 
 
 def test_curves_are_read(tmp_path):

@@ -14,8 +14,10 @@ def report(run: pathlib.Path) -> None:
     from tlkit import use
     from tlkit.report.reading import read_curves
     from tlkit.run import finished
+    from tlkit.text import printable
 
     click.echo(use.rewrite_report(run))
     _, result = finished(run)
     for found in read_curves(run / "metrics.csv", result["stages"]):
-        click.echo(f"{found.stage}: {found.kind}: {found.text}. To try: {found.change}")
+        told = f"{found.stage}: {found.kind}: {found.text}. To try: {found.change}"
+        click.echo(printable(told))

@@ -12,6 +12,7 @@ import numpy as np
 
 from tlkit.data.account import MOST_LOST, FileAccount
 from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
+from tlkit.data.named_classes import classes_in_names
 from tlkit.data.order import natural
 from tlkit.data.read_source import read_records
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
@@ -496,7 +497,10 @@ def _classes(records: list[Record], source: SourceData) -> tuple[list[str], list
             raise DataError(f"no image in class {some_of(missing, 10)}")
         classes = source.classes
     if len(classes) < 2:
-        raise DataError(f"only one class, {classes[0]!r}; at least two are needed to tell apart")
+        raise DataError(
+            f"only one class, {classes[0]!r}; at least two are needed to tell apart.",
+            hint=classes_in_names(record.name for record in records),
+        )
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(name.casefold(), []).append(name)

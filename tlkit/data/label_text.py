@@ -11,11 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tlkit.data.sources.folder import class_name
+from tlkit.text import shortened
 
 MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets write it
 DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but classes are called so as well
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")
+PROSE_WORDS, PROSE_LENGTH = 5, 100  # of a text from which it is more than a name
+MOST_ALONE = 9  # labels that may all be different, and still be classes
 
 
 def label_text(value: Any) -> str:
@@ -68,3 +71,31 @@ def several_by(labels: Iterable[str]) -> str | None:
 
 def _parts(label: str, separator: str) -> Sequence[str]:
     return [part.strip() for part in label.split(separator) if part.strip()]
+
+
+def is_prose(labels: Iterable[str]) -> bool:
+    """Whether most labels are texts, as captions are, and no names."""
+    kinds = sorted(set(labels) - {""})
+    # names of a class in a row, as ImageNet's `great white shark, white shark, man-eater`, are no text
+    long = [
+        label
+        for label in kinds
+        if len(label) > PROSE_LENGTH
+        or max(len(part.split()) for part in label.split(",")) >= PROSE_WORDS
+    ]
+    return len(long) > len(kinds) / 2
+
+
+def odd_labels(labels: Sequence[str]) -> list[str]:
+    """What a person should know where labels look as if they were no classes."""
+    kinds = sorted(set(labels))
+    notes = []
+    if is_prose(kinds):
+        example = shortened(max(kinds, key=len), 60)
+        notes.append(
+            f"its labels are texts, as captions are ({example!r}); each that is different is a class of "
+            "its own"
+        )
+    if len(labels) > MOST_ALONE and len(kinds) > len(labels) / 2:
+        notes.append(f"{len(labels)} images have {len(kinds)} different labels")
+    return notes

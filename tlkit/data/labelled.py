@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import functools
 import io
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tlkit.data.read_file import read_file
+from tlkit.data.label_text import odd_labels
+from tlkit.data.read_file import Absent, reader
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.sources.folder import class_name
 from tlkit.data.split_name import split_name
@@ -74,7 +74,7 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         read: Callable[[], bytes]
         try:
             name = tree.find(row.image, row.near)
-            read = functools.partial(read_file, tree.places[name])
+            read = reader(tree.places[name])
         except FileNotFoundError as error:
             problems.append(f"{row.image}: {error.strerror}")
             name, read = row.image, Absent(str(error.strerror))
@@ -91,7 +91,8 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         for name in tree.pictures
         if name not in used
     ]
-    return SourceData(records, ignored=(*unlabelled, *tree.ignored))
+    notes = odd_labels([record.label for record in records])
+    return SourceData(records, ignored=(*unlabelled, *tree.ignored), notes=tuple(notes))
 
 
 def refuse_several(rows: list[Labelled], where: str) -> None:
@@ -110,16 +111,6 @@ def refuse_several(rows: list[Labelled], where: str) -> None:
             hint="Keep one class for each, crop each object into an image of its own, or leave "
             "these images out.",
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class Absent:
-    """Stands for a file that is not there; reading it says why."""
-
-    reason: str
-
-    def __call__(self) -> bytes:
-        raise FileNotFoundError(2, self.reason)
 
 
 def split_of_path(path: str) -> SplitName | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import functools
 import os
 import stat
+from collections.abc import Callable
 
 from tlkit.data.file_kind import HEAD
 
@@ -24,6 +27,31 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def read_head(path: str | os.PathLike[str]) -> bytes:
     """The first bytes of a file, for `file_kind`; raises as `read_file` does."""
     return _read(path, HEAD)
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    """Reads an image that is named and is no file; it says why.
+
+    Attributes:
+        reason: As the system says it.
+    """
+
+    reason: str
+
+    def __call__(self) -> bytes:
+        raise FileNotFoundError(errno.ENOENT, self.reason)
+
+
+def reader(path: str | os.PathLike[str]) -> Callable[[], bytes]:
+    """Reads a picture that somebody names: `read_file`, or `Absent` where there is no regular file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        return Absent(str(error.strerror))
+    if not stat.S_ISREG(mode):
+        return Absent(f"is {special(mode)}")
+    return functools.partial(read_file, path)
 
 
 def _read(path: str | os.PathLike[str], most: int | None) -> bytes:

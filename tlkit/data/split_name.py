@@ -47,7 +47,17 @@ FILLERS = frozenset({
     "photos", "fotos", "file", "files", "folder", "dir", "split", "splits", "part", "seg",
     "segment", "sample", "samples", "batch", "class", "classes", "labeled", "labelled", "new",
     "full", "final", "small", "mini", "resized", "clean", "cleaned", "cropped", "crop", "raw",
-    "original", "orig", "the", "of", "for", "x", "y", "v", "my", "集", "图片", "图像", "数据",
+    "original", "orig", "the", "of", "for", "x", "y", "v", "my", "public", "private", "集", "图片", "图像",
+    "数据",
+})  # fmt: skip
+# parts, kinds and states of data, of which none is a class
+PARTS = frozenset({
+    "fold", "folds", "kfold", "part", "parts", "split", "splits", "batch", "chunk", "shard", "subset", "set",
+    "dataset", "data", "holdout", "query", "gallery", "labeled", "labelled", "unlabeled", "unlabelled",
+    "annotated", "unannotated", "image", "images", "img", "imgs", "input", "inputs", "mask", "masks",
+    "labels", "annotation", "annotations", "segmentation", "segmentations", "groundtruth", "gt",
+    "targets", "output", "outputs", "original", "originals", "augmented", "resized", "processed",
+    "preprocessed", "raw", "thumbnail", "preview", "previews", "backup", "hr", "lr",
 })  # fmt: skip
 _LONGEST_FIRST = sorted(WORDS, key=lambda word: (-len(word), word))
 
@@ -87,6 +97,13 @@ def split_pairs(names: Iterable[str]) -> bool:
         rest = tuple(word for word in words if word not in WORDS)
         splits.setdefault(rest, set()).update(own)
     return any(len(found) > 1 for found in splits.values())
+
+
+def is_part(text: str) -> bool:
+    """Whether a name is that of a part or a kind of data, as `fold_1`, `unlabeled` and `masks`, and of no class."""
+    words = _words(text)
+    rest = [word for word in words if not (word.isdecimal() or word in FILLERS)]
+    return any(word in PARTS for word in words) and all(word in PARTS for word in rest)
 
 
 def _words(text: str) -> list[str]:

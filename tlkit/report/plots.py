@@ -32,7 +32,7 @@ def _axes(width: float, height: float, columns: int = 1) -> Any:
 
 def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
     """Loss and accuracy by step with the learning rate under them; False where nothing trained."""
-    with open(metrics, newline="") as file:
+    with open(metrics, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [row for row in rows if not row["val_loss"]]
     epochs = [row for row in rows if row["val_loss"]]
@@ -186,7 +186,7 @@ def plot_runs(metrics: list[pathlib.Path], names: list[str], target: pathlib.Pat
     figure, (loss, accuracy) = _axes(11, 3.8, 2)
     drawn = False
     for index, (path, name) in enumerate(zip(metrics, names, strict=True)):
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["val_loss"]]
         colour = matplotlib.colormaps["tab10"](index % 10)
         at = range(1, len(rows) + 1)

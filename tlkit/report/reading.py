@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.text import from_cell
+
 WAITING = 0.3  # share of the time spent waiting for images from which data are the bottleneck
 DEAD = 0.5  # share of dead ReLUs
 TINY_UPDATE, HUGE_UPDATE = 1e-6, 0.05  # update over weights
@@ -39,11 +41,11 @@ def read_curves(metrics: pathlib.Path, stages: Sequence[dict[str, Any]]) -> list
         metrics: The file.
         stages: Of result.json.
     """
-    with open(metrics, newline="") as file:
+    with open(metrics, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     found: list[Reading] = []
     for stage in stages:
-        own = [row for row in rows if row["stage"] == stage["name"]]
+        own = [row for row in rows if from_cell(row["stage"]) == stage["name"]]
         epochs = [row for row in own if row["val_loss"]]
         if epochs:
             steps = [row for row in own if not row["val_loss"]]

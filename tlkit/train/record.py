@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from tlkit.text import cell
+
 COLUMNS = (
     "stage",
     "epoch",
@@ -96,7 +98,7 @@ class Recorder(keras.callbacks.Callback):
         if self._file is not None:
             self._file.close()
         _cut(self._path, self.step, self._columns)
-        self._file = open(self._path, "a", newline="")  # noqa: SIM115 - closed by `close`
+        self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._writer = csv.DictWriter(self._file, self._columns)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -115,8 +117,9 @@ class Recorder(keras.callbacks.Callback):
 
     def _write(self, values: dict[str, float], kind: str) -> None:
         shown = {key: f"{value:.8g}" for key, value in values.items()}
+        stage = cell(self.params["stage"])
         self._writer.writerow(
-            {"stage": self.params["stage"], "epoch": self._epoch + 1, "step": self.step, **shown}
+            {"stage": stage, "epoch": self._epoch + 1, "step": self.step, **shown}
         )
         self._board.write({f"{kind}/{key}": value for key, value in values.items()}, self.step)
 
@@ -142,7 +145,7 @@ def _cut(path: pathlib.Path, step: int, columns: list[str]) -> None:
         if int(row["step"]) < step or (int(row["step"]) == step and row["val_loss"])
     ]
     partial = path.with_suffix(".partial")
-    with open(partial, "w", newline="") as file:
+    with open(partial, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(kept)

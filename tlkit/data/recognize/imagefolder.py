@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from tlkit.data.label_text import MOST_ALONE, is_prose
 from tlkit.data.recognize.glance import columns_of, rows_of
 from tlkit.data.recognize.recognized import Recognized
 from tlkit.data.sources.imagefolder import FILE_NAMES, LABELS, METADATA
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
-
-CAPTIONS = 10  # values of a column that are all different, from which they are no classes
 
 
 def imagefolder(tree: Tree) -> Recognized | None:
@@ -21,7 +20,7 @@ def imagefolder(tree: Tree) -> Recognized | None:
     if not any(column.lower() in LABELS for column in columns):
         others = [column for column in columns if column not in FILE_NAMES]
         values = [row.get(others[0], "") for row in rows_of(tree.root / kept[0])] if others else []
-        if len(others) != 1 or CAPTIONS <= len(values) == len(set(values)):
+        if len(others) != 1 or is_prose(values) or MOST_ALONE < len(values) == len(set(values)):
             raise DataError(
                 f"is an imagefolder of Hugging Face, but no column of {kept[0]} is called as classes are: "
                 f"{', '.join(columns)}.",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from tlkit.data.file_kind import PICTURE_ENDINGS
+from tlkit.data.label_text import is_prose
 from tlkit.data.recognize.glance import lists, rows_of
 from tlkit.data.recognize.label_studio import label_studio_file
 from tlkit.data.recognize.recognized import CROP, Recognized
 from tlkit.data.recognize.vertex import is_vertex
-from tlkit.data.sources.manifest import LABEL_NAMES, PATH_NAMES
+from tlkit.data.sources.manifest import LABEL_NAMES, PATH_NAMES, split_flag
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
@@ -57,7 +58,7 @@ def fitting(tree: Tree, name: str) -> tuple[float, Recognized] | None:
             where=str(file),
             hint=CROP,
         )
-    others = [c for c in columns if c != path_column and scores[c] < FOUND]
+    others = [c for c in columns if c != path_column and scores[c] < FOUND and not split_flag(c)]
     label_column = _label_column(others, rows)
     one_hot = label_column is None and _is_one_hot(others, rows)
     if label_column is None and not one_hot:
@@ -123,7 +124,7 @@ def _label_column(columns: list[str], rows: list[dict[str, str]]) -> str | None:
         kinds = len(set(values))
         if 2 <= kinds <= max(2, len(values) // 2) and all(values) and not split_name(values[0]):
             words = not any(re.fullmatch(r"-?\d+\.\d+", value) for value in values)
-            if words:
+            if words and not is_prose(values):
                 fitting.append(column)
     return fitting[0] if fitting else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of, split_of_path
@@ -70,7 +70,8 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
     """
     told = read_json(file)
     with built_as("COCO's JSON", file):
-        names = {str(row["id"]): str(row["name"]) for row in told["categories"]}
+        names = _by_id(((row["id"], row["name"]) for row in told["categories"]), "categories", file)
+        _by_id(((row["id"], row["file_name"]) for row in told["images"]), "images", file)
         shown: dict[str, list[str]] = {str(row["id"]): [] for row in told["images"]}
         for row in told["annotations"]:
             shown[str(row["image_id"])].append(names[str(row["category_id"])])
@@ -87,6 +88,24 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
             str(file),
             near,
         )
+
+
+def _by_id(pairs: Iterable[tuple[Any, Any]], what: str, file: pathlib.Path) -> dict[str, str]:
+    """Names by their ids.
+
+    Raises:
+        DataError: if two have one id.
+    """
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        first = found.setdefault(str(key), str(value))
+        if first != str(value):
+            raise DataError(
+                f"two of its {what} have the id {key}: {first!r} and {str(value)!r}.",
+                where=str(file),
+                hint="Give each an id of its own.",
+            )
+    return found
 
 
 def _near(file: pathlib.Path, base: pathlib.Path) -> str:

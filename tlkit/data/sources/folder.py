@@ -8,10 +8,11 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from tlkit.data.named_classes import classes_in_names
 from tlkit.data.order import natural
 from tlkit.data.read_file import read_file
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
-from tlkit.data.split_name import split_name, split_pairs, splits_named
+from tlkit.data.split_name import is_part, split_name, split_pairs, splits_named
 from tlkit.data.walk import Folder, walk
 from tlkit.errors import DataError, some_of
 from tlkit.limits import Count
@@ -220,7 +221,8 @@ def _splits(top: Folder, start: Folder) -> Layout:
             "images side by side without class folders.",
             where=top.path,
             hint=_lists(top)
-            or "Put the images of each class in a folder of its own, or list them with "
+            or classes_in_names(n for p in flat for f in p.inside() for n in f.pictures)
+            + "Put the images of each class in a folder of its own, or list them with "
             f"their labels in a manifest. If these are classes all the same: {_say(start, top, 1)}",
         )
     if levels and not trains:
@@ -247,7 +249,10 @@ def _check(top: Folder, level: Level) -> list[str]:
             hint="Make train, val and test folders with a folder for each class in them. If these are classes "
             f"all the same: {_say(level.classes[0].above or top, top, 1)}",
         )
-    notes = []
+    parts = [inner for inner in level.classes if inner.below and is_part(inner.name)]
+    if parts and len(parts) == sum(inner.below > 0 for inner in level.classes):
+        raise _of_parts(top, level, parts)
+    notes = [f"{inner.name!r} is taken for a class" for inner in parts]
     for inner in level.classes:
         if not inner.full:
             continue
@@ -263,6 +268,24 @@ def _check(top: Folder, level: Level) -> list[str]:
         more = inner.below - len(inner.pictures)
         notes.append(f"{more} images of class {inner.name!r} lie in folders inside it ({held})")
     return notes
+
+
+def _of_parts(top: Folder, level: Level, parts: Sequence[Folder]) -> DataError:
+    """What to say where all folders are called as parts or kinds of data are."""
+    parent = level.classes[0].above or top
+    where = f" in {level.split}" if level.split is not None else ""
+    hint = "Put the images of each class in a folder of its own"
+    if any(part.full for part in parts):
+        hint = f"If the classes lie in them: {_say(parent, top, 2)}"
+    elif lists := _lists(parent):
+        hint = lists.removesuffix(".")
+    if level.split is None:
+        hint += f". If these are classes all the same: {_say(parent, top, 1)}"
+    return DataError(
+        f"{_names(parts)}{where} {_are(parts)} named like parts or kinds of data, and should be classes.",
+        where=top.path,
+        hint=hint + ("" if "depth" in hint else "."),
+    )
 
 
 def _two_ways(top: Folder, level: Level, found: str) -> DataError:
@@ -307,7 +330,7 @@ def _nothing(top: Folder, ignored: Sequence[Ignored]) -> DataError:
     """What to say of a folder without an image in a class folder."""
     loose = len(top.pictures)
     if loose:
-        hint = _lists(top) or (
+        hint = _lists(top) or classes_in_names(top.pictures) + (
             f"Its {loose} images lie side by side: put each class in a folder of its own, or list "
             "them with their labels in a manifest."
         )

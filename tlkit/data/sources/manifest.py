@@ -11,15 +11,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tlkit.data.file_kind import PICTURE_ENDINGS
-from tlkit.data.label_text import DOUBTFUL, label_text, listed, several_by
+from tlkit.data.label_text import (
+    DOUBTFUL,
+    MOST_ALONE,
+    is_prose,
+    label_text,
+    listed,
+    odd_labels,
+    several_by,
+)
 from tlkit.data.listed_files import ListedFiles, what_it_is
-from tlkit.data.read_file import read_file
+from tlkit.data.read_file import Absent, reader
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.split_name import split_name
 from tlkit.data.table import Table, read_table
 from tlkit.errors import DataError, did_you_mean, some_of
 from tlkit.paths import expanded, legible
 from tlkit.registry import register
+from tlkit.text import shortened
 
 PATH_NAMES = (
     "path",
@@ -53,7 +62,9 @@ LABEL_NAMES = (
     "breed",
     "diagnosis",
 )
-SPLIT_NAMES = ("split", "set", "subset", "partition", "fold")
+SPLIT_NAMES = ("split", "set", "subset", "partition", "fold", "usage")
+FLAG = re.compile(r"(?:is|in|for)_(.+)")  # is_valid, as fastai's lists have it
+YES, NO = frozenset({"true", "1", "yes", "y", "t"}), frozenset({"false", "0", "no", "n", "f", ""})
 LOOKED_AT = 40  # rows by which columns and folders are found
 MOST_FOLDERS = 200  # beside the list that may hold the images
 MOST_TOLD = 20  # rows that a message lists
@@ -127,12 +138,14 @@ class Columns:
         label: Of its class; empty where there are `classes`.
         split: Of train, val or test, if there is one.
         classes: Columns of 0 and 1, one for each class.
+        flags: Columns such as `is_valid` that say yes or no, and the split of each.
     """
 
     path: str
     label: str
     split: str | None = None
     classes: tuple[str, ...] = ()
+    flags: tuple[tuple[str, SplitName], ...] = ()
 
 
 def _plain(column: str) -> str:
@@ -151,9 +164,28 @@ def _columns(
     if split is None:
         usual = (name for one in SPLIT_NAMES for name in rest if _plain(name) == one)
         split = next((name for name in usual if _is_split(table, name)), None)
-    rest = [name for name in rest if name != split]
-    if wanted.label:
-        return Columns(path, wanted.label, split), files
+    flags = {name: flag for name in rest if (flag := split_flag(name)) and _is_flag(table, name)}
+    rest = [name for name in rest if name != split and name not in flags]
+    if flags and split is None:
+        note = f"splits are from {some_of([repr(name) for name in flags])}"
+        if set(flags.values()) == {"train"}:
+            note += ": what is not train is test"
+        table.notes.append(note)
+    found = _labels(file, table, sample, rest, wanted.label)
+    marked = () if split else tuple(flags.items())
+    return dataclasses.replace(found, path=path, split=split, flags=marked), files
+
+
+def _labels(
+    file: pathlib.Path,
+    table: Table,
+    sample: list[dict[str, Any]],
+    rest: list[str],
+    wanted: str,
+) -> Columns:
+    """The column of the class, or the columns of 0 and 1, among those that are nothing else."""
+    if wanted:
+        return Columns("", wanted)
     fit = [name for one in LABEL_NAMES for name in rest if _plain(name) == one]
     if fit:
         if len(fit) > 1:
@@ -161,16 +193,42 @@ def _columns(
                 f"labels are from column {fit[0]!r}; {some_of([repr(n) for n in fit[1:]])} would fit "
                 "too (label_column)"
             )
-        return Columns(path, fit[0], split), files
+        return Columns("", fit[0])
     binary = [n for n in rest if {label_text(row[n]) for row in sample if n in row} <= {"0", "1"}]
     if len(binary) > 1:
         table.notes.append(f"columns {some_of(binary, 5)} of 0 and 1 are one class each")
-        return Columns(path, "", split, tuple(binary)), files
+        return Columns("", "", classes=tuple(binary))
     others = [n for n in rest if any(label_text(row.get(n, "")) for row in sample)]
     if len(others) == 1:
+        values = [label_text(row.get(others[0])) for row in sample]
+        if is_prose(values) or MOST_ALONE < len(values) == len(set(values)):
+            raise DataError(
+                f"no column is called as classes are, and {others[0]!r} holds texts that do not "
+                f"look like classes: {shortened(values[0], 60)!r}.",
+                where=f"{file}:1",
+                hint=f"If they are classes all the same: label_column: {others[0]}",
+            )
         table.notes.append(f"labels are from column {others[0]!r}")
-        return Columns(path, others[0], split), files
+        return Columns("", others[0])
     raise _no_column(file, table.columns, LABEL_NAMES, "label_column")
+
+
+def split_flag(column: str) -> SplitName | None:
+    """The split that a column of yes and no is about: val for `is_valid`, train for `is_training_image`."""
+    found = FLAG.fullmatch(_plain(column))
+    return split_name(found[1]) if found else None
+
+
+def _is_flag(table: Table, column: str) -> bool:
+    """Whether all values of a column are yes or no."""
+    values = {_flag(row.get(column)) for _, row in table.rows}
+    return None not in values and True in values
+
+
+def _flag(value: Any) -> bool | None:
+    """Yes or no, as spreadsheets and JSON write it; None for anything else."""
+    text = label_text(value).lower()
+    return True if text in YES else False if text in NO else None
 
 
 def _path_column(
@@ -275,7 +333,7 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     for line, row in table.rows:
         name = str(row.get(columns.path) if row.get(columns.path) is not None else "").strip()
         try:
-            split = _split(row, columns.split)
+            split = _split(row, columns)
             label = _label(row, columns)
         except ValueError as error:
             problems.append((line, str(error)))
@@ -297,7 +355,7 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
             for line, _, label, _ in rows
             if separator in label
         ]
-    notes = list(table.notes)
+    notes = [*table.notes, *odd_labels([label for _, _, label, _ in rows])]
     if trimmed:
         notes.append(f"white space around {trimmed} labels was taken off")
     doubtful = sorted({label for _, _, label, _ in rows if label.lower() in DOUBTFUL})
@@ -307,17 +365,21 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     _refuse(file, problems)
     if absent and len(absent) == len(found):
         raise _none_found(file, columns.path, absent, files)
+    records = [
+        Record(name, label, split, reader(place))
+        for place, (_, name, label, split) in found.items()
+    ]
     if absent:
         notes.append(f"{len(absent)} of its {len(found)} files are not there: {some_of(absent)}")
+    others = [f"{r.name} {r.read.reason}" for r in records
+              if isinstance(r.read, Absent) and r.name not in absent]  # fmt: skip
+    if others:
+        notes.append(f"{len(others)} of its {len(found)} rows name no file: {some_of(others)}")
     if doubled:
         notes.append(f"{doubled} rows name a file that an earlier row names; each is used once")
     if files.moved:
         name, end = files.moved[0]
         notes.append(f"paths of another place are read under {files.base}: {name} as {end}")
-    records = [
-        Record(name, label, split, functools.partial(read_file, place))
-        for place, (_, name, label, split) in found.items()
-    ]
     return SourceData(records, ignored=_unlisted(found, file, files), notes=tuple(notes))
 
 
@@ -326,7 +388,10 @@ def _is_text(name: str) -> bool:
     return "\0" not in name and not re.search("[\ud800-\udfff]", name)
 
 
-def _split(row: dict[str, Any], column: str | None) -> SplitName | None:
+def _split(row: dict[str, Any], columns: Columns) -> SplitName | None:
+    if columns.flags:
+        return _flagged(row, columns.flags)
+    column = columns.split
     value = row.get(column) if column else None
     if value is None or not str(value).strip():
         return None
@@ -335,6 +400,16 @@ def _split(row: dict[str, Any], column: str | None) -> SplitName | None:
         hint = did_you_mean(str(value), ("train", "val", "test"))
         raise ValueError(f"{value!r} in {column!r} names no split. {hint}")
     return split
+
+
+def _flagged(row: dict[str, Any], flags: Sequence[tuple[str, SplitName]]) -> SplitName:
+    """The split of a row by its columns of yes and no; of several that say no, the one they leave."""
+    said = {split for column, split in flags if _flag(row.get(column))}
+    if len(said) > 1:
+        raise ValueError(f"is in {' and '.join(sorted(said))} at once")
+    if said:
+        return said.pop()
+    return "test" if all(split == "train" for _, split in flags) else "train"
 
 
 def _label(row: dict[str, Any], columns: Columns) -> str:
