@@ -147,5 +147,9 @@ def test_frames_of_a_video_are_noted(tmp_path, monkeypatch):
             Image.fromarray(wide[:, at : at + 64]).save(place)
     assert "frames of videos" in run("init", "videos", "--backbone", "tiny")
     assert "frames of videos" in (tmp_path / "videos.yaml").read_text()
+    for kind, name in enumerate(("walk", "run")):  # unlike, but called so
+        for frame in range(3):
+            exports.put(tmp_path / "few" / name / f"vid{kind}_frame_{frame:05d}.jpg", kind, frame)
+    assert "frames of videos" in run("init", "few", "--backbone", "tiny")
     exports.folders(tmp_path / "photos", count=20)  # cat.0.jpg, cat.1.jpg: numbered, and unlike
     assert "frames of videos" not in run("init", "photos", "--backbone", "tiny")

@@ -253,3 +253,55 @@ def kaggle(root: pathlib.Path, suffix="", shards=False) -> pathlib.Path:
         + "".join(f"{n + 100:06x}{suffix},{('boxer', 'beagle')[n % 2]}\n" for n in range(4))
     )
     return root
+
+
+def tiny_imagenet(root: pathlib.Path) -> pathlib.Path:
+    """As tiny-imagenet-200.zip has it, but for the number of classes and images."""
+    ids = ("n01443537", "n01629819")
+    for kind, name in enumerate(ids):
+        for number in range(3):
+            put(root / "train" / name / "images" / f"{name}_{number}.JPEG", kind, number)
+        boxes = "".join(f"{name}_{number}.JPEG\t0\t10\t63\t58\n" for number in range(3))
+        (root / "train" / name / f"{name}_boxes.txt").write_text(boxes)
+    lines = []
+    for number in range(2):
+        put(root / "val" / "images" / f"val_{number}.JPEG", number, 10 + number)
+        put(root / "test" / "images" / f"test_{number}.JPEG", number, 20 + number)
+        lines.append(f"val_{number}.JPEG\t{ids[number]}\t0\t32\t44\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    (root / "wnids.txt").write_text("".join(f"{name}\n" for name in ids))
+    words = ("n00001740\tentity", "n01443537\tgoldfish, Carassius auratus",
+             "n01629819\tEuropean fire salamander, Salamandra salamandra")  # fmt: skip
+    (root / "words.txt").write_text("".join(f"{line}\n" for line in words))
+    return root
+
+
+def datumaro(root: pathlib.Path, boxes=False) -> pathlib.Path:
+    """`datum project export -f datumaro -- --save-media`."""
+    for subset, count in (("train", 6), ("val", 2)):
+        items = []
+        for number in range(count):
+            name = f"{number:04d}"
+            put(root / "images" / subset / f"{name}.jpg", number % 2, hash_of(subset) + number)
+            annotation = {
+                "id": 0,
+                "type": "label",
+                "attributes": {},
+                "group": 0,
+                "label_id": number % 2,
+            }
+            if boxes:
+                annotation |= {"type": "bbox", "bbox": [1.0, 1.0, 9.0, 9.0], "z_order": 0}
+            items.append({"id": name, "annotations": [annotation], "attr": {"frame": number},
+                          "image": {"path": f"{name}.jpg", "size": [40, 40]}})  # fmt: skip
+        told = {
+            "dm_format_version": "1.0", "media_type": 2, "infos": {},
+            "categories": {"label": {"labels": [{"name": "cat", "parent": "", "attributes": []},
+                                                {"name": "dog", "parent": "", "attributes": []}],
+                                     "label_groups": [], "attributes": []}},
+            "items": items,
+        }  # fmt: skip
+        file = root / "annotations" / f"{subset}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(told))
+    return root

@@ -19,6 +19,12 @@ SPLIT = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "val"): 1, ("dog", "v
 TESTED = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "test"): 1, ("dog", "test"): 1}
 WHOLE = {("cat", None): 4, ("dog", None): 4}
 DOGS = {("boxer", None): 4, ("beagle", None): 4}
+TINY = {
+    ("n01443537", "train"): 3,
+    ("n01629819", "train"): 3,
+    ("n01443537", "val"): 1,
+    ("n01629819", "val"): 1,
+}
 VERTEX = {(label, use): 1 for label in ("cat", "dog") for use in ("train", "val", "test", None)}
 
 LAYOUTS = {
@@ -42,6 +48,9 @@ LAYOUTS = {
     "hf-column": (lambda p: exports.imagefolder(p, column="species"), "imagefolder", TESTED),
     "edge-impulse": (lambda p: exports.edge_impulse(p), "edge_impulse", TESTED),
     "edge-impulse-names": (lambda p: exports.edge_impulse(p, info=False), "edge_impulse", TESTED),
+    "tiny-imagenet": (lambda p: exports.tiny_imagenet(p), "tiny_imagenet", TINY),
+    "tiny-imagenet-above": (lambda p: exports.tiny_imagenet(p / "tiny-imagenet-200").parent, "tiny_imagenet", TINY),
+    "datumaro": (lambda p: exports.datumaro(p), "datumaro", SPLIT),
     "kaggle": (lambda p: exports.kaggle(p), "manifest", DOGS),
     "kaggle-endings": (lambda p: exports.kaggle(p, ".jpg"), "manifest", DOGS),
     "kaggle-parts": (lambda p: exports.kaggle(p, shards=True), "manifest", DOGS),
@@ -75,6 +84,7 @@ def test_a_layout_is_recognised_and_its_recipe_reads_every_image(tmp_path, layou
         (lambda p: exports.cvat(p, several=True), "multi-label: 1 of 8"),
         (lambda p: exports.label_studio(p / "x.csv", "CSV", several=True), "multi-label: 1 of 8"),
         (lambda p: exports.label_studio(p / "x.json", several=True), "multi-label: 1 of 8"),
+        (lambda p: exports.datumaro(p, boxes=True), "no labels of whole images"),
         (lambda p: exports.cvat(p, boxes=True), "8 shapes and no tags.*Crop each object"),
     ],
 )
@@ -106,6 +116,8 @@ def _write(root: pathlib.Path, files: dict[str, str]) -> pathlib.Path:
           "train/labels/22.txt": "0 0.1 0.1 0.2 0.2 0.3 0.1 0.1 0.1"}, "YOLO's format"),
         ({"data/1.png": "picture", "metadata.json": "{}", "samples.json": json.dumps(
             {"samples": [{"filepath": "data/1.png", "ground_truth": {"_cls": "Classification"}}]})},
+         "FiftyOne.*ImageClassificationDirectoryTree"),
+        ({"data/1.png": "picture", "labels.json": '{"classes": ["cat"], "labels": {"1": 0}}'},
          "FiftyOne.*ImageClassificationDirectoryTree"),
         ({"1.jpg": "picture", "c.json": json.dumps({
             "categories": [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pathlib
 import re
 
@@ -17,10 +18,18 @@ NEAR = 6.0  # mean difference of neighbouring frames, in grey levels, at most
 RATIO = 3.0  # by which other pairs of the same folder differ more, at least
 SIDE = 32
 FEWEST = 12  # images of a folder
+# `vid0_frame_00001.jpg`, `clip_3-0012.png`, `frame12.jpg`: what cuts videos up calls them so
+CALLED = re.compile(
+    r"(.*[\W_])?(frames?|frm)[\W_]*\d+|(.*[\W_])?(vid|video|clip)[\W_]*\d+[\W_]+\d+", re.IGNORECASE
+)
 
 
 def is_of_frames(tree: Tree) -> bool:
-    """Whether most folders hold numbered pictures whose neighbours are all but equal."""
+    """Whether most pictures are called as frames, or most folders hold numbered ones whose neighbours are
+    all but equal."""
+    stems = [os.path.splitext(os.path.basename(name))[0] for name in tree.pictures]
+    if 2 * sum(CALLED.fullmatch(stem) is not None for stem in stems) > len(stems):
+        return True
     folders: dict[str, list[tuple[str, int, str]]] = {}
     for name in tree.pictures:
         found = re.fullmatch(r"(?:(.*)/)?(.*?)(\d+)\.\w+", name)

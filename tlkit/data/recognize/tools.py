@@ -7,7 +7,9 @@ from collections.abc import Callable
 from tlkit.data.recognize.coco import coco
 from tlkit.data.recognize.createml import createml
 from tlkit.data.recognize.cvat import cvat
+from tlkit.data.recognize.datumaro import datumaro
 from tlkit.data.recognize.edge_impulse import edge_impulse
+from tlkit.data.recognize.fiftyone import fiftyone
 from tlkit.data.recognize.imagefolder import imagefolder
 from tlkit.data.recognize.label_studio import label_studio
 from tlkit.data.recognize.recognized import Recognized
@@ -16,6 +18,7 @@ from tlkit.data.recognize.table import table
 from tlkit.data.recognize.teachable_machine import teachable_machine
 from tlkit.data.recognize.tfds import tfds
 from tlkit.data.recognize.tfrecord import tfrecord
+from tlkit.data.recognize.tiny_imagenet import tiny_imagenet
 from tlkit.data.recognize.vertex import vertex
 from tlkit.data.recognize.voc import voc
 from tlkit.data.recognize.yolo import yolo
@@ -30,6 +33,9 @@ TOOLS: tuple[Tool, ...] = (
     roboflow_boxes,
     edge_impulse,
     teachable_machine,
+    tiny_imagenet,
+    datumaro,
+    fiftyone,
     coco,
     cvat,
     voc,
@@ -41,4 +47,13 @@ TOOLS: tuple[Tool, ...] = (
     table,
 )
 # those whose mark says more than class folders beside it
-SURE: tuple[Tool, ...] = (tfds, tfrecord, roboflow, edge_impulse, teachable_machine, voc)
+SURE: tuple[Tool, ...] = (
+    tfds,
+    tfrecord,
+    roboflow,
+    edge_impulse,
+    teachable_machine,
+    tiny_imagenet,
+    datumaro,
+    voc,
+)
