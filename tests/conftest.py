@@ -21,7 +21,9 @@ FAMILIES = ("densenet121", "efficientnet_b0", "efficientnet_v2_b0", "inception_v
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--every-backbone", action="store_true", help="all 40 backbones, not one of each family"
+        "--exhaustive",
+        action="store_true",
+        help="all 40 backbones, not one of each family, and babysit on all packaged recipes",
     )
 
 

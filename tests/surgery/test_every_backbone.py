@@ -1,6 +1,6 @@
 """Fused, unfused and folded, every backbone of Keras gives what it gave.
 
-One of each family by default; `pytest --every-backbone tests/surgery` takes all of them.
+One of each family by default; `pytest --exhaustive tests/surgery` takes all of them.
 """
 
 import keras
@@ -23,8 +23,8 @@ def norms(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in specs.names() if n != "tiny"])
 def test_the_network_answers_as_before(name, request):
-    if name not in FAMILIES and not request.config.getoption("--every-backbone"):
-        pytest.skip("only with --every-backbone")
+    if name not in FAMILIES and not request.config.getoption("--exhaustive"):
+        pytest.skip("only with --exhaustive")
     spec = specs.find(name)
     side = max(spec.minimum_size, 64)
     model = spec.build(input_shape=(side, side, 3), weights=None, include_top=False)
