@@ -2,14 +2,17 @@ import keras
 import numpy as np
 import pytest
 
+from tlkit.backbones.load import load_backbone
 from tlkit.errors import UserError
 from tlkit.freeze import (
     Block,
     FreezePlan,
     apply_plan,
+    backbone_blocks,
     blocks_that_learn,
     describe,
     is_batch_norm,
+    last_blocks,
     make_plan,
 )
 from tlkit.model import build_network
@@ -204,6 +207,34 @@ def test_blocks_without_weights_belong_to_the_block_before_or_the_first():
     assert [(b.name, b.layers) for b in blocks_that_learn(given)] == [
         ("b", [pixels, first, relu]), ("d", [last, end])
     ]  # fmt: skip
+
+
+def test_a_normalisation_by_itself_is_no_block():
+    norm, first, second, end, more = (
+        keras.layers.BatchNormalization(), keras.layers.Dense(3), keras.layers.LayerNormalization(),
+        keras.layers.BatchNormalization(), keras.layers.Dense(3),
+    )  # fmt: skip
+    layers = (norm, first, second, end, more)
+    for layer in layers:
+        layer.build((None, 3))
+    found = blocks_that_learn([Block(n, [x]) for n, x in zip("abcde", layers, strict=True)])
+    assert [(b.name, b.layers) for b in found] == [
+        ("b", [norm, first, second, end]), ("e", [more])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backbone", "last"), [("densenet121", "conv5_block16"), ("resnet50_v2", "conv5_block3")]
+)
+def test_the_last_block_convolves_and_the_norm_behind_it_is_part_of_it(backbone, last):
+    """Both networks end in BatchNorm and ReLU behind their last block of convolutions."""
+    model, spec = load_backbone(backbone, "none", (32, 32))
+    blocks = backbone_blocks(model, spec)
+    assert blocks[-1].name == last
+    chosen = last_blocks(blocks, count=1)
+    kernels = [path for path in chosen if path.endswith("/kernel")]
+    assert len(kernels) >= 2
+    assert any(path.split("/")[0] in ("bn", "post_bn") for path in chosen)
 
 
 def test_neighbouring_blocks_of_which_the_same_is_so_are_one_line():

@@ -22,7 +22,17 @@ CONCEPTS = {
 }
 # a room may import what stands in its own or an earlier row
 ORDER = [
-    {"any_batch", "errors", "limits", "registry", "paths", "serializable", "step_count", "text"},
+    {
+        "any_batch",
+        "errors",
+        "limits",
+        "out_of_memory",
+        "registry",
+        "paths",
+        "serializable",
+        "step_count",
+        "text",
+    },
     {"backbones.spec", "backbones.tiny", "backbones.applications", "backbones.imagenet"},
     {"recipe"},
     {"catalog"},

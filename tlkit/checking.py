@@ -9,6 +9,7 @@ from typing import Any
 from tlkit import run as runs
 from tlkit.audit.audit import Audit, audit
 from tlkit.draft import source_of
+from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.rank import own_size, parse_backbone
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Data
@@ -18,6 +19,7 @@ DEFAULT = "mobilenet_v2"
 SHOWN = 5  # findings of a kind that the terminal lists
 
 
+@out_of_memory_is_told()
 def check(
     data: pathlib.Path,
     backbone: str | None = None,

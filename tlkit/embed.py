@@ -11,10 +11,12 @@ import numpy as np
 from tlkit.data.dataset import Dataset, Split
 from tlkit.features.compute import Made, frozen_features
 from tlkit.features.cut import whole
+from tlkit.out_of_memory import out_of_memory_is_told
 
 NOTHING = Split([], np.empty(0, np.int32), [])
 
 
+@out_of_memory_is_told()
 def embed(
     name: str,
     weights: str,
@@ -40,7 +42,7 @@ def embed(
         fit neither on disk nor in memory.
 
     Raises:
-        UserError: if the weights cannot be had.
+        UserError: if the weights cannot be had, or memory runs out.
     """
     import keras
 

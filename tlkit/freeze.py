@@ -172,14 +172,15 @@ def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
 
 
 def blocks_that_learn(blocks: list[Block]) -> list[Block]:
-    """Blocks with something to train; layers without belong to the block before, or the first.
+    """Blocks that learn features; other layers belong to the block before, or the first.
 
-    Whoever counts blocks counts these: an activation or scaled pixels are no block.
+    Whoever counts blocks counts these: an activation, scaled pixels or a normalisation by itself
+    are no block.
     """
     found: list[Block] = []
     early: list[Any] = []
     for block in blocks:
-        if any(_learned(v) for v in block.variables()):
+        if any(_learned(v) for x in block.layers if not is_norm(x) for v in x.weights):
             found.append(Block(block.name, [*early, *block.layers]))
             early = []
         elif found:

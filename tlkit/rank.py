@@ -15,6 +15,7 @@ from tlkit.data.dataset import Dataset, Split, load_dataset, resized
 from tlkit.data.pipeline import epoch_order
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunFailed, UserError, first_line, some_of
+from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.recipe.schema import Data
 
 COMMON = ("mobilenet_v2", "efficientnet_v2_b0", "resnet50_v2", "convnext_tiny")
@@ -49,6 +50,7 @@ class Ranked:
     problem: str | None = None
 
 
+@out_of_memory_is_told()
 def rank(
     data: pathlib.Path,
     backbones: Sequence[str] = COMMON,

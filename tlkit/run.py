@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tlkit.data.dataset import Dataset
 
 LOCK = ".lock"  # the file whose lock a running process holds
+# what there may be, beside it, of a run that was killed before it could be continued
+LEFT = {LOCK, "recipe.yaml", "recipe.yaml.partial", "resolved.yaml.partial"}
 LEAST_DISK = 200 * 1024**2  # bytes that a run may need at the least
 
 
@@ -78,33 +80,39 @@ def try_to_write(folder: pathlib.Path) -> None:
         ) from None
 
 
-def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> pathlib.Path:
-    """Creates `runs/<name>/<id>/`, or the folder that the user names.
+@contextlib.contextmanager
+def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> Iterator[pathlib.Path]:
+    """Makes `runs/<name>/<id>/`, or takes the folder that the user names, and holds it meanwhile.
 
     Two runs never get the same folder, however close together they start.
 
     Raises:
-        RunError: if that folder holds a run already, or cannot be made.
+        RunError: if that folder holds a run or anything else, is in use, or cannot be made.
         UserError: if the disk is nearly full.
     """
     folder = pathlib.Path("runs") / name if run_dir is None else expanded(run_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-        if free < LEAST_DISK:
-            raise UserError(
-                f"only {free / 1e6:.0f} MB are free on the disk; a run needs at least "
-                f"{LEAST_DISK / 1e6:.0f} MB",
-                where=str(folder),
-            )
-        if run_dir is not None:
-            _take(folder)
-            return folder
-        folder = _new_in(folder)
-    except OSError as error:
-        raise RunError(f"cannot be made: {error.strerror}", where=str(folder)) from None
-    _point_latest(folder)
-    return folder
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(folder).free
+            if free < LEAST_DISK:
+                raise UserError(
+                    f"only {free / 1e6:.0f} MB are free on the disk; a run needs at least "
+                    f"{LEAST_DISK / 1e6:.0f} MB",
+                    where=str(folder),
+                )
+            if run_dir is None:
+                folder = _new_in(folder)
+            else:
+                _expect_free(folder)
+            held.enter_context(locked(folder))
+            if run_dir is not None:
+                _expect_free(folder)  # a run that ended meanwhile has left something
+        except OSError as error:
+            raise RunError(f"cannot be made: {error.strerror}", where=str(folder)) from None
+        if run_dir is None:
+            _point_latest(folder)
+        yield folder
 
 
 def _new_in(base: pathlib.Path) -> pathlib.Path:
@@ -118,19 +126,15 @@ def _new_in(base: pathlib.Path) -> pathlib.Path:
     raise AssertionError("counting has no end")
 
 
-def _take(folder: pathlib.Path) -> None:
-    """Takes the folder that the user names, if it is empty.
+def _expect_free(folder: pathlib.Path) -> None:
+    """Refuses a folder with something in it, but for what a run leaves that cannot be continued.
 
     Raises:
-        RunError: if there is a run in it, of another process or from before.
+        RunError: if there is something else.
     """
-    free = not any(folder.iterdir())
-    if free:
-        try:  # of those who found it empty, one makes the file
-            os.close(os.open(folder / LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
-            free = False
-    if not free and not _reusable(folder):
+    names = {item.name for item in folder.iterdir()}
+    killed_early = LOCK in names and names <= LEFT
+    if names and not killed_early and not _reusable(folder):
         raise RunError(
             "is not empty.",
             where=str(folder),

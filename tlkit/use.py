@@ -27,6 +27,7 @@ from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
 from tlkit.evaluate.metrics import softmax
+from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
@@ -150,6 +151,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     return Trained(path, recipe, classes, image_size(recipe))
 
 
+@out_of_memory_is_told()
 def evaluate_run(
     folder: str | pathlib.Path,
     data: pathlib.Path,
@@ -320,8 +322,10 @@ def predict_files(
         if images := [item.image for item in chunk if item.problem is None]:
             pixels = np.stack(images)
             if forward is None:
-                forward = run.forward(pixels, len(files), engine, say)
-            probabilities = iter(softmax(np.asarray(forward(pixels))))
+                with out_of_memory_is_told():
+                    forward = run.forward(pixels, len(files), engine, say)
+            with out_of_memory_is_told():
+                probabilities = iter(softmax(np.asarray(forward(pixels))))
         for item in chunk:
             if item.problem is not None:
                 yield {"image": item.record.name, "error": item.problem}
@@ -358,6 +362,7 @@ def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: i
     return broken
 
 
+@out_of_memory_is_told()
 def export_run(
     folder: str | pathlib.Path,
     forms: Sequence[str],

@@ -13,6 +13,7 @@ from typing import Any
 
 from tlkit import run as runs
 from tlkit.errors import RunError, RunFailed, disk_trouble
+from tlkit.out_of_memory import is_out_of_memory, memory_trouble, out_of_memory_is_told
 from tlkit.preflight import check_files
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
@@ -83,13 +84,13 @@ def finetune(
     """
     loaded = load_recipe(recipe, overrides)
     check_files(loaded)
-    folder = runs.new_run_folder(loaded.name, run_dir)
-    if isinstance(recipe, dict):
-        runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
-    else:
-        shutil.copyfile(find_recipe(recipe), folder / "recipe.yaml")
-    runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(completed(loaded)))
-    return _guarded(loaded, folder, console)
+    with runs.new_run_folder(loaded.name, run_dir) as folder:
+        if isinstance(recipe, dict):
+            runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
+        else:
+            shutil.copyfile(find_recipe(recipe), folder / "recipe.yaml")
+        runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(completed(loaded)))
+        return _guarded(loaded, folder, console)
 
 
 def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: bool = False) -> Run:
@@ -109,7 +110,8 @@ def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: b
         if status in ("done", "below requirement"):
             raise RunError("is finished; there is nothing to continue", where=str(path))
     recipe = load_recipe(path / "resolved.yaml")
-    return _guarded(recipe, path, console, True, allow_data_change)
+    with runs.locked(path):
+        return _guarded(recipe, path, console, True, allow_data_change)
 
 
 def reproduce(
@@ -142,9 +144,9 @@ def _guarded(
     resumed: bool = False,
     allow_data_change: bool = False,
 ) -> Run:
-    """The straight way in a folder that no other process may use, stopped cleanly by Ctrl-C."""
+    """The straight way in a folder that this process holds, stopped cleanly by Ctrl-C."""
     stops = Stops()
-    with runs.locked(folder), stops.listening():
+    with stops.listening():
         try:
             run = _straight_way(recipe, folder, console, resumed, allow_data_change, stops)
         except KeyboardInterrupt:
@@ -155,6 +157,10 @@ def _guarded(
             _write_status(folder, recipe.name, "failed", str(trouble))
             raise trouble from error
         except Exception as error:
+            if is_out_of_memory(error):
+                memory = memory_trouble(error)
+                _write_status(folder, recipe.name, "failed", str(memory))
+                raise memory from error
             _write_status(folder, recipe.name, "failed", str(error))
             error.add_note(f"run folder: {folder}")
             raise
@@ -252,6 +258,7 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     return recipe, dataset, network, say
 
 
+@out_of_memory_is_told()
 def show_plan(recipe: Recipe, console: Any, profile: bool = False, whole: bool = False) -> None:
     """Says what a recipe would do, without doing it; measures how long if `profile`.
 
@@ -278,6 +285,7 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False, whole: bool =
         steps.profile(recipe, dataset, network, say)
 
 
+@out_of_memory_is_told()
 def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
     """Checks whether a recipe trains at all, in a minute or so, and says what is wrong.
 
@@ -296,6 +304,7 @@ def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
     return problems
 
 
+@out_of_memory_is_told()
 def find_learning_rate(
     recipe: Recipe,
     number: int | None,

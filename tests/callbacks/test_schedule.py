@@ -1,5 +1,7 @@
 """Schedules in plain `fit`: resumed, repeated, accumulated, and never two at once."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -162,3 +164,41 @@ def test_the_rate_that_another_callback_sets_as_training_begins_is_the_first():
 
     rates = rates_of(compiled(), Warm(), callbacks.CosineDecay())
     assert rates[0] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, lambda: callbacks.HalveOnPlateau("loss")],
+                         ids=[*IDS, "plateau"])  # fmt: skip
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_fit_that_would_make_no_update_is_refused(kind, scaled):
+    """Keras itself says nothing: 14 batches are gathered, and thrown away."""
+    model = compiled(accumulate=15)
+    if scaled:
+        model.compile(keras.optimizers.LossScaleOptimizer(model.optimizer), "mse")
+    with pytest.raises(ValueError, match=r"no update: 2 epochs of 7 batches are 14, .* over 15"):
+        rates_of(model, kind(), epochs=2)
+    assert len(rates_of(model, kind(), epochs=3)) == 21
+
+
+@pytest.mark.parametrize(
+    ("callback", "epochs", "accumulate", "says"),
+    [
+        (lambda: callbacks.CosineDecay(warmup_epochs=3), 2, None, "warmup_epochs 3 must be less"),
+        (lambda: callbacks.ConstantRate(warmup_epochs=2), 2, None, "warmup_epochs 2 must be less"),
+        (lambda: callbacks.PiecewiseDecay([5.0], [0.1]), 3, None, "epoch 5 is never reached"),
+        (lambda: callbacks.StepDecay(every_epochs=4), 3, None, "at epoch 4, is never reached"),
+        (lambda: callbacks.CosineDecay(restart_epochs=4), 3, None, "restart_epochs 4 is longer"),
+        (lambda: callbacks.PolynomialDecay(cycle_epochs=4), 3, None, "cycle_epochs 4 is longer"),
+        (lambda: callbacks.OneCycle(), 2, 7, "in 3 updates or more"),
+    ],
+)
+def test_a_schedule_longer_than_fit_is_warned_of(callback, epochs, accumulate, says):
+    with pytest.warns(UserWarning, match=says):
+        rates_of(compiled(accumulate=accumulate), callback(), epochs=epochs)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, lambda: callbacks.CosineDecay(warmup_epochs=1.9)])
+def test_a_schedule_that_fits_is_not_warned_of(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rates_of(compiled(), kind())
+        rates_of(compiled(), callbacks.StepDecay(), epochs=2)  # nobody asked for a step within

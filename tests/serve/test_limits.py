@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+import tensorflow as tf
 
 from tests.serve.conftest import listening
 from tlkit.serve import app
@@ -132,6 +133,22 @@ def test_a_model_that_fails_does_not_take_the_server_with_it(serving, deployed, 
     client = serving(run=run)
     answer = client.post("/predict", content=picture)
     assert (answer.status_code, answer.json()) == (500, {"error": "the model failed: RuntimeError"})
+    assert client.post("/predict", content=picture).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [MemoryError, tf.errors.ResourceExhaustedError])
+def test_memory_that_ends_is_an_answer_too(serving, deployed, picture, kind):
+    fails = [True]
+
+    def run(images):
+        if fails.pop() if fails else False:
+            raise kind() if kind is MemoryError else kind(None, None, "OOM")
+        return deployed.run(images)
+
+    client = serving(run=run)
+    answer = client.post("/predict", content=picture)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "out of memory: send fewer pictures at once" in answer.json()["error"]
     assert client.post("/predict", content=picture).status_code == 200
 
 

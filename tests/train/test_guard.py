@@ -115,8 +115,8 @@ def test_the_plan_counts_updates(recipe):
 def no_gradient(monkeypatch):
     gradients = Step._gradients
 
-    def cut_off(self, images, labels, share):
-        found, loss, right = gradients(self, images, labels, share)
+    def cut_off(self, images, targets):
+        found, loss, right = gradients(self, images, targets)
         return [g * 0 for g in found], loss, right
 
     monkeypatch.setattr(Step, "_gradients", cut_off)

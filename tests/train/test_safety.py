@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 import zlib
 
 import keras
@@ -12,10 +13,12 @@ from rich.console import Console
 
 import tlkit
 from tlkit import use
+from tlkit.cli.main import main
 from tlkit.errors import RecipeError, RunFailed
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import seconds
 from tlkit.train import fit as fits
+from tlkit.train import lr_find
 from tlkit.train.step import Step
 from tlkit.train.training import Training
 
@@ -92,15 +95,11 @@ def full(recipe, **stage):
     return recipe
 
 
-def test_a_batch_in_parts_gives_the_same_weights(recipe, tmp_path, monkeypatch):
-    """GroupNorm and no dropout, so that no image sees another and nothing is drawn."""
-    given = full(recipe, optimizer={"sgd": {"learning_rate": 0.05}})
-    given["model"]["head"] = {"linear": {"dropout": 0.0}}
-    whole = tlkit.finetune(given, run_dir=tmp_path / "whole")
+def refuse_whole_batches(monkeypatch):
+    """Memory that is too small for a whole batch; gives the sizes that were refused."""
     import tensorflow as tf
 
-    once = Step.__call__
-    refused = []
+    once, refused = Step.__call__, []
 
     def small(self, images, labels):
         if self.micro_batch is None:
@@ -109,6 +108,15 @@ def test_a_batch_in_parts_gives_the_same_weights(recipe, tmp_path, monkeypatch):
         return once(self, images, labels)
 
     monkeypatch.setattr(Step, "__call__", small)
+    return refused
+
+
+def test_a_batch_in_parts_gives_the_same_weights(recipe, tmp_path, monkeypatch):
+    """GroupNorm and no dropout, so that no image sees another and nothing is drawn."""
+    given = full(recipe, optimizer={"sgd": {"learning_rate": 0.05}})
+    given["model"]["head"] = {"linear": {"dropout": 0.0}}
+    whole = tlkit.finetune(given, run_dir=tmp_path / "whole")
+    refused = refuse_whole_batches(monkeypatch)
     parts = tlkit.finetune(given, run_dir=tmp_path / "parts")
     assert refused
     assert parts.result["stages"][0]["micro_batch"] == 4
@@ -119,6 +127,83 @@ def test_a_batch_in_parts_gives_the_same_weights(recipe, tmp_path, monkeypatch):
         )
     for a, b in zip(*(_weights(run) for run in (whole, parts)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def out_of_memory(*_, **__):
+    import tensorflow as tf
+
+    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor[9]\nmore")
+
+
+def test_a_sweep_whose_batch_does_not_fit_is_taken_in_parts(recipe, tmp_path, monkeypatch):
+    """And what it found to fit is kept for the stage behind it."""
+    given = full(recipe, optimizer={"sgd": {"learning_rate": "auto"}})
+    monkeypatch.setattr(lr_find.sweep_rates, "__defaults__", (1e-5, 1e-1, 12))
+    refuse_whole_batches(monkeypatch)
+    found = tlkit.finetune(given, run_dir=tmp_path / "run")
+    (stage,) = found.result["stages"]
+    assert stage["micro_batch"] == 4
+    assert 1e-5 <= stage["learning_rate"] <= 1e-1
+
+
+@pytest.mark.parametrize("command", ["lr-find", "babysit", "plan --profile"])
+def test_memory_that_ends_in_steps_is_one_sentence(recipe, tmp_path, monkeypatch, capfd, command):
+    monkeypatch.chdir(tmp_path)
+    given = full(recipe)
+    (tmp_path / "r.yaml").write_text(json.dumps(given))
+    monkeypatch.setattr(Step, "__call__", out_of_memory)
+    name, *options = command.split()
+    said = spoken(monkeypatch, capfd, [name, "r.yaml", *options])
+    assert "error: out of memory in stage 'full' with a batch of 1 images. Take a smaller" in said
+
+
+def spoken(monkeypatch, capfd, arguments):
+    """What a command says as it fails."""
+    monkeypatch.setattr(sys, "argv", ["tlkit", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capfd.readouterr().err
+    assert end.value.code == 1 and "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("command", "broken"),
+    [
+        ("finetune", "tlkit.train.fit.predict_outputs"),
+        ("evaluate", "tlkit.steps.logits_of"),
+        ("predict", "tlkit.use.Trained.forward"),
+        ("export", "tlkit.steps.logits_of"),
+        ("rank", "tlkit.embed.frozen_features"),
+        ("check", "tlkit.embed.frozen_features"),
+    ],
+)
+def test_memory_that_ends_anywhere_is_one_sentence(
+    recipe, tiny_run, photos, tmp_path, monkeypatch, capfd, command, broken
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yaml").write_text(json.dumps(full(recipe)))
+    monkeypatch.setattr(broken, out_of_memory)
+    name, *options = command.split()
+    given = {
+        "evaluate": [tiny_run.folder, photos],
+        "predict": [tiny_run.folder, photos],
+        "export": [tiny_run.folder, "--format", "saved_model", "--output", tmp_path / "out"],
+        "rank": [photos, "--backbones", "tiny"],
+        "check": [photos, "--backbone", "tiny"],
+    }.get(name, ["r.yaml"])
+    if name == "check":
+        # one of many things that are looked at
+        monkeypatch.setattr(sys, "argv", ["tlkit", *map(str, [name, *given])])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capfd.readouterr().out
+        assert end.value.code == 0
+        assert "labels and outliers: out of memory: OOM when allocating tensor[9]." in said
+        return
+    said = spoken(monkeypatch, capfd, [name, *given, *options])
+    assert "out of memory: OOM when allocating tensor[9]." in said
+    assert name == "rank" or "Take a smaller image_size" in said
 
 
 def _weights(run):
@@ -173,8 +258,8 @@ def test_what_is_frozen_and_changes_stops_the_run(recipe, tmp_path, monkeypatch,
 def test_what_trains_and_gets_no_gradient_stops_the_run(recipe, tmp_path, monkeypatch):
     gradients = Step._gradients
 
-    def cut_off(self, images, labels, share):
-        found, loss, right = gradients(self, images, labels, share)
+    def cut_off(self, images, targets):
+        found, loss, right = gradients(self, images, targets)
         cut = [v.path.endswith("stage2_block1_conv1/kernel") for v in self._trained]
         assert any(cut)
         return [g * 0 if c else g for g, c in zip(found, cut, strict=True)], loss, right

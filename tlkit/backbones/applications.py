@@ -12,7 +12,7 @@ _APACHE = "Apache-2.0, Google"
 # family -> preprocessing, smallest side, pattern of blocks, pattern marks the end, licence
 _FAMILIES: dict[str, tuple[Any, int, str, bool, str]] = {
     "convnext": ("none", 32, r".*_(stage_\d_block_\d+|downsampling_block_\d)_", False, "MIT, Meta"),
-    "densenet": ("torch", 32, r"(conv\d_block\d+|pool\d)_|bn$", False, "BSD-3-Clause, Zhuang Liu"),
+    "densenet": ("torch", 32, r"(conv\d_block\d+|pool\d)_", False, "BSD-3-Clause, Zhuang Liu"),
     "efficientnet": ("none", 32, r"(block\d[a-z]|top)_", False, _APACHE),
     "inception_resnet_v2": (
         "tf",
@@ -27,7 +27,7 @@ _FAMILIES: dict[str, tuple[Any, int, str, bool, str]] = {
     "mobilenet_v3": ("none", 32, r"(expanded_conv(?:_\d+)?)_[a-z]|conv_1", False, _APACHE),
     "nasnet": ("tf", 32, r"(?:normal|reduction)_concat_\w+$", True, _APACHE),
     "resnet": ("caffe", 32, r"(conv\d_block\d+)_", False, "MIT, Kaiming He"),
-    "resnet_v2": ("tf", 32, r"(conv\d_block\d+)_|post_", False, "MIT, Kaiming He"),
+    "resnet_v2": ("tf", 32, r"(conv\d_block\d+)_", False, "MIT, Kaiming He"),
     "vgg": ("caffe", 32, r"(block\d)_", False, "CC BY 4.0, University of Oxford"),
     "xception": ("tf", 71, r"(block\d+)_", False, "MIT, Francois Chollet"),
 }

@@ -59,6 +59,9 @@ class HalveOnPlateau(SetsRate, keras.callbacks.ReduceLROnPlateau):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.refuse_others()
+        count = self.step_count()
+        if count is not None:
+            self.refuse_no_update(count)
         self._left = []
         super().on_train_begin(logs)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from tlkit.step_count import StepCount, accumulation_of
+
 SETTERS = "learning_rate_set_by"
 
 
@@ -18,6 +20,20 @@ class SetsRate(keras.callbacks.Callback):
     def set_params(self, params: dict[str, Any]) -> None:
         super().set_params(params)
         params.setdefault(SETTERS, []).append(self)
+
+    def refuse_no_update(self, count: StepCount) -> None:
+        """To be called when training begins and the number of steps is known.
+
+        Raises:
+            ValueError: if gradients are accumulated over more batches than there will be.
+        """
+        if not count.updates:
+            raise ValueError(
+                f"fit would make no update: {count.epochs} epochs of {count.batches_per_epoch} "
+                f"batches are {count.batches}, and the optimizer accumulates gradients over "
+                f"{count.accumulation}; lower its gradient_accumulation_steps, or train for more "
+                "epochs"
+            )
 
     def refuse_others(self) -> None:
         """To be called when training begins.
@@ -38,6 +54,13 @@ class SetsRate(keras.callbacks.Callback):
             raise ValueError(
                 f"{own} sets the learning rate itself; give the optimizer a number, not a schedule"
             ) from None
+
+    def step_count(self) -> StepCount | None:
+        """Batches and updates of the whole `fit`; None where Keras does not know its steps."""
+        steps, epochs = self.params.get("steps"), self.params.get("epochs")
+        if not steps or not epochs:
+            return None
+        return StepCount(int(steps), 1, int(epochs), accumulation_of(self.model.optimizer))
 
     def refuse_change(self, left: float) -> None:
         """Raises where the rate is no longer what this callback left.

@@ -8,6 +8,7 @@ of steps beforehand, and the rate stays a number that others may read.
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 from tlkit import schedules
 from tlkit.callbacks.one_rate import SetsRate
 from tlkit.limits import number
-from tlkit.step_count import StepCount, accumulation_of
+from tlkit.recipe.schedule_length import too_short
+from tlkit.registry import SCHEDULES
+from tlkit.step_count import StepCount
 
 # of each optimizer: the rate that a schedule began with, and the one that was set last
 _SCHEDULED: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
@@ -76,18 +79,29 @@ class ScheduledRate(SetsRate):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.refuse_others()
-        optimizer = self.model.optimizer
-        steps, epochs = self.params.get("steps"), self.params.get("epochs")
-        if not steps or not epochs:
+        count = self.step_count()
+        if count is None:
             raise ValueError(
                 f"{type(self).__name__} needs the number of steps of an epoch, which this data set "
                 "does not tell; pass steps_per_epoch to fit, or give a tf.data.Dataset its length "
                 "with dataset.apply(tf.data.experimental.assert_cardinality(n))"
             )
-        count = StepCount(int(steps), 1, int(epochs), accumulation_of(optimizer))
+        self.refuse_no_update(count)
+        self._warn_if_too_short(count)
         base, known = self._base()
-        rate = self.schedule(base, epochs, count.updates_per_epoch, **self.arguments)
+        rate = self.schedule(base, count.epochs, count.updates_per_epoch, **self.arguments)
         self._course = _Course(count, rate, base, known)
+
+    def _warn_if_too_short(self, count: StepCount) -> None:
+        """Says what of the schedule does not happen in this `fit`, as a warm-up longer than it."""
+        name = getattr(self.schedule, "__name__", "")
+        known = name in SCHEDULES and SCHEDULES[name].load() is self.schedule
+        short = too_short(name, self.arguments, count.epochs, count) if known else None
+        if short:
+            warnings.warn(
+                f"{type(self).__name__} cannot do in this fit what it is told: {short}",
+                stacklevel=2,
+            )
 
     def _base(self) -> tuple[float, bool]:
         """The rate at epoch 0, and whether that is sure."""

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import click
 
@@ -32,6 +32,8 @@ from tlkit.cli.schema import schema
 from tlkit.cli.serve import serve
 from tlkit.cli.techniques import techniques
 from tlkit.cli.validate import validate
+from tlkit.errors import RecipeError, UserError, disk_trouble
+from tlkit.out_of_memory import is_out_of_memory, memory_trouble
 from tlkit.text import printable
 
 
@@ -117,8 +119,6 @@ def _speak_alone(debug: bool) -> None:
 
 def main() -> None:
     """Runs the command line; wrong input ends with exit code 2 and no traceback."""
-    from tlkit.errors import RecipeError, UserError, disk_trouble
-
     debug = "--debug" in sys.argv[1:]
     _speak_alone(debug)
     try:
@@ -145,9 +145,17 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        trouble = disk_trouble(error)
-        click.secho(printable(f"error: {trouble}"), fg="red", err=True)
-        sys.exit(trouble.exit_code)
+        _end(disk_trouble(error))
+    except Exception as error:
+        if debug or not is_out_of_memory(error):
+            raise
+        _end(memory_trouble(error))
+
+
+def _end(error: UserError) -> NoReturn:
+    """Tells an error, and ends the process with its exit code."""
+    click.secho(printable(f"error: {error}"), fg="red", err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,10 @@ class Flooding(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         value = self.loss(y_true, y_pred, sample_weight=sample_weight)
+        return self.of_mean(value)
+
+    def of_mean(self, value: Any) -> Any:
+        """The flooded loss of a batch whose mean loss is `value`."""
         return keras.ops.abs(value - self.level) + self.level
 
     def get_config(self) -> dict[str, Any]:

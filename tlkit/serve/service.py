@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.out_of_memory import is_out_of_memory
 from tlkit.serve.batcher import Batcher
 from tlkit.serve.deployed import Deployed
 from tlkit.serve.limits import Limits, Refused
@@ -50,7 +51,7 @@ class Service:
         """Probabilities `(n, classes)` of files or pixels.
 
         Raises:
-            Refused: 400 or 413 for a picture, 413 for too many, 503 where the queue is full, 504
+            Refused: 400 or 413 for a picture, 413 for too many, 503 where the queue or memory is full, 504
                 where the answer takes too long.
         """
         start = time.perf_counter()
@@ -58,9 +59,9 @@ class Service:
         try:
             async with self._accepted(len(items)):
                 rows = await asyncio.gather(*map(self._one, items, timings), return_exceptions=True)
-            for row in rows:
-                if isinstance(row, BaseException):
-                    raise row
+                for row in rows:
+                    if isinstance(row, BaseException):
+                        raise row
         except BaseException:
             self.statistics.failed(time.perf_counter() - start)
             raise
@@ -116,6 +117,11 @@ class Service:
                 yield
         except TimeoutError:
             raise Refused(504, f"no answer within {self.limits.seconds:g} s") from None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            advice = "send fewer pictures at once, or start the server with a smaller --max-batch"
+            raise Refused(503, f"out of memory: {advice}", {"Retry-After": "1"}) from error
         finally:
             self._count(-count)
 

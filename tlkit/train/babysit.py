@@ -32,6 +32,7 @@ from tlkit.recipe.schema import Stage
 from tlkit.train.guard import changed_though_frozen, checksums, to_move, unreached
 from tlkit.train.loop import Prepared, prepare_stage, wants_rate
 from tlkit.train.lr_find import sweep_rates
+from tlkit.train.rescue import rescued
 from tlkit.train.training import Training, putting_back
 
 SAMPLE = 32  # images that are looked at
@@ -285,7 +286,11 @@ def _by_heart(
     for number in range(UPDATES):
         first = number * ready.accumulation
         chosen = [given[k % len(given)] for k in range(first, first + ready.accumulation)]
-        losses.append(float(np.mean([float(ready.step(*batch)[0]) for batch in chosen])))
+        taken = [
+            rescued(ready.step, images, labels, training, ready.stage, ready.plan)[0]
+            for images, labels in chosen
+        ]
+        losses.append(float(np.mean([float(loss) for loss in taken])))
         if not np.isfinite(losses[-1]):
             break
         if number % 10 == 9:

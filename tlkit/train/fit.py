@@ -23,6 +23,7 @@ from tlkit.train.ema import WeightAverage
 from tlkit.train.guard import OFF, Trained, are_alike, check_moves, checksums, some_that_differ
 from tlkit.train.monitor import SAMPLE, Monitor
 from tlkit.train.pipeline_augment import augmented
+from tlkit.train.rescue import rescued
 from tlkit.train.solve import solve
 from tlkit.train.state import Arrays, callback_numbers, good_state, save_state
 from tlkit.train.step import Step
@@ -291,7 +292,8 @@ class Fit:
         before = self._updates() if measured is not None else 0
         if measured is not None:
             measured.before_update()
-        loss, right, norm = (float(value) for value in self._rescued(step, images, labels))
+        taken = rescued(step, images, labels, self.training, self.stage, self.plan)
+        loss, right, norm = (float(value) for value in taken)
         self._check_finite(loss, "loss", names)
         state.reached = state.reached or norm != 0.0
         # a batch whose gradient is accumulated, or was not finite in float16, is no update
@@ -330,32 +332,6 @@ class Fit:
         if self.training.config.loss.name == "cross_entropy" and loss > 2 * guess + 0.5:
             self.training.say(
                 f"the first loss is {loss:.3g}, that of a guess would be {guess:.3g}; see: tlkit babysit"
-            )
-
-    def _rescued(self, step: Step, images: Any, labels: Any) -> Any:
-        """A step; where memory runs out, the same step in smaller parts, from now on."""
-        import tensorflow as tf
-
-        while True:
-            try:
-                return step(images, labels)
-            except tf.errors.ResourceExhaustedError:
-                size = (step.micro_batch or len(labels)) // 2
-                if self.training.config.out_of_memory == "fail" or size < 1:
-                    raise RunFailed(
-                        f"out of memory in stage {self.stage.name!r} with a batch of "
-                        f"{step.micro_batch or len(labels)} images.",
-                        hint="Take a smaller batch_size, image_size or backbone.",
-                    ) from None
-            step.micro_batch = self.training.state.micro_batch = size
-            note = (
-                f"; BatchNorm in {self.plan.batch_norm['train']} layers now sees {size} images at once"
-                if self.plan.batch_norm["train"]
-                else ""
-            )
-            self.training.say(
-                f"out of memory: each batch of {self.stage.batch_size} is computed {size} images at "
-                f"a time, and its gradient is the same{note}"
             )
 
     def _check_finite(self, value: float, what: str, names: list[str]) -> None:

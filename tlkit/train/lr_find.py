@@ -10,6 +10,7 @@ import numpy as np
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import RunFailed
 from tlkit.train.pipeline_augment import augmented
+from tlkit.train.rescue import rescued
 from tlkit.train.training import Training, putting_back
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def sweep_rates(
         steps: Updates of the sweep; fewer are made where the loss has risen far.
 
     Raises:
-        RunFailed: if the loss is not a number from the start on.
+        RunFailed: if the loss is not a number from the start on, or memory is too small.
     """
     put_back = putting_back([
         *training.network.model.variables, *ready.optimizer.variables, *ready.seeds,
@@ -73,8 +74,8 @@ def sweep_rates(
     try:
         for rate in rates:
             ready.optimizer.learning_rate = float(rate)
-            batch_losses = [float(ready.step(*next(given))[0]) for _ in range(ready.accumulation)]
-            loss = float(np.mean(batch_losses))
+            taken = [_step(training, ready, *next(given)) for _ in range(ready.accumulation)]
+            loss = float(np.mean(taken))
             if not np.isfinite(loss):
                 break
             losses.append(loss)
@@ -89,6 +90,12 @@ def sweep_rates(
             hint="Name the rate, and look at the data with: tlkit check",
         )
     return suggest(rates[: len(losses)], np.array(losses))
+
+
+def _step(training: Training, ready: Prepared, images: Any, labels: Any) -> float:
+    """The loss of a step, which is taken in parts where memory is small."""
+    loss, _, _ = rescued(ready.step, images, labels, training, ready.stage, ready.plan)
+    return float(loss)
 
 
 def _images(training: Training, ready: Prepared) -> Any:

@@ -23,6 +23,7 @@ from tlkit.regularizers.units import owners
 from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import regularize_stage
+from tlkit.train.rescue import rescued
 from tlkit.train.step import Step, apply_augmentations
 from tlkit.train.training import Training, putting_back
 
@@ -181,7 +182,8 @@ def _stepper(
 
     def run(given: Any) -> Any:
         count = len(given[0]) if isinstance(given, list) else len(given)
-        return [float(value) for value in step(given, labels[:count])]
+        taken = rescued(step, given, labels[:count], training, stage, plan)
+        return [float(value) for value in taken]
 
     return run
 

@@ -74,27 +74,42 @@ class Objective:
         if self.adversarial is not None:
             self.attack = registry.ADVERSARIES[self.adversarial.attack.name].load()
 
-    def of(self, model: Any, images: Any, targets: Any) -> tuple[Any, Any]:
-        """Logits and the loss of a batch, without penalties."""
+    @property
+    def is_linear(self) -> bool:
+        """Whether the loss of a batch is the mean of its images' losses, and so the sum of parts."""
+        return _innermost(self.loss) is self.loss
+
+    def means(self, model: Any, images: Any, targets: Any) -> tuple[Any, list[Any]]:
+        """Logits, and the mean loss of the images and of moved ones, where there are any.
+
+        Neither penalties nor what a loss makes of the mean, as flooding does, are in them.
+        """
         import tensorflow as tf
 
         # a class's weight counts by its share in a mixed label
         weights = tf.linalg.matvec(targets, self.class_weights)
+        loss = _innermost(self.loss)
 
-        def loss_of(logits: Any, loss: Any = self.loss) -> Any:
+        def loss_of(logits: Any) -> Any:
             return loss(targets, logits, sample_weight=weights)
 
         if self.adversarial is None:
             logits = model(images, training=True)
-            loss = loss_of(logits)
-        else:
-            logits, loss = self._adversarial(self.adversarial, model, images, loss_of)
-        return logits, loss
+            return logits, [loss_of(logits)]
+        return self._adversarial(self.adversarial, model, images, loss_of)
+
+    def of_means(self, means: list[Any]) -> Any:
+        """The loss of a batch by the means of all of its images."""
+        losses = [_of_mean(self.loss, mean) for mean in means]
+        if self.adversarial is None:
+            return losses[0]
+        weight = self.adversarial.weight
+        return (1 - weight) * losses[0] + weight * losses[1]
 
     def _adversarial(
         self, config: Adversarial, model: Any, images: Any, loss_of: Callable[..., Any]
-    ) -> tuple[Any, Any]:
-        """The clean loss and that of moved images or features, weighed."""
+    ) -> tuple[Any, list[Any]]:
+        """The clean loss and that of moved images or features."""
         import tensorflow as tf
 
         below, above = self.parts or (None, model)
@@ -105,7 +120,7 @@ class Objective:
         # moving statistics stay out of the search for the worst case; so does flooding, which
         # below its level would call the best case the worst
         moved = self.attack(
-            lambda x: loss_of(above(x, training=False), _innermost(self.loss)),
+            lambda x: loss_of(above(x, training=False)),
             tf.stop_gradient(values),
             **config.attack.arguments,
         )
@@ -113,8 +128,7 @@ class Objective:
             moved = tf.clip_by_value(moved, 0.0, 255.0)
         # features keep the gradient to the layers below: only their displacement is fixed
         moved = values + tf.stop_gradient(moved - values)
-        worse = loss_of(above(moved, training=True))
-        return logits, (1 - config.weight) * loss_of(logits) + config.weight * worse
+        return logits, [loss_of(logits), loss_of(above(moved, training=True))]
 
 
 def _innermost(loss: Any) -> Any:
@@ -124,6 +138,11 @@ def _innermost(loss: Any) -> Any:
     while isinstance(getattr(loss, "loss", None), keras.losses.Loss):
         loss = loss.loss
     return loss
+
+
+def _of_mean(loss: Any, mean: Any) -> Any:
+    """What a loss is where that which it wraps has a mean."""
+    return mean if _innermost(loss) is loss else loss.of_mean(_of_mean(loss.loss, mean))
 
 
 @contextmanager
@@ -180,9 +199,11 @@ class Step:
         self._model, self._augment = model, augment
         self._optimizer, self._average = optimizer, average
         self._trained = variables + objective.regularization.variables
-        self._sums: list[Any] = []
+        self._sums: list[list[Any]] = []
+        self._reached: set[int] = set()  # places of the variables to which a gradient comes
 
         self._whole = for_any_batch(self._update_once)
+        self._augmented = for_any_batch(self._inputs)
         self._part = for_any_batch(self._add_part)
         self._update = tf.function(self._update_by_sums, autograph=False)
 
@@ -197,49 +218,105 @@ class Step:
         import tensorflow as tf
 
         if not self._sums:
-            self._sums = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._trained]
-        for total in self._sums:
+            self._sums = [
+                [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._trained]
+                for _ in range(self._terms)
+            ]
+        for total in (total for sums in self._sums for total in sums):
             total.assign(tf.zeros(total.shape))
-        loss = right = 0.0
+        # whole, as some mix the images of a batch
+        images, targets = self._augmented(images, labels)
+        terms, right = None, 0.0
         for first in range(0, count, size):
             part = tf.nest.map_structure(lambda x: x[first : first + size], images)  # noqa: B023
             share = tf.constant(min(size, count - first) / count, tf.float32)
-            one, hits = self._part(part, labels[first : first + size], share)
-            loss, right = loss + one, right + hits
-        return loss, right, self._update()
+            some, hits = self._part(part, targets[first : first + size], share)
+            terms = some if terms is None else [a + b for a, b in zip(terms, some, strict=True)]
+            right = right + hits
+        loss, norm = self._update(terms)
+        return loss, right, norm
 
     def _update_once(self, images: Any, labels: Any) -> Any:
-        gradients, loss, right = self._gradients(images, labels, 1.0)
+        gradients, loss, right = self._gradients(*self._inputs(images, labels))
         return loss, right, self._apply(gradients)
 
-    def _add_part(self, images: Any, labels: Any, share: Any) -> Any:
-        gradients, loss, right = self._gradients(images, labels, share)
-        for total, gradient in zip(self._sums, gradients, strict=True):
-            if gradient is not None:
-                total.assign_add(gradient)
-        return loss, right
+    @property
+    def _terms(self) -> int:
+        """Sums of gradients over parts: one, or the means' and the penalties' each by itself."""
+        if self.objective.is_linear:
+            return 1
+        return 2 if self.objective.adversarial is None else 3
 
-    def _update_by_sums(self) -> Any:
-        return self._apply([total.value() for total in self._sums])
+    def _add_part(self, images: Any, targets: Any, share: Any) -> Any:
+        """Adds a part's share of the gradients; returns the shares of what they are of."""
+        import tensorflow as tf
 
-    def _gradients(self, images: Any, labels: Any, share: Any) -> Any:
-        """Gradients of a share of the loss, that share, and the right answers."""
+        values = [v.value for v in self._trained]
+        linear = self.objective.is_linear
+        with tf.GradientTape(persistent=not linear, watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits, means, penalty = self._forward(images, targets)
+            found = [self.objective.of_means(means) + penalty] if linear else [*means, penalty]
+            terms = [share * tf.convert_to_tensor(term) for term in found]
+            scaled = [self._scaled(term) for term in terms]
+        for sums, term in zip(self._sums, scaled, strict=True):
+            for place, gradient in enumerate(tape.gradient(term, values)):
+                if gradient is not None:
+                    self._reached.add(place)
+                    sums[place].assign_add(gradient)
+        return terms, _hits(logits, targets)
+
+    def _update_by_sums(self, terms: Any) -> Any:
+        """The update by what the parts came to; the loss, and the length of the gradient."""
+        import tensorflow as tf
+
+        if self.objective.is_linear:
+            loss, factors = terms[0], [1.0]
+        else:
+            # the chain rule: a function of the means, and beside it the penalties
+            with tf.GradientTape() as tape:
+                tape.watch(terms)
+                loss = self.objective.of_means(terms[:-1]) + terms[-1]
+            factors = tape.gradient(loss, terms)
+        gradients = [
+            tf.add_n([factor * total for factor, total in zip(factors, totals, strict=True)])
+            if place in self._reached
+            else None  # as of the whole batch: no decay, no clipping
+            for place, totals in enumerate(zip(*self._sums, strict=True))
+        ]
+        return loss, self._apply(gradients)
+
+    def _inputs(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Augmented images, and targets `(batch, classes)`."""
         import tensorflow as tf
 
         classes = len(self.objective.class_weights)
         targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
         images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
-        images, targets = apply_augmentations(self._augment, images, targets)
+        return apply_augmentations(self._augment, images, targets)
+
+    def _forward(self, images: Any, targets: Any) -> tuple[Any, list[Any], Any]:
+        """Logits, the means of losses, and penalties."""
+        import tensorflow as tf
+
+        with mixed_weights(self.objective.regularization, self._model):
+            logits, means = self.objective.means(self._model, images, targets)
+        return logits, means, tf.add_n(self._model.losses) if self._model.losses else 0.0
+
+    def _gradients(self, images: Any, targets: Any) -> Any:
+        """Gradients of the loss of a whole batch, that loss, and the right answers."""
+        import tensorflow as tf
+
         values = [v.value for v in self._trained]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            with mixed_weights(self.objective.regularization, self._model):
-                logits, loss = self.objective.of(self._model, images, targets)
-            loss += tf.add_n(self._model.losses) if self._model.losses else 0.0
-            loss *= share
-            target = self._optimizer.scale_loss(loss) if self._is_scaled else loss
-        hits = tf.argmax(logits, -1) == tf.argmax(targets, -1)
-        return tape.gradient(target, values), loss, tf.reduce_sum(tf.cast(hits, tf.float32))
+            logits, means, penalty = self._forward(images, targets)
+            loss = self.objective.of_means(means) + penalty
+            target = self._scaled(loss)
+        return tape.gradient(target, values), loss, _hits(logits, targets)
+
+    def _scaled(self, loss: Any) -> Any:
+        return self._optimizer.scale_loss(loss) if self._is_scaled else loss
 
     def _apply(self, gradients: list[Any]) -> Any:
         """Updates the weights; returns the length of the gradient."""
@@ -265,3 +342,11 @@ class Step:
         return hasattr(self._optimizer, "scale_loss") and hasattr(
             self._optimizer, "inner_optimizer"
         )
+
+
+def _hits(logits: Any, targets: Any) -> Any:
+    """How many answers are right; of a mixed image, the class with the larger share is."""
+    import tensorflow as tf
+
+    right = tf.argmax(logits, -1) == tf.argmax(targets, -1)
+    return tf.reduce_sum(tf.cast(right, tf.float32))
