@@ -182,7 +182,7 @@ def test_memory_that_ends_anywhere_is_one_sentence(
     recipe, tiny_run, photos, tmp_path, monkeypatch, capfd, command, broken
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "r.yaml").write_text(json.dumps(full(recipe)))
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
     monkeypatch.setattr(broken, out_of_memory)
     name, *options = command.split()
     given = {

@@ -57,7 +57,8 @@ class SetsRate(keras.callbacks.Callback):
 
     def step_count(self) -> StepCount | None:
         """Batches and updates of the whole `fit`; None where Keras does not know its steps."""
-        steps, epochs = self.params.get("steps"), self.params.get("epochs")
+        params = self.params or {}
+        steps, epochs = params.get("steps"), params.get("epochs")
         if not steps or not epochs:
             return None
         return StepCount(int(steps), 1, int(epochs), accumulation_of(self.model.optimizer))

@@ -51,8 +51,9 @@ class ScheduledRate(SetsRate):
 
     Raises:
         ValueError: in `fit`, if it does not know its number of steps, the optimizer was given a
-            schedule of its own, something else sets the rate too, or the rate to start from is
-            not known.
+            schedule of its own, something else sets the rate too, the rate to start from is
+            not known, or it accumulates gradients over more batches than `fit` will have. That a
+            schedule, as a warm-up, is longer than `fit` is a warning.
     """
 
     def __init__(
