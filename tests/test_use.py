@@ -1,7 +1,12 @@
 import csv
+import os
+import shutil
+
+import pytest
 
 from tlkit import use
 from tlkit.draft import source_of
+from tlkit.errors import DataError
 from tlkit.recipe.schema import Named
 
 
@@ -35,3 +40,21 @@ def test_columns_of_the_run_s_own_list_are_taken(tiny_run, photos, tmp_path):
 
 def test_numbers_behind_the_data_are_numbers(photos):
     assert source_of(photos, ["depth=1"]).arguments["depth"] == 1
+
+
+def test_predict_says_what_it_leaves_out_and_what_is_no_file(tiny_run, photos, tmp_path):
+    folder = tmp_path / "new"
+    shutil.copytree(photos / "red", folder)
+    (folder / "notes.txt").write_text("of the day")
+    os.mkfifo(folder / "pipe.png")
+    os.symlink("loop.png", folder / "loop.png")
+    said = []
+    rows = list(use.predict_files(tiny_run.folder, [folder], 1, "keras", said.append))
+    assert said[0] == f"files: {len(rows) + 3}, {len(rows)} used, 3 ignored"
+    assert any("notes.txt is text, no picture" in line for line in said)
+    for name, reason in (
+        ("pipe.png", "is a pipe"),
+        ("loop.png", "cannot be read: Too many levels"),
+    ):
+        with pytest.raises(DataError, match=f"{name}: {reason}"):
+            list(use.predict_files(tiny_run.folder, [folder / name], 1))

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
@@ -16,12 +17,13 @@ import numpy as np
 from tlkit import run as runs
 from tlkit import steps
 from tlkit.backbones import spec as specs
+from tlkit.data.account import FileAccount
 from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
 from tlkit.data.decode import make_preparer
 from tlkit.data.labels import read_labels
 from tlkit.data.pipeline import some_images
-from tlkit.data.read_file import read_file
-from tlkit.data.record import Record
+from tlkit.data.read_file import Absent, read_file, reader
+from tlkit.data.record import Ignored, Record
 from tlkit.data.table import COLUMNS, LINES, read_table
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
@@ -269,23 +271,31 @@ def rewrite_report(folder: str | pathlib.Path) -> pathlib.Path:
     return write_report(path, result, runs.read_json(path / "data.json"))
 
 
-def find_images(paths: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Files as they are, and the images of folders, sorted.
+def find_images(paths: Sequence[pathlib.Path]) -> tuple[list[pathlib.Path], list[Ignored]]:
+    """Files as they are, and the images of folders, sorted; and what is ignored in the folders.
 
     Raises:
-        DataError: if a path is missing or there is no image at all.
+        DataError: if a path is missing or no file, or there is no image at all.
     """
     files: list[pathlib.Path] = []
+    ignored: list[Ignored] = []
     for path in paths:
         if path.is_dir():
-            files += picture_files(path)[0]
-        elif path.is_file():
-            files.append(path)
-        else:
+            pictures, others = picture_files(path)
+            files += pictures
+            ignored += others
+        elif not os.path.lexists(path):
             raise DataError("no such file or folder", where=str(path))
+        elif isinstance(read := reader(path), Absent):
+            reason = (
+                read.reason if read.reason.startswith("is ") else f"cannot be read: {read.reason}"
+            )
+            raise DataError(reason, where=str(path))
+        else:
+            files.append(path)
     if not files:
         raise DataError("no images", where=", ".join(map(str, paths)))
-    return files
+    return files, ignored
 
 
 def predict_files(
@@ -310,7 +320,10 @@ def predict_files(
         `image`, `label`, `probability` and `top`, a list of label and
         probability; or `image` and `error` where a file does not decode.
     """
-    files = find_images(paths)
+    files, ignored = find_images(paths)
+    if ignored:
+        for line in FileAccount({"images": len(files)}, ignored).lines():
+            say(line)
     run = load_run(folder)
     from tlkit.data.dataset import look_through
 

@@ -1,8 +1,11 @@
 """The audit finds what was planted, and nothing else."""
 
+import ast
 import io
 import itertools
 import json
+import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -23,6 +26,7 @@ from tlkit.data.dataset import load_dataset
 from tlkit.data.record import Record
 from tlkit.features.cache import cache_root, entries
 from tlkit.recipe.schema import Data
+from tlkit.report.audit_page import TITLES
 
 WEIGHTS = "mobilenet_v2_1.0_224_no_top.weights.h5"
 
@@ -69,6 +73,30 @@ def kinds(folder, tmp_path, **options):
     for finding in found.findings:
         result.setdefault(finding.kind, []).append(finding)
     return result
+
+
+def test_what_is_not_used_is_on_the_page_with_the_account(set_of, tmp_path):
+    (set_of / "owl").mkdir()
+    shutil.copy(min(set_of.glob("*/*.*")), set_of / "beside.png")
+    os.symlink("nowhere.png", set_of / "gone.png")
+    files = sum(len(names) for _, _, names in os.walk(set_of))
+    found = kinds(set_of, tmp_path)
+    assert [len(found[kind]) for kind in ("ignored", "empty_class")] == [2, 1]
+    page = (tmp_path / "out" / "check.html").read_text("utf-8")
+    assert f"files: {files}, {files - 2} used, 2 ignored" in page
+    assert "gone.png is a link that leads nowhere" in page
+    assert "no image in class &#x27;owl&#x27;" in page
+
+
+def test_every_kind_of_finding_has_a_title():
+    calls = [
+        node
+        for file in pathlib.Path(duplicates.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
+    ]
+    kinds_named = {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert len(kinds_named) > 8 and kinds_named <= set(TITLES)
 
 
 def test_a_clean_set_is_clean(set_of, tmp_path):

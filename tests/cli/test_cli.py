@@ -31,6 +31,20 @@ COMMANDS = ("finetune", "validate", "plan", "init", "recipes", "backbones", "eva
             "export", "schema", "ls", "cp", "rank", "cache")  # fmt: skip
 
 
+def test_standard_error_is_python_s_alone_but_for_what_stops_it():
+    """A C library's own words are not shown; ours are, and what a crash was in."""
+    program = ("import faulthandler, os, sys; from tlkit.cli import main; main._speak_alone({}); "
+               "os.write(2, b'Corrupt JPEG data\\n'); print('ours', file=sys.stderr); os.abort()")  # fmt: skip
+    for debug in (False, True):
+        run = subprocess.run(
+            [sys.executable, "-c", program.format(debug)],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == -6 and "ours\n" in run.stderr
+        assert ("Corrupt JPEG data" in run.stderr) == debug
+        assert ("Fatal Python error: Aborted" in run.stderr) != debug
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_needs_no_tensorflow(command):
     assert f"tlkit {command}" in tlkit(command, "--help", block=True).stdout.replace(

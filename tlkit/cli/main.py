@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import logging
 import os
@@ -112,9 +113,28 @@ def _speak_alone(debug: bool) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else somebody gathers the text
             stream.reconfigure(errors="backslashreplace")
+    if not debug:
+        _leave_nowhere_to_libraries()
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
+
+
+def _leave_nowhere_to_libraries() -> None:
+    """Keeps standard error for Python alone.
+
+    C libraries write there what Python cannot catch, as libjpeg does of every damaged picture, in the
+    middle of our own lines. What stops the process is told by `faulthandler`.
+    """
+    if not isinstance(sys.stderr, io.TextIOWrapper) or sys.stderr.fileno() != 2:
+        return  # somebody gathers the text, or it is done already
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(kept, "w", 1, sys.stderr.encoding, "backslashreplace")
+    faulthandler.enable(sys.stderr)
 
 
 def main() -> None:

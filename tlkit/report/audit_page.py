@@ -22,6 +22,8 @@ SIDE = 180  # pixels
 
 TITLES = {
     "broken": "Files that are no whole picture",
+    "ignored": "Files that look like pictures and are not used",
+    "empty_class": "Classes without an image",
     "wrong_extension": "Wrong file endings",
     "tiny": "Tiny pictures",
     "blank": "Blank pictures",
@@ -56,9 +58,10 @@ def write_audit_page(audit: Audit, title: str, target: pathlib.Path) -> None:
     for finding in audit.findings:
         counts[finding.level] += 1
     parts = [
-        f"<h1>{html.escape(title)}</h1><p class=sub>data audit, {audit.images:,} files</p>",
+        f"<h1>{html.escape(title)}</h1><p class=sub>data audit, {audit.images:,} images</p>",
         tiles([(str(count), f"{level}s") for level, count in counts.items()]),
     ]
+    parts.append(listed([line.strip() for line in audit.account.lines()]))
     splits = sorted(audit.counts)
     labels = sorted({label for row in audit.counts.values() for label in row})
     rows = [[label, *(audit.counts[split].get(label, 0) for split in splits)] for label in labels]
