@@ -179,7 +179,7 @@ def found_in(
     """
     place = opened(data, say)
     if not place.exists():
-        raise DataError("no such folder or file of data", where=str(data))
+        raise DataError(why_not_there(place), where=str(data))
     settings = _settings(given)
     forced = settings.pop("source", None)
     if forced is not None:
@@ -202,6 +202,18 @@ def found_in(
             inner = os.path.relpath(arguments[key], place)
             arguments[key] = os.path.normpath(os.path.join(data, inner))
     return dataclasses.replace(found, arguments={**arguments, **typed})
+
+
+def why_not_there(place: pathlib.Path) -> str:
+    """Why a folder or file of data is none."""
+    try:
+        place.stat()
+    except FileNotFoundError:
+        if place.is_symlink():
+            return "is a link that leads nowhere"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "no such folder or file of data"
 
 
 def _forced(name: str, place: pathlib.Path) -> Recognized:

@@ -26,7 +26,9 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text} {self.hint}" if self.hint else text
+        if not self.hint:
+            return text
+        return f"{text}{'' if text.endswith(('.', '?', '!', ':')) else '.'} {self.hint}"
 
 
 class RecipeError(UserError):

@@ -109,7 +109,11 @@ def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> Iterator[pa
             if run_dir is not None:
                 _expect_free(folder)  # a run that ended meanwhile has left something
         except OSError as error:
-            raise RunError(f"cannot be made: {error.strerror}", where=str(folder)) from None
+            raise RunError(
+                f"cannot be made: {error.strerror}.",
+                where=str(folder),
+                hint="Name another place with --run-dir.",
+            ) from None
         if run_dir is None:
             _point_latest(folder)
         yield folder

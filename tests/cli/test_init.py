@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from tests.data import exports
 from tlkit.cli.main import cli
 from tlkit.data.read_source import read_records
-from tlkit.draft import yaml_text
-from tlkit.errors import RecipeError, UserError
+from tlkit.draft import draft_recipe, yaml_text
+from tlkit.errors import DataError, RecipeError, UserError
 from tlkit.recipe.load import load_recipe, read_yaml
 
 NASTY = ["2024", "007", "1e5", "true", "null", "no", "12:30:45", "~", ".5", "a: b", "#x", "- a", "-rf", "=1",
@@ -129,6 +129,21 @@ def test_a_name_given_by_hand_is_text(recipe, value):
 def test_a_date_that_is_none_is_a_message_where_a_number_is_wanted(recipe):
     with pytest.raises(RecipeError, match=r"seed: .2024-13-45. is not a YAML value"):
         load_recipe(recipe, ["seed=2024-13-45"])
+
+
+def test_what_is_no_data_is_said_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    os.symlink("nowhere", "gone")
+    os.mkfifo("pipe")
+    for name, reason in (
+        ("loop", "cannot be read: Too many levels"),
+        ("gone", "link that leads nowhere"),
+        ("pipe", "is neither a file nor a folder"),
+        ("none", "no such folder or file"),
+    ):
+        with pytest.raises(DataError, match=f"{name}: .*{reason}"):
+            draft_recipe(pathlib.Path(name), "tiny", tmp_path)
 
 
 def test_frames_of_a_video_are_noted(tmp_path, monkeypatch):

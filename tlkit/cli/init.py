@@ -41,7 +41,7 @@ def init(
     if file.is_dir():
         file /= f"{recipe_name(data)}.yaml"
     if file.exists() and not force:
-        raise UserError("exists already", where=str(file), hint="Add -f to overwrite it.")
+        raise UserError("exists already.", where=str(file), hint="Add -f to overwrite it.")
     _require_writable(file.parent)
     draft = draft_recipe(
         data, backbone, file.parent, given, lambda line: click.echo(printable(line))
