@@ -127,7 +127,7 @@ def test_a_part_among_classes_is_said(tmp_path):
     assert "'unlabeled' is taken for a class" in data.notes
 
 
-@pytest.mark.parametrize("place", ["", "train/", "photos/train/"])
+@pytest.mark.parametrize("place", ["", "train/", "photos/train/", "images/", "pets/"])
 def test_classes_in_the_names_of_files_are_hinted_at_and_not_invented(tmp_path, place):
     for name in ("Abyssinian", "american_bulldog", "Bengal"):
         for number in (1, 22, 103):

@@ -274,7 +274,8 @@ def _of_parts(top: Folder, level: Level, parts: Sequence[Folder]) -> DataError:
     """What to say where all folders are called as parts or kinds of data are."""
     parent = level.classes[0].above or top
     where = f" in {level.split}" if level.split is not None else ""
-    hint = "Put the images of each class in a folder of its own"
+    files = (name for part in parts for name in part.pictures)
+    hint = f"{classes_in_names(files)}Put the images of each class in a folder of its own"
     if any(part.full for part in parts):
         hint = f"If the classes lie in them: {_say(parent, top, 2)}"
     elif lists := _lists(parent):
