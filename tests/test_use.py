@@ -1,10 +1,13 @@
 import csv
 import os
 import shutil
+import types
 
+import numpy as np
 import pytest
 
 from tlkit import use
+from tlkit.data.dataset import Split
 from tlkit.draft import source_of
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Named
@@ -58,3 +61,16 @@ def test_predict_says_what_it_leaves_out_and_what_is_no_file(tiny_run, photos, t
     ):
         with pytest.raises(DataError, match=f"{name}: {reason}"):
             list(use.predict_files(tiny_run.folder, [folder / name], 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"other,columns\n1,2\n", "damaged"), (b"\xff\xfe", "damaged")],
+)
+def test_training_images_that_are_not_known_are_said(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "images.csv").write_bytes(content)
+    given = types.SimpleNamespace(splits={"test": Split([], np.empty(0), [])}, notes=[])
+    assert use._trained_on(tmp_path, given) == 0
+    (note,) = given.notes
+    assert "is not known" in note and reason in note

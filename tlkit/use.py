@@ -189,12 +189,7 @@ def evaluate_run(
         config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
     )
     split = dataset.splits["test"]
-    trained_on = _trained_on(run.folder, split)
-    if trained_on:
-        dataset.notes.append(
-            f"{trained_on} of these {len(split)} images are among those that the run was trained on, "
-            "byte for byte: the figures are too good"
-        )
+    trained_on = _trained_on(run.folder, dataset)
     broken = [f"skipped: {name} {reason}" for name, reason in dataset.broken[:MOST_LINES]]
     for line in [*dataset.account.lines(), *broken, *(f"note: {n}" for n in dataset.notes)]:
         say.line(line)
@@ -236,14 +231,26 @@ def _like_the_run(run: Trained, data: pathlib.Path, given: Sequence[str]) -> lis
     return [*(["source=manifest"] if found and "source" not in keys else []), *found, *given]
 
 
-def _trained_on(folder: pathlib.Path, split: Split) -> int:
-    """How many images of a split the run in a folder was trained on, by their bytes."""
+def _trained_on(folder: pathlib.Path, dataset: Dataset) -> int:
+    """How many images of a data set the run in a folder was trained on, by their bytes."""
+    split = dataset.splits["test"]
     try:
         with open(folder / "images.csv", newline="", encoding="utf-8") as file:
             known = {row["sha256"] for row in csv.DictReader(file) if row["split"] == "train"}
-    except (OSError, KeyError):
+    except (OSError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        dataset.notes.append(
+            f"whether the run was trained on some of these images is not known: its images.csv cannot "
+            f"be read ({reason})"
+        )
         return 0
-    return sum(digest in known for digest in split.hashes)
+    found = sum(digest in known for digest in split.hashes)
+    if found:
+        dataset.notes.append(
+            f"{found} of these {len(split)} images are among those that the run was trained on, byte "
+            "for byte: the figures are too good"
+        )
+    return found
 
 
 def _matcher(run: Trained) -> Any:

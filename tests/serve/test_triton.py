@@ -209,3 +209,56 @@ def test_what_one_model_has_not_is_refused(server):
         server.infer("colours", [given], outputs=[wanted])
     with pytest.raises(tritonclient.utils.InferenceServerException, match="no model 'other'"):
         server.infer("other", [given])
+
+
+def declared(shape, kind, values):
+    """A tensor that says another shape or type than its bytes have."""
+    given = tensor("images", values, triton_type(values))
+    given._shape, given._datatype = list(shape), kind
+    return given
+
+
+def triton_type(values):
+    return tritonclient.utils.np_to_triton_dtype(values.dtype)
+
+
+ONE = np.zeros((1, 2, 2, 3), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        (lambda: tensor("images", ONE[:0], "UINT8"), "400", r"no picture in the shape \[0, 2, 2, 3\]"),
+        (lambda: tensor("image_bytes", np.array([], object), "BYTES"), "400", "no picture"),
+        (lambda: tensor("image_bytes", np.array([b""], object), "BYTES"), "400", "is empty|picture"),
+        (lambda: tensor("images", ONE.astype(bool), "BOOL"), "400", "found 'BOOL'"),
+        (lambda: declared((1, 2, 2, 3), "FP32", ONE), "400", "are 48 bytes, binary_data_size is 12"),
+        (lambda: declared((1, 2, 2, 3), "COMPLEX", ONE), "400", "found 'COMPLEX'"),
+        (lambda: declared((9, 2, 2, 3), "UINT8", ONE), "400", "are 108 bytes"),
+        (lambda: declared((-1, 2, 2, 3), "UINT8", ONE), "400", "no list of whole numbers"),
+        (lambda: declared((2**40, 2**40, 2**40, 3), "UINT8", ONE), "400", "no list of whole numbers"),
+        (lambda: declared((2**30, 2**30, 2**30, 3), "UINT8", ONE), "400", "of the shape"),
+        (lambda: tensor("images", ONE[0], "UINT8"), "400", "n, height, width, 3"),
+        (lambda: tensor("images", ONE.transpose(0, 3, 1, 2), "UINT8"), "400", "n, height, width, 3"),
+        (lambda: tensor("images", np.array(3, "int32"), "INT32"), "400", "n, height, width, 3"),
+        (lambda: tensor("images", ONE.astype("int16") - 1, "INT16"), "400", "from 0 to 255"),
+        (lambda: tensor("images", ONE + np.float32("nan"), "FP32"), "400", "not finite"),
+        (lambda: tensor("images", np.repeat(ONE, 65, 0), "UINT8"), "413", "65 pictures .* at most 64"),
+        (lambda: tensor("images", np.zeros((1, 4000, 4000, 3), "uint8"), "UINT8"), "413", "body is larger"),
+    ],
+)  # fmt: skip
+def test_odd_tensors_are_each_one_clear_error(server, given, status, message):
+    with pytest.raises(tritonclient.utils.InferenceServerException, match=message) as e:
+        server.infer("colours", [given()])
+    assert e.value.status() == status
+    assert "\n" not in e.value.message()
+    assert server.is_server_ready()
+
+
+def test_an_output_that_there_is_not_is_named_with_those_that_there_are(server, photos):
+    wanted = [triton.InferRequestedOutput("logits")]
+    with pytest.raises(
+        tritonclient.utils.InferenceServerException,
+        match="no output 'logits'; probabilities, label",
+    ):
+        server.infer("colours", [files_tensor(photos)], outputs=wanted)

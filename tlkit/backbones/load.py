@@ -9,6 +9,7 @@ from tlkit.backbones import spec as specs
 from tlkit.backbones.spec import BackboneSpec
 from tlkit.backbones.weights import load_weights
 from tlkit.errors import UserError, WeightsError, first_line
+from tlkit.out_of_memory import is_out_of_memory, memory_trouble
 
 
 def resolve_weights(spec: BackboneSpec, weights: str) -> str:
@@ -84,6 +85,8 @@ def _construct(
     except ValueError as error:
         raise UserError(f"model: {spec.name} cannot be built: {error}") from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise memory_trouble(error) from error
         if arguments and not original:  # which may be anything
             raise UserError(
                 f"model.arguments: {spec.name} cannot be built with them: {first_line(error)}"

@@ -22,6 +22,7 @@ from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
+from tlkit.out_of_memory import is_out_of_memory
 from tlkit.recipe.schema import Data
 
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
@@ -425,6 +426,8 @@ def _why_broken(record: Record, prepare: Any) -> str:
     except NotDecodable as error:
         return str(error)
     except tf.errors.OpError as error:
+        if is_out_of_memory(error):  # which is not the file's fault
+            raise
         return why_not_decoded(error)
     return "could not be read at first"
 

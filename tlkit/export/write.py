@@ -18,6 +18,7 @@ from tlkit.errors import RunFailed, UserError
 from tlkit.export.bundle import write_bundle
 from tlkit.export.naming import describe_file
 from tlkit.export.parity import Parity, check_export
+from tlkit.out_of_memory import is_out_of_memory, memory_trouble
 from tlkit.recipe.schema import Named
 from tlkit.run import silenced
 
@@ -119,6 +120,8 @@ def write_export(
             )
     # converters raise whatever they stumble over
     except Exception as error:
+        if is_out_of_memory(error):
+            raise memory_trouble(error) from error
         text = " ".join(str(error).split())[:400]
         raise RunFailed(f"the network cannot be written as {item.name}: {text}") from error
     home = folder / place.relative_to(folder).parts[0]

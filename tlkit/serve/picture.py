@@ -9,6 +9,7 @@ import numpy as np
 
 from tlkit.data.decode import why_not_decoded
 from tlkit.data.transcode import NotDecodable, TooManyPixels, decodable, open_picture
+from tlkit.out_of_memory import is_out_of_memory
 from tlkit.serve.limits import Refused
 
 
@@ -41,4 +42,6 @@ def read_picture(data: bytes, prepare: Callable[[bytes], Any], most_pixels: int)
     except NotDecodable as error:
         raise Refused(400, f"the file {error}") from None
     except tf.errors.OpError as error:
+        if is_out_of_memory(error):
+            raise
         raise Refused(400, f"the file {why_not_decoded(error)}") from None
