@@ -23,9 +23,13 @@ CONCEPTS = {
 # a room may import what stands in its own or an earlier row
 ORDER = [
     {
+        "annotations",
         "any_batch",
+        "entry",
         "errors",
+        "facts",
         "limits",
+        "own_things",
         "out_of_memory",
         "registry",
         "paths",

@@ -141,7 +141,7 @@ def every(*kinds, own=False):
         pytest.param(kind, name, id=name)
         for kind in kinds
         for name, entry in LAYER_KINDS[kind].items()
-        if not (own and "native" in entry.facts)
+        if not (own and entry.facts.native)
     ]
 
 
@@ -307,9 +307,9 @@ def test_bad_arguments_are_repeated_in_the_error(name):
 
 
 def test_every_own_technique_has_its_formula_and_its_bad_argument():
-    own = {n for t in LAYER_KINDS.values() for n, e in t.items() if "native" not in e.facts}
+    own = {n for t in LAYER_KINDS.values() for n, e in t.items() if not e.facts.native}
     assert own == set(FORMULAS)
-    augmentations = {n for n, e in AUGMENTATIONS.items() if "native" not in e.facts and e.given}
+    augmentations = {n for n, e in AUGMENTATIONS.items() if not e.facts.native and e.given}
     takes = {
         n for n in own | augmentations
         for t in (*LAYER_KINDS.values(), AUGMENTATIONS)
@@ -321,10 +321,10 @@ def test_every_own_technique_has_its_formula_and_its_bad_argument():
 @pytest.mark.parametrize(
     ("name", "where"),
     [
-        (name, entry.facts["native"])
+        (name, entry.facts.native)
         for things in registry.REGISTRIES
         for name, entry in things.items()
-        if "native" in entry.facts
+        if entry.facts.native
     ],
 )
 def test_native_names_what_keras_has(name, where):

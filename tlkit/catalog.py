@@ -12,11 +12,13 @@ from typing import Any, get_args
 import pydantic_core
 
 from tlkit import registry
+from tlkit.entry import Entry
+from tlkit.facts import Facts, LayerFacts
 from tlkit.recipe.schema import Adversarial, Finetune, Model, Stage
-from tlkit.registry import Entry, Registry
+from tlkit.registry import Registry
 
 # where a recipe says it; NAME stands for the name, with its arguments where it has some
-PLACES: list[tuple[Registry, str]] = [
+PLACES: list[tuple[Registry[Any], str]] = [
     (registry.POLICIES, "finetune:\n  stages:\n    - policy: NAME"),
     (registry.SCHEDULES, "finetune:\n  stages:\n    - policy: full\n      schedule: NAME"),
     (registry.OPTIMIZERS, "finetune:\n  stages:\n    - policy: full\n      optimizer: NAME"),
@@ -111,7 +113,7 @@ def _class_name(python: str) -> str:
     return python.rpartition(" ")[2]
 
 
-def _from_entry(things: Registry, entry: Entry, place: str) -> Technique:
+def _from_entry(things: Registry[Any], entry: Entry[Facts], place: str) -> Technique:
     fields = entry.arguments.model_fields
     arguments = [
         (
@@ -121,18 +123,20 @@ def _from_entry(things: Registry, entry: Entry, place: str) -> Technique:
         )
         for name, field in fields.items()
     ]
-    recipe = entry.facts.get("inserted") is not False
+    layer = entry.facts if isinstance(entry.facts, LayerFacts) else LayerFacts()
     bare = things in (registry.ACTIVATIONS, registry.INITIALIZERS)
-    native = entry.facts.get("native")
+    native = entry.facts.native
     return Technique(
         name=entry.name,
         kind=things.kind,
         summary=entry.summary,
         doc=entry.doc,
         native=native,
-        key=entry.facts.get("where", things.key or ""),
+        key=layer.where or things.key or "",
         arguments=arguments,
-        snippet=place.replace("NAME", entry.name if bare else _written(entry)) if recipe else "",
+        snippet=place.replace("NAME", entry.name if bare else _written(entry))
+        if layer.inserted
+        else "",
         python=_python(things, entry, native),
     )
 
@@ -146,13 +150,13 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
-def _written(entry: Entry) -> str:
+def _written(entry: Entry[Facts]) -> str:
     """The name with its arguments as YAML."""
     parts = []
     for name, field in entry.arguments.model_fields.items():
         value = field.default
         if value is pydantic_core.PydanticUndefined:
-            value = EXAMPLES[name]
+            value = EXAMPLES.get(name, "...")  # of a thing from outside, anything
         if value is None:
             continue
         parts.append(f"{name}: {_yaml(value)}")
@@ -169,7 +173,7 @@ def _yaml(value: Any) -> str:
     return str(value)
 
 
-def _python(things: Registry, entry: Entry, native: str | None) -> str:
+def _python(things: Registry[Any], entry: Entry[Facts], native: str | None) -> str:
     if native:
         return native
     if things in (registry.POLICIES, registry.HEADS, registry.ADVERSARIES, registry.ENGINES):

@@ -344,7 +344,7 @@ def fit_preprocessing(
             step = keras.layers.Normalization(
                 axis=-1, mean=mean, variance=variance, dtype="float32"
             )
-        done.append((registry.PREPROCESSORS[item.name].facts["leaves"], step))
+        done.append((registry.PREPROCESSORS[item.name].facts.leaves, step))
     return done
 
 
@@ -356,7 +356,7 @@ def _signature(images: Any) -> Any:
 
 def is_stored(head: str) -> bool:
     """Whether a head is made of the training images' features, without training."""
-    return bool(registry.HEADS[head].facts.get("stored"))
+    return bool(registry.HEADS[head].facts.stored)
 
 
 def store_features(network: Network, head: str, features: np.ndarray, labels: np.ndarray) -> None:

@@ -7,7 +7,11 @@ A thing is registered by decorating it in its own file:
 
 A registry finds the decorated functions and classes of its package by reading
 the source, not by importing it, so that a recipe can be checked, completed and
-documented without loading TensorFlow. `Registry.get` imports the one file needed.
+documented without loading TensorFlow. `Registry.build` imports the one file needed.
+
+Things of one's own are named in three ways: `my_module:MyLoss` in the recipe, an installed
+package's entry point in the group that is called as the registry's package (`tlkit.losses`), or,
+in a notebook, `@register("mine", kind="loss")`.
 """
 
 from __future__ import annotations
@@ -15,243 +19,186 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
-import importlib.util
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar
 
-from tlkit import limits
+from tlkit import own_things
+from tlkit.annotations import words
+from tlkit.entry import Definition, Entry, F
 from tlkit.errors import did_you_mean
-
-if TYPE_CHECKING:
-    import pydantic
+from tlkit.facts import (
+    AugmentationFacts,
+    EngineFacts,
+    ExportFacts,
+    Facts,
+    HeadFacts,
+    LayerFacts,
+    LossFacts,
+    PreprocessorFacts,
+    RegularizerFacts,
+)
 
 T = TypeVar("T")
+_PACKAGES: set[str] = set()  # whose files a registry reads
 
 
-@functools.cache
-def _words() -> dict[str, Any]:
-    """What the annotations of registered arguments mean to pydantic: strict, finite, in limits."""
-    import pydantic
-
-    def one_of(things: Registry) -> Any:
-        def check(name: str) -> str:
-            if name not in things:
-                raise ValueError(things.suggest(name))
-            return name
-
-        choices = {"enum": list(things)}
-        return Annotated[str, pydantic.AfterValidator(check), pydantic.WithJsonSchema(choices)]
-
-    whole = Annotated[int, pydantic.Strict()]
-    real = Annotated[float, pydantic.Strict(), pydantic.AllowInfNan(False)]
-    rate = Annotated[real, limits.within(limits.LOWEST_RATE, limits.HIGHEST_RATE)]
-    words = {
-        name: Annotated[whole if get_args(kind)[0] is int else real, *get_args(kind)[1:]]
-        for name, kind in vars(limits).items()
-        if get_origin(kind) is Annotated
-    }
-    return {
-        **words,
-        "float": real,
-        "int": whole,
-        "bool": Annotated[bool, pydantic.Strict()],
-        "str": Annotated[str, pydantic.AfterValidator(_text), pydantic.Field(min_length=1)],
-        # tagged, so that a wrong number is answered with what is wrong about it alone
-        "LearningRate": Annotated[
-            Annotated[rate, pydantic.Tag("float")]
-            | Annotated[Literal["auto"], pydantic.Tag("str")],
-            pydantic.Discriminator(lambda value: "str" if value == "auto" else "float"),
-        ],
-        "Activation": one_of(ACTIVATIONS),
-        "Initializer": one_of(INITIALIZERS),
-        "Loss": Any,  # parsed as `finetune.loss` itself, by tlkit.recipe.schema
-        "within": limits.within,
-        "several": limits.several,
-        "odd": _Odd(),
-        "rising": pydantic.AfterValidator(_rising),
-        "Annotated": Annotated,
-        "Literal": Literal,
-    }
-
-
-class _Odd:
-    """A whole number that is odd, to pydantic."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        def check(value: int) -> int:
-            if value % 2 == 0:
-                raise ValueError(f"expected an odd number, found {value}")
-            return value
-
-        return core_schema.no_info_after_validator_function(check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
-        return {**handler(schema), "not": {"multipleOf": 2}}
-
-
-def _rising(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] > pair[1]:
-        raise ValueError(f"expected the lower number first, found {list(pair)}")
-    return pair
-
-
-def _text(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError(f"expected text without control characters, found {value!r}")
-    return value
-
-
-def register(name: str, **facts: Any) -> Callable[[T], T]:
-    """Marks a function or class as what recipes call `name`.
+def register(name: str, kind: str | None = None, **facts: Any) -> Callable[[T], T]:
+    """Makes a function or class what recipes call `name`.
 
     Args:
         name: In recipes.
-        facts: Literals that tlkit asks about without importing the file, as
-            `native="keras.layers.RandomFlip"` where Keras has it already, or
-            `rule="rising_boundaries"` for the function in `tlkit.limits` that its
-            arguments must obey together.
+        kind: What it is, as `loss`, `layer`, `augmentation` or `head`; needed outside of tlkit. In
+            tlkit the folder of its file tells.
+        facts: What tlkit asks about it without importing its file, as the class for its kind in
+            `tlkit.facts` has it: `native="keras.layers.RandomFlip"` where Keras has it already,
+            or `mixes_labels=True` for an augmentation.
+
+    Raises:
+        ValueError: if there is no such kind, or tlkit has that name itself.
+        TypeError: outside of tlkit, without a kind or with a fact that its kind does not have.
     """
 
     def mark(thing: T) -> T:
+        module = str(getattr(thing, "__module__", ""))
+        if kind is not None:
+            _registry_of(kind)._add(name, thing, facts)
+        elif module not in _PACKAGES and module.rpartition(".")[0] not in _PACKAGES:
+            kinds = ", ".join(repr(things.kind) for things in REGISTRIES if things.is_open)
+            raise TypeError(
+                f"register({name!r}) outside of tlkit must say what it is: kind= one of {kinds}"
+            )
         thing.registered_name = name  # type: ignore[attr-defined]
         return thing
 
     return mark
 
 
-class Entry:
-    """One registered thing as its source describes it.
-
-    Attributes:
-        name: What recipes call it.
-        module: Where it is defined.
-        attribute: Its name in that module.
-        summary: The first line of its docstring.
-        doc: The whole docstring.
-        facts: What was registered with it.
-        arguments: A pydantic model of what a recipe may pass.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        module: str,
-        node: ast.FunctionDef | ast.ClassDef,
-        facts: dict[str, Any],
-    ):
-        self.name = name
-        self.module = module
-        self.facts = facts
-        self.attribute = node.name
-        self.doc = ast.get_docstring(node) or ""
-        self.summary = self.doc.split("\n")[0]
-        self._node = node
-
-    @property
-    def _parameters(self) -> ast.arguments:
-        if isinstance(self._node, ast.FunctionDef):
-            return self._node.args
-        for item in self._node.body:
-            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-                return item.args
-        raise TypeError(f"{self.attribute} has no __init__")
-
-    @property
-    def given(self) -> list[str]:
-        """Parameters before `*`: handed over by tlkit, not by a recipe."""
-        return [arg.arg for arg in self._parameters.args if arg.arg != "self"]
-
-    def annotation(self, name: str) -> str:
-        """The type of a keyword-only parameter, as the source has it."""
-        for arg in self._parameters.kwonlyargs:
-            if arg.arg == name:
-                return ast.unparse(arg.annotation) if arg.annotation else "Any"
-        raise KeyError(name)
-
-    def expects(self, name: str) -> str:
-        """The type and limits of a keyword-only parameter, in a recipe's words."""
-        return limits.describe(self.annotation(name))
-
-    def _fields(self) -> dict[str, Any]:
-        """Keyword-only parameters: what a recipe may pass."""
-        fields: dict[str, Any] = {}
-        parameters = self._parameters
-        for arg, default in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
-            # a run has one seed, and gives it to all; its networks end in logits
-            if arg.arg in ("seed", "from_logits"):
-                continue
-            annotation = ast.unparse(arg.annotation) if arg.annotation else "Any"
-            kind = eval(annotation, {"__builtins__": __builtins__}, _words())
-            fields[arg.arg] = (kind, ... if default is None else ast.literal_eval(default))
-        return fields
-
-    @functools.cached_property
-    def arguments(self) -> type[pydantic.BaseModel]:
-        import pydantic
-
-        def obey(given: Any) -> Any:
-            getattr(limits, self.facts["rule"])(**dict(given))
-            return given
-
-        rules: dict[str, Any] = {"obey": pydantic.model_validator(mode="after")(obey)}
-        return pydantic.create_model(
-            self.name.replace("-", "_"),
-            __config__=pydantic.ConfigDict(extra="forbid", protected_namespaces=()),
-            __validators__=rules if "rule" in self.facts else {},
-            **self._fields(),
-        )
-
-    def load(self) -> Any:
-        return getattr(importlib.import_module(self.module), self.attribute)
+def _registry_of(kind: str) -> Registry[Any]:
+    kinds = {things.kind: things for things in REGISTRIES if things.is_open}
+    if kind not in kinds:
+        raise ValueError(f"there is no kind {kind!r}. {did_you_mean(kind, kinds)}")
+    return kinds[kind]
 
 
-class Registry(Mapping[str, Entry]):
+class Registry(Mapping[str, Entry[F]], Generic[F]):
     """Everything registered in one package or module, by name, in the order of the files.
+
+    Iterating gives the names that are known: tlkit's own, those of installed packages, and those
+    registered at run time. Looking up also takes `my_module:MyThing`.
 
     Args:
         kind: What one of these is called in a message, as "schedule".
         package: Dotted name of the package whose files are read, or of one module.
         key: Where a recipe says such a name, as `finetune.stages[].schedule`.
+        facts: The class of what is said about one.
+        is_open: Things from outside of tlkit may be named too.
     """
 
-    def __init__(self, kind: str, package: str, key: str | None = None):
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        key: str | None = None,
+        facts: type[F] = Facts,  # type: ignore[assignment]
+        *,
+        is_open: bool = False,
+    ):
         self.kind = kind
         self.package = package
         self.key = key
+        self.facts = facts
+        self.is_open = is_open
+        self._added: dict[str, Entry[F]] = {}
+        self._places: dict[str, Entry[F]] = {}
+        _PACKAGES.add(package)
 
     @functools.cached_property
-    def _entries(self) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
-        place = pathlib.Path(__file__).parent.parent / self.package.replace(".", "/")
-        files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-        for path in files:
-            for node in ast.parse(path.read_text("utf-8")).body:
-                if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    continue
-                for mark in node.decorator_list:
-                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "register":
-                        name = ast.literal_eval(mark.args[0])
-                        if name in found:
-                            raise ValueError(f"{self.kind} {name!r} is registered twice")
-                        module = f"{self.package}.{path.stem}" if place.is_dir() else self.package
-                        facts = {str(k.arg): ast.literal_eval(k.value) for k in mark.keywords}
-                        found[name] = Entry(name, module, node, facts)
+    def packaged(self) -> dict[str, Entry[F]]:
+        """Those in tlkit's own files."""
+        found: dict[str, Entry[F]] = {}
+        for name, module, node, said in _registered_in(self.package):
+            if name in found:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            found[name] = Entry(
+                name, Definition.of_source(module, node), self.facts(**said), _words
+            )
         return found
 
-    def __getitem__(self, name: str) -> Entry:
-        return self._entries[name]
+    @functools.cached_property
+    def _advertised(self) -> dict[str, str]:
+        """Places of what installed packages offer, by name; tlkit's own names stay tlkit's."""
+        offered = own_things.advertised(self.package) if self.is_open else {}
+        return {name: place for name, place in offered.items() if name not in self.packaged}
+
+    @functools.cached_property
+    def _handed(self) -> frozenset[str]:
+        """What tlkit hands over to things of this kind."""
+        return frozenset(name for entry in self.packaged.values() for name in entry.given)
+
+    def _add(self, name: str, thing: Any, facts: dict[str, Any]) -> None:
+        """Registers a thing of one's own at run time; a second time replaces it."""
+        if name in self.packaged:
+            raise ValueError(f"tlkit has {article(self.kind)} {name!r} itself; choose another name")
+        try:
+            said = self.facts(**facts)
+        except TypeError:
+            known = self.facts.__dataclass_fields__
+            wrong = next(key for key in facts if key not in known)
+            raise TypeError(
+                f"{article(self.kind)} has no fact {wrong!r}. {did_you_mean(wrong, known)}"
+            ) from None
+        self._added[name] = self._own(name, Definition.of_thing(thing), said)
+
+    def _own(self, name: str, definition: Definition, facts: Any) -> Entry[F]:
+        return Entry(name, definition, facts, _words, self._handed)
+
+    def _at(self, name: str, place: str) -> Entry[F]:
+        """What a module's name stands for, read once.
+
+        Raises:
+            LookupError: if there is none; with what to say.
+        """
+        if name not in self._places:
+            definition, said = own_things.defined_in(place)
+            try:
+                facts = self.facts(**said)
+            except TypeError as error:
+                raise LookupError(f"{place}: {error}") from None
+            self._places[name] = self._own(name, definition, facts)
+        return self._places[name]
+
+    def __getitem__(self, name: str) -> Entry[F]:
+        if name in self.packaged:
+            return self.packaged[name]
+        if name in self._added:
+            return self._added[name]
+        place = self._advertised.get(name, name)
+        if not self.is_open or not own_things.is_place(place):
+            raise KeyError(name)
+        try:
+            return self._at(name, place)
+        except LookupError as error:
+            raise KeyError(name) from error
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter({**self.packaged, **self._advertised, **self._added})
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(list(iter(self)))
+
+    def load_own(self) -> None:
+        """Imports what was named from outside of tlkit, so that Keras knows its classes."""
+        for entry in [*self._places.values(), *self._added.values()]:
+            entry.load()
 
     def suggest(self, name: str) -> str:
         """What to say about a name that is not registered."""
+        if self.is_open and own_things.is_place(name):
+            try:
+                own_things.defined_in(name)
+            except LookupError as error:
+                return str(error.args[0])
         for other in REGISTRIES:
             if name in other and other.key and other is not self:
                 return (
@@ -262,24 +209,39 @@ class Registry(Mapping[str, Entry]):
 
     def build(self, name: str, /, *given: Any, **arguments: Any) -> Any:
         """Calls what `name` stands for; imports its file first."""
-        return self[name].load()(*given, **arguments)
+        if given:
+            return self[name].load()(*given, **arguments)
+        return self[name].call({}, **arguments)
 
     def make(self, name: str, context: dict[str, Any], /, **arguments: Any) -> Any:
         """Calls what `name` stands for with those things of a context that it asks for."""
-        entry = self[name]
-        return entry.load()(*(context[key] for key in entry.given), **arguments)
+        return self[name].call(context, **arguments)
+
+
+def _registered_in(
+    package: str,
+) -> Iterator[tuple[str, str, ast.FunctionDef | ast.ClassDef, dict[str, Any]]]:
+    """Name, module, source and facts of what the files of a package register, unimported."""
+    place = pathlib.Path(__file__).parent.parent / package.replace(".", "/")
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    for path in files:
+        module = f"{package}.{path.stem}" if place.is_dir() else package
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                for name, said in own_things.registered(node):
+                    yield name, module, node, said
 
 
 def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package whose registered things are its public names."""
-    things = {entry.attribute: entry for entry in Registry("name", package).values()}
+    homes = {node.name: module for _, module, node, _ in _registered_in(package)}
 
     def find(name: str) -> Any:
-        if name in things:
-            return things[name].load()
+        if name in homes:
+            return getattr(importlib.import_module(homes[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return find, lambda: sorted(things)
+    return find, lambda: sorted(homes)
 
 
 def article(noun: str) -> str:
@@ -287,23 +249,44 @@ def article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-SOURCES = Registry("data source", "tlkit.data.sources", "data.source")
-AUGMENTATIONS = Registry("augmentation", "tlkit.augment", "augment")
-PREPROCESSORS = Registry("preprocessing step", "tlkit.preprocess", "preprocess")
-HEADS = Registry("head", "tlkit.heads", "model.head")
-LAYERS = Registry("layer", "tlkit.layers", "model.insert")
-ACTIVATIONS = Registry("activation", "tlkit.activations", "model.head.mlp.activation")
-INITIALIZERS = Registry("initializer", "tlkit.initializers", "model.head.linear.initializer")
-LOSSES = Registry("loss", "tlkit.losses", "finetune.loss")
-REGULARIZERS = Registry("regularizer", "tlkit.regularizers", "regularize")
-ADVERSARIES = Registry("adversarial attack", "tlkit.adversarial", "finetune.adversarial")
-POLICIES = Registry("policy", "tlkit.freeze", "finetune.stages[].policy")
-OPTIMIZERS = Registry("optimizer", "tlkit.optimizers", "finetune.stages[].optimizer")
-SCHEDULES = Registry("schedule", "tlkit.schedules", "finetune.stages[].schedule")
-ENGINES = Registry("engine", "tlkit.features.engines", "engine")
-EXPORTS = Registry("export format", "tlkit.export", "export")
+@functools.cache
+def _words() -> dict[str, Any]:
+    return words(ACTIVATIONS, INITIALIZERS)
 
-REGISTRIES = (
+
+SOURCES = Registry("data source", "tlkit.data.sources", "data.source", Facts, is_open=True)
+AUGMENTATIONS = Registry(
+    "augmentation", "tlkit.augment", "augment", AugmentationFacts, is_open=True
+)
+PREPROCESSORS = Registry(
+    "preprocessing step", "tlkit.preprocess", "preprocess", PreprocessorFacts, is_open=True
+)
+HEADS = Registry("head", "tlkit.heads", "model.head", HeadFacts, is_open=True)
+LAYERS = Registry("layer", "tlkit.layers", "model.insert", LayerFacts, is_open=True)
+ACTIVATIONS = Registry(
+    "activation", "tlkit.activations", "model.head.mlp.activation", Facts, is_open=True
+)
+INITIALIZERS = Registry(
+    "initializer", "tlkit.initializers", "model.head.linear.initializer", Facts, is_open=True
+)
+LOSSES = Registry("loss", "tlkit.losses", "finetune.loss", LossFacts, is_open=True)
+REGULARIZERS = Registry(
+    "regularizer", "tlkit.regularizers", "regularize", RegularizerFacts, is_open=True
+)
+ADVERSARIES = Registry(
+    "adversarial attack", "tlkit.adversarial", "finetune.adversarial", Facts, is_open=True
+)
+POLICIES = Registry("policy", "tlkit.freeze", "finetune.stages[].policy", Facts)
+OPTIMIZERS = Registry(
+    "optimizer", "tlkit.optimizers", "finetune.stages[].optimizer", Facts, is_open=True
+)
+SCHEDULES = Registry(
+    "schedule", "tlkit.schedules", "finetune.stages[].schedule", Facts, is_open=True
+)
+ENGINES = Registry("engine", "tlkit.features.engines", "engine", EngineFacts)
+EXPORTS = Registry("export format", "tlkit.export", "export", ExportFacts)
+
+REGISTRIES: tuple[Registry[Any], ...] = (
     AUGMENTATIONS,
     PREPROCESSORS,
     LAYERS,
@@ -320,3 +303,9 @@ REGISTRIES = (
     ENGINES,
     EXPORTS,
 )
+
+
+def load_own_things() -> None:
+    """Imports all that was named from outside of tlkit, so that Keras finds its classes."""
+    for things in REGISTRIES:
+        things.load_own()

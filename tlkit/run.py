@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError, UserError
+from tlkit.own_things import modules_named_in
 from tlkit.paths import expanded
+from tlkit.recipe.load import MODULES
 from tlkit.recipe.schema import Recipe
 from tlkit.text import cell, from_cell
 
@@ -60,6 +62,25 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise RunError("is damaged: it holds no mapping", where=str(path))
     return found
+
+
+def keep_modules(recipe: str, beside: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copies a person's own modules that a recipe names into a run's folder, where it finds them.
+
+    Args:
+        recipe: Its text.
+        beside: The folder that the recipe lies in.
+        folder: Of the run.
+    """
+    places = [place.resolve() for place in (beside, beside / MODULES, pathlib.Path.cwd())]
+    for path in modules_named_in(recipe, places):
+        target = folder / MODULES / path.name
+        target.parent.mkdir(exist_ok=True)
+        if path.is_dir():
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(path, target, ignore=leave, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, target)
 
 
 def try_to_write(folder: pathlib.Path) -> None:

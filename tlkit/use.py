@@ -14,8 +14,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from tlkit import registry, steps
 from tlkit import run as runs
-from tlkit import steps
 from tlkit.backbones import spec as specs
 from tlkit.data.account import FileAccount
 from tlkit.data.dataset import Dataset, Split, load_dataset, load_for_evaluation
@@ -139,6 +139,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     path = runs.open_run(folder, "model.keras")
     recipe = load_recipe(path / "resolved.yaml")
     steps.start_tensorflow(recipe)
+    registry.load_own_things()
     from tlkit.model import image_size
 
     if recipe.model.head.name == "original":

@@ -89,7 +89,10 @@ def finetune(
             runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
         else:
             shutil.copyfile(find_recipe(recipe), folder / "recipe.yaml")
-        runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(completed(loaded)))
+        resolved = runs.recipe_yaml(completed(loaded))
+        runs.write_atomic(folder / "resolved.yaml", resolved)
+        beside = pathlib.Path.cwd() if isinstance(recipe, dict) else find_recipe(recipe).parent
+        runs.keep_modules(resolved, beside, folder)
         return _guarded(loaded, folder, console)
 
 

@@ -77,7 +77,7 @@ def pictures() -> None:
         batch = np.repeat(small[None], 8, 0)
         if hasattr(layer, "adapt"):
             layer.adapt([batch])
-        if entry.facts.get("mixes_labels"):
+        if entry.facts.mixes_labels:
             # what is mixed in: the same photo, mirrored and negative
             batch[1::2] = 255 - small[:, ::-1]
             given = {"images": batch, "labels": np.eye(8, dtype="float32")}

@@ -10,7 +10,7 @@ from tlkit.registry import AUGMENTATIONS
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0, 255, (16, 12, 12, 3)).astype("float32")
 LABELS = np.eye(4, dtype="float32")[RNG.integers(0, 4, 16)]
-MIXING = [name for name, entry in AUGMENTATIONS.items() if entry.facts.get("mixes_labels")]
+MIXING = [name for name, entry in AUGMENTATIONS.items() if entry.facts.mixes_labels]
 # Keras's saturation leaves the range (tlkit's loop clips); a crop changes images at inference
 # too; Keras draws AugMix's chains by Python's generator
 UNBOUNDED, ALWAYS, PYTHON = {"saturation"}, {"crop"}, {"aug_mix"}
@@ -164,7 +164,7 @@ def test_gaussian_noise_has_the_given_deviation():
     assert noise.mean() == pytest.approx(0, abs=0.2)
 
 
-OWN = [name for name, entry in registry.AUGMENTATIONS.items() if "native" not in entry.facts]
+OWN = [name for name, entry in registry.AUGMENTATIONS.items() if not entry.facts.native]
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])

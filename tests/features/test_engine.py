@@ -41,7 +41,7 @@ def test_every_engine_gives_what_keras_gives_in_any_number_of_images(model, name
     found = chosen.run(IMAGES)
     expected = [np.asarray(x) for x in model(IMAGES.astype("float32"), training=False)]
     assert [x.shape for x in found] == [x.shape for x in expected]
-    least = registry.ENGINES[chosen.name].facts["least_cosine"] or 0.99999
+    least = registry.ENGINES[chosen.name].facts.least_cosine or 0.99999
     for a, b in zip(expected, found, strict=True):
         assert b.dtype == np.float32
         assert compare([a], [b])[0] > least

@@ -48,7 +48,7 @@ def test_every_loss_has_its_formula_here():
 @pytest.mark.parametrize("name", registry.LOSSES)
 def test_it_is_its_formula_for_one_hot_and_soft_labels(name):
     for labels in (ONE_HOT, SOFT):
-        if labels is SOFT and registry.LOSSES[name].facts.get("soft_labels") is False:
+        if labels is SOFT and registry.LOSSES[name].facts.soft_labels is False:
             continue
         expected = np.mean(FORMULAS[name](labels.astype("float64"), LOGITS.astype("float64")))
         np.testing.assert_allclose(make(name)(labels, LOGITS), expected, rtol=1e-5)
@@ -87,7 +87,7 @@ def test_sample_weights_and_saving(name):
 @pytest.mark.parametrize("name", registry.LOSSES)
 @pytest.mark.parametrize("kind", ["ids", "one-hot", "soft"])
 def test_plain_fit_shows_the_accuracy_of_the_most_probable_class(name, kind):
-    if kind == "soft" and registry.LOSSES[name].facts.get("soft_labels") is False:
+    if kind == "soft" and registry.LOSSES[name].facts.soft_labels is False:
         pytest.skip("has no meaning for soft labels")
     labels = {"ids": IDS, "one-hot": ONE_HOT, "soft": SOFT}[kind]
     best = labels if kind == "ids" else labels.argmax(1)

@@ -20,6 +20,8 @@ from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import SCHEDULES
 from tlkit.step_count import StepCount
 
+# what a schedule is called with, in this order
+HANDED = ("learning_rate", "epochs", "steps_per_epoch")
 # of each optimizer: the rate that a schedule began with, and the one that was set last
 _SCHEDULED: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 

@@ -21,7 +21,10 @@ NO_PATHS = {"tfds": ("train", "val", "test")}
 
 def path_keys(source: str) -> list[str]:
     """The arguments of a source that are paths."""
-    known = registry.SOURCES[source].arguments.model_fields
+    entry = registry.SOURCES[source]
+    known = entry.arguments.model_fields
+    if not entry.is_own:
+        return [key for key in ("path", "root") if key in known]
     return [key for key in PATHS if key in known and key not in NO_PATHS.get(source, ())]
 
 

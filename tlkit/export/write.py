@@ -57,9 +57,9 @@ class Served:
 def missing(name: str) -> str | None:
     """What to install for a format, if it is not there."""
     facts = registry.EXPORTS[name].facts
-    if all(importlib.util.find_spec(package) for package in str(facts.get("needs", "")).split()):
+    if all(importlib.util.find_spec(package) for package in facts.needs.split()):
         return None
-    return f"pip install 'tlkit[{facts['extra']}]'"
+    return f"pip install 'tlkit[{facts.extra}]'"
 
 
 def parse_format(text: str) -> Named:
@@ -128,8 +128,8 @@ def write_export(
     try:
         parity = check_export(
             place,
-            facts["runtime"],
-            facts["takes"],
+            facts.runtime,
+            facts.takes,
             served.split,
             served.prepare,
             served.probabilities,
@@ -145,7 +145,7 @@ def write_export(
         home,
         place,
         item.name,
-        facts["takes"],
+        facts.takes,
         precision,
         served.classes,
         served.size,

@@ -321,7 +321,7 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
     }
 
     def entry_of(name: str, precision: str) -> Entry:
-        package = registry.ENGINES[name].facts.get("needs")
+        package = registry.ENGINES[name].facts.needs
         key = cache_key(*what, name, precision, _version(package) if package else "")
         note = {**described, "engine": f"{name}, {precision}"}
         return Entry(root / key, work.cut.shapes, settings.dtype, note)
@@ -329,7 +329,7 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
     # Keras's own are no answer to the wish for another engine, unless that one has failed
     names = ranked(work.wanted, work.exact)
     for name in [n for n in names if n != "keras" or work.wanted in ("auto", "keras")]:
-        for precision in registry.ENGINES[name].facts["precisions"].split():
+        for precision in registry.ENGINES[name].facts.precisions.split():
             entry = entry_of(name, precision)
             entry.read()
             _tell_damaged(entry, work.say)

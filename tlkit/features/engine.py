@@ -56,19 +56,19 @@ class Engine:
 def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:
     """Names of the engines that may do what was wanted, fastest first, Keras last."""
     facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
-    names = sorted(facts, key=lambda name: facts[name]["rank"])
+    names = sorted(facts, key=lambda name: facts[name].rank)
     here = _device() if wanted == "auto" else ""
 
     def fits(name: str) -> bool:
         if wanted == "auto":
-            return bool(facts[name].get("device", here) == here)
-        return wanted in (name, facts[name].get("instead"))
+            return facts[name].device in (None, here)
+        return wanted in (name, facts[name].instead)
 
     return [
         name
         for name in names
         if name == "keras"
-        or (fits(name) and (not exact or facts[name]["least_cosine"] >= EXACT_COSINE))
+        or (fits(name) and (not exact or facts[name].least_cosine >= EXACT_COSINE))
     ]
 
 
@@ -81,7 +81,7 @@ def _device() -> str:
 
 def missing(name: str) -> str | None:
     """What to install for an engine, if it is not there."""
-    package = registry.ENGINES[name].facts.get("needs")
+    package = registry.ENGINES[name].facts.needs
     if package is None or importlib.util.find_spec(package) is not None:
         return None
     return f"pip install 'tlkit[{package}]'"
@@ -122,7 +122,7 @@ def choose_engine(
         cosine, difference = compare(reference, outputs)
         precision = getattr(run, "precision", "float32")
         engine = Engine(name, run, precision, cosine, difference, notes)
-        if cosine >= facts["least_cosine"] and (engine.is_exact() or not exact):
+        if cosine >= facts.least_cosine and (engine.is_exact() or not exact):
             return engine
         notes.append(
             f"engine {name} does not agree with Keras: cosine similarity {cosine:.4f}, difference "

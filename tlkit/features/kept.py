@@ -86,7 +86,7 @@ def kept_engine(
 
 def _what(model: pathlib.Path, name: str) -> list[str]:
     """What an engine is made of: the model, and the package that can read it."""
-    package = registry.ENGINES[name].facts.get("needs", "tensorflow")
+    package = registry.ENGINES[name].facts.needs or "tensorflow"
     with open(model, "rb") as file:
         return [
             hashlib.file_digest(file, "sha256").hexdigest(),

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 
-from tlkit import registry
+from tlkit import own_things, registry
 from tlkit.errors import RecipeError, UserError, did_you_mean, first_line
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
 from tlkit.recipe.schema import Recipe, shorten
 
+MODULES = "modules"  # folder of a run with copies of a person's own modules
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000  # after aliases are expanded
 MAX_DEPTH = 50
@@ -74,6 +75,9 @@ def load_recipe(path: str | pathlib.Path | dict[str, Any], overrides: Iterable[s
     problems = [problem for item in overrides if (problem := _override(source, item))]
     if problems:
         raise RecipeError(problems)
+    if own_things.PLACE.search(str(source.values)):
+        for folder in (source.folder, source.folder / MODULES, pathlib.Path.cwd()):
+            own_things.look_in(folder)
     if "name" not in source.values:
         source.values["name"] = _name_of(pathlib.Path(source.file).stem)
     try:

@@ -18,9 +18,12 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
+from tlkit.entry import Entry
 from tlkit.errors import did_you_mean
+from tlkit.facts import Facts, LayerFacts, LossFacts
+from tlkit.own_things import PLACE
 from tlkit.recipe.schedule_length import too_short
-from tlkit.registry import Entry, Registry, article
+from tlkit.registry import Registry, article
 
 EPOCHS = 5  # of a stage that does not say
 
@@ -33,14 +36,14 @@ class Named:
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def arguments_of(entry: Entry, extra: dict[str, Any] | None) -> type[BaseModel]:
+def arguments_of(entry: Entry[Facts], extra: dict[str, Any] | None) -> type[BaseModel]:
     """What a recipe may pass to a registered thing, in this place."""
     if not extra:
         return entry.arguments
     return pydantic.create_model(entry.name, __base__=entry.arguments, **extra)
 
 
-def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
+def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
     """The type of a recipe value that is a name, or a one-key mapping of a name to arguments.
 
     Args:
@@ -72,10 +75,11 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
         if name not in things:
             raise PydanticCustomError("named", "{text}", {"text": things.suggest(str(name))})
         entry = things[name]
-        if wrapped and entry.facts.get("wraps"):
+        wraps = entry.facts.wraps if isinstance(entry.facts, LossFacts) else None
+        if wrapped and wraps:
             text = f"{name!r} wraps another {things.kind}; it cannot be wrapped itself"
             raise PydanticCustomError("named", "{text}", {"text": text})
-        if entry.facts.get("inserted") is False:
+        if not _is_inserted(entry):
             text = f"{name!r} is for models of your own; see: tlkit techniques {name}"
             raise PydanticCustomError("named", "{text}", {"text": text})
         model = arguments_of(entry, extra)
@@ -89,10 +93,9 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
             given = {first: given}
         try:
             arguments = model(**given).model_dump()
-            key = entry.facts.get("wraps")
-            if key:
-                inner = parse_in(arguments[key], True)
-                arguments[key] = {inner.name: inner.arguments}
+            if wraps:
+                inner = parse_in(arguments[wraps], True)
+                arguments[wraps] = {inner.name: inner.arguments}
             return Named(name, arguments)
         except pydantic.ValidationError as error:
             wrong: list[dict[str, Any]] = [
@@ -102,7 +105,7 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
         except PydanticCustomError as error:  # of the wrapped thing
             context: Any = error.context
             wrong = context.get("errors", [{"type": "named", "msg": error.message(), "loc": ()}])
-            wrong = [{**item, "loc": (key, *item["loc"])} for item in wrong]
+            wrong = [{**item, "loc": (wraps, *item["loc"])} for item in wrong]
             keys, kind = context.get("keys", []), context.get("kind", "")
         place = (name,) if inside else ()
         raise PydanticCustomError(
@@ -125,7 +128,12 @@ def named(things: Registry, extra: dict[str, Any] | None = None) -> Any:
     ]
 
 
-def _expected(entry: Entry, item: Any) -> str | None:
+def _is_inserted(entry: Entry[Facts]) -> bool:
+    """Whether recipes may name it; some layers are for models of one's own."""
+    return not isinstance(entry.facts, LayerFacts) or entry.facts.inserted
+
+
+def _expected(entry: Entry[Facts], item: Any) -> str | None:
     """What a registered argument may be, where a number or its kind was wrong."""
     name = item["loc"][0] if item["loc"] else None
     told = ("missing", "extra_forbidden", "value_error", "literal_error", "named")
@@ -135,8 +143,8 @@ def _expected(entry: Entry, item: Any) -> str | None:
     return article(text) if text.split()[0] in ("number", "whole", "odd", "list", "name") else text
 
 
-def _named_json_schema(things: Registry, extra: dict[str, Any] | None) -> dict[str, Any]:
-    entries = [entry for entry in things.values() if entry.facts.get("inserted") is not False]
+def _named_json_schema(things: Registry[Any], extra: dict[str, Any] | None) -> dict[str, Any]:
+    entries = [entry for entry in things.values() if _is_inserted(entry)]
     names = [entry.name for entry in entries]
     choices: list[dict[str, Any]] = [
         {"enum": names, "description": f"{article(things.kind).capitalize()} by name."}
@@ -151,6 +159,19 @@ def _named_json_schema(things: Registry, extra: dict[str, Any] | None) -> dict[s
                 "description": entry.summary,
                 "properties": {entry.name: value},
                 "required": [entry.name],
+                "additionalProperties": False,
+            }
+        )
+    if things.is_open:
+        pattern = f"^{PLACE.pattern}$"
+        choices.append({"type": "string", "pattern": pattern, "description": "One of your own."})
+        choices.append(
+            {
+                "type": "object",
+                "description": "One of your own, with its arguments.",
+                "patternProperties": {pattern: {}},
+                "minProperties": 1,
+                "maxProperties": 1,
                 "additionalProperties": False,
             }
         )
@@ -789,7 +810,7 @@ class Recipe(Section):
                 )
             if self.finetune.adversarial is not None:
                 raise ValueError("solver lbfgs cannot be had with adversarial")
-        if head == "original" or registry.HEADS[head].facts.get("stored"):
+        if head == "original" or registry.HEADS[head].facts.stored:
             for index, stage in enumerate(stages):
                 if stage.policy.name != "predict-only":
                     raise ValueError(
@@ -841,7 +862,7 @@ class Recipe(Section):
             return
         for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
             for item in items:
-                if registry.AUGMENTATIONS[item.name].facts.get("mixes_labels"):
+                if registry.AUGMENTATIONS[item.name].facts.mixes_labels:
                     raise ValueError(
                         f"cache: views of single images are kept, and augment: {item.name} mixes "
                         "several; use cache: off, or leave it out"
@@ -890,7 +911,7 @@ class Recipe(Section):
         whole = [
             item.name
             for item in self.regularize
-            if registry.REGULARIZERS[item.name].facts.get("acts") == "constraint"
+            if registry.REGULARIZERS[item.name].facts.acts == "constraint"
             and not item.arguments["include"]
         ]
         if len(whole) > 1:
@@ -901,12 +922,12 @@ class Recipe(Section):
     def _check_labels(self) -> None:
         """Mixed labels need a loss that takes them."""
         loss = self.finetune.loss
-        wrapped = registry.LOSSES[loss.name].facts.get("wraps")
+        wrapped = registry.LOSSES[loss.name].facts.wraps
         used = [loss.name, *(loss.arguments[wrapped] if wrapped else ())]
-        whole = [name for name in used if registry.LOSSES[name].facts.get("soft_labels") is False]
+        whole = [name for name in used if not registry.LOSSES[name].facts.soft_labels]
         for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
             for item in items:
-                if whole and registry.AUGMENTATIONS[item.name].facts.get("mixes_labels"):
+                if whole and registry.AUGMENTATIONS[item.name].facts.mixes_labels:
                     soft = [n for n in registry.LOSSES if n not in whole]
                     raise ValueError(
                         f"augment: {item.name} mixes labels, which the loss {whole[0]!r} cannot "
@@ -917,22 +938,20 @@ class Recipe(Section):
         leaving = [
             item.name
             for item in self.preprocess
-            if registry.PREPROCESSORS[item.name].facts["leaves"] != "pixels"
+            if registry.PREPROCESSORS[item.name].facts.leaves != "pixels"
         ]
         name = self.model.backbone
         if leaving and name.startswith("hub:"):
             raise ValueError(f"preprocess: {leaving[0]} is not for hub: backbones")
         if leaving and backbones.find(name).preprocessing == "none":
-            keeping = [
-                n for n, e in registry.PREPROCESSORS.items() if e.facts["leaves"] == "pixels"
-            ]
+            keeping = [n for n, e in registry.PREPROCESSORS.items() if e.facts.leaves == "pixels"]
             raise ValueError(
                 f"preprocess: {leaving[0]} leaves the range 0 to 255, but {name!r} scales its "
                 f"input itself; it can have: {', '.join(keeping)}"
             )
         gone = ""
         for item in self.preprocess:
-            leaves = registry.PREPROCESSORS[item.name].facts["leaves"]
+            leaves = registry.PREPROCESSORS[item.name].facts.leaves
             if leaves == "pixels" and gone:
                 raise ValueError(
                     f"preprocess: {item.name} is for pixels of 0 to 255, which {gone} before it "

@@ -71,7 +71,7 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
         )
     size, how, antialias = (signature["resize"][key] for key in ("size", "how", "antialias"))
     runtime = importlib.import_module(
-        f"tlkit.export.runtimes.{registry.EXPORTS[form].facts['runtime']}"
+        f"tlkit.export.runtimes.{registry.EXPORTS[form].facts.runtime}"
     )
     place = folder / signature["model"]
     try:

@@ -27,7 +27,7 @@ def describe_changes(recipe: Recipe) -> list[str]:
     if recipe.augment:
         lines.append(f"augment, on the {recipe.augment_on}: {names(recipe.augment)}")
     if recipe.preprocess:
-        left = {registry.PREPROCESSORS[item.name].facts["leaves"] for item in recipe.preprocess}
+        left = {registry.PREPROCESSORS[item.name].facts.leaves for item in recipe.preprocess}
         instead = ""
         if "scaled" in left:
             instead = "; in the place of the backbone's own scaling"

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tlkit.errors import did_you_mean
+from tlkit.own_things import short_name
 from tlkit.registry import LAYERS
 from tlkit.surgery.clone import keep_flag, keep_frozen
 
@@ -56,7 +57,7 @@ def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, lis
         elif item.name == "weight_standardization":
             model = _standardize_weights(model, item)
         else:
-            model, layer = _after(model, item, f"inserted_{number}_{item.name}")
+            model, layer = _after(model, item, f"inserted_{number}_{short_name(item.name)}")
             new.append(layer)
     return model, new
 

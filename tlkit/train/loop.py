@@ -90,8 +90,8 @@ def augment_layers(
         context = {"seed": seed + index, "image_size": image_size}
         with in_float32():
             layer = registry.AUGMENTATIONS.make(item.name, context, **item.arguments)
-        layer.mixes_labels = entry.facts.get("mixes_labels", False)
-        if entry.facts.get("fitted") and images is not None:
+        layer.mixes_labels = entry.facts.mixes_labels
+        if entry.facts.fitted and images is not None:
             layer.adapt(images())
         layers.append(layer)
     return layers
@@ -338,6 +338,7 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
 def _schedule_callback(stage: Stage) -> Any:
     """The stage's schedule as a callback."""
     from tlkit.callbacks import HalveOnPlateau, ScheduledRate
+    from tlkit.callbacks.schedule import HANDED
 
     assert stage.schedule is not None
     if stage.schedule.name == "halve_on_plateau":
@@ -345,4 +346,5 @@ def _schedule_callback(stage: Stage) -> Any:
             stage.schedule.name, **stage.schedule.arguments
         )
         return callback
-    return ScheduledRate(registry.SCHEDULES[stage.schedule.name].load(), **stage.schedule.arguments)
+    make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
+    return ScheduledRate(make, **stage.schedule.arguments)

@@ -68,7 +68,7 @@ def regularize_stage(
     penalties: dict[str, list[Any]] = {}
     for index, item in enumerate(items):
         entry = registry.REGULARIZERS[item.name]
-        acts = entry.facts.get("acts", "penalty")
+        acts = entry.facts.acts
         chosen = choose(trainable, item.arguments["include"], item.arguments["exclude"])
         if acts == "weights":
             chosen = [v for v in chosen if v.path in start]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
+from tlkit.callbacks.schedule import HANDED
 from tlkit.errors import UserError, first_line
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
@@ -78,7 +79,7 @@ def _look_at_schedule(stage: Stage) -> None:
         registry.SCHEDULES.build(stage.schedule.name, **stage.schedule.arguments)
         return
     rate = 1.0 if wants_rate(stage) else float(stage.optimizer.arguments["learning_rate"])
-    make = registry.SCHEDULES[stage.schedule.name].load()
+    make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
     schedule = make(rate, stage.epochs, **stage.schedule.arguments)
     if not all(np.isfinite(float(schedule(step))) for step in (0, stage.epochs - 1)):
         raise UserError(f"schedule {stage.schedule.name!r} gives a rate that is no number")

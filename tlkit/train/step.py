@@ -22,7 +22,7 @@ def make_loss(item: Named, class_counts: Any) -> Any:
         class_counts: Training images of each class.
     """
     arguments = dict(item.arguments)
-    wrapped = registry.LOSSES[item.name].facts.get("wraps")
+    wrapped = registry.LOSSES[item.name].facts.wraps
     if wrapped:
         ((name, inner),) = arguments[wrapped].items()
         arguments[wrapped] = make_loss(Named(name, inner), class_counts)

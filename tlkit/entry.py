@@ -1,0 +1,242 @@
+"""One registered thing: what its source says of it, or the thing itself."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Container, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tlkit import limits
+from tlkit.facts import Facts
+
+if TYPE_CHECKING:
+    import pydantic
+
+F = TypeVar("F", bound=Facts, covariant=True)
+REQUIRED = object()  # the default of a parameter that has none
+# a run has one seed, and gives it to all; its networks end in logits
+SET_BY_TLKIT = ("seed", "from_logits")
+# what Keras's own classes take beside what is theirs
+SET_BY_KERAS = ("name", "dtype", "trainable", "reduction", "activity_regularizer", "autocast")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """What a function or class is called with.
+
+    Attributes:
+        name: As it is called.
+        annotation: Its type, as the source has it.
+        default: Its default; `REQUIRED` where it has none.
+        keyword_only: It stands behind a `*`.
+    """
+
+    name: str
+    annotation: str
+    default: Any
+    keyword_only: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What is known of a function or class.
+
+    Attributes:
+        module: Where it is defined.
+        attribute: Its name in that module.
+        doc: Its docstring.
+        parameters: What it is called with, without `self`, `*args` and `**kwargs`.
+        find: Gives the function or class itself.
+    """
+
+    module: str
+    attribute: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    find: Callable[[], Any]
+
+    @classmethod
+    def of_source(cls, module: str, node: ast.FunctionDef | ast.ClassDef) -> Definition:
+        """From a module's source, which is not imported before `find` is called.
+
+        Raises:
+            TypeError: for a class without a constructor of its own.
+        """
+        return cls(
+            module,
+            node.name,
+            ast.get_docstring(node) or "",
+            tuple(_parameters(_constructor(node))),
+            lambda: getattr(importlib.import_module(module), node.name),
+        )
+
+    @classmethod
+    def of_thing(cls, thing: Callable[..., Any]) -> Definition:
+        """From the function or class itself, as a notebook has it."""
+        found = []
+        for given in inspect.signature(thing).parameters.values():
+            if given.kind in (given.VAR_POSITIONAL, given.VAR_KEYWORD):
+                continue
+            written = given.annotation
+            if written is given.empty:
+                written = "Any"
+            elif not isinstance(written, str):
+                written = inspect.formatannotation(written)
+            default = REQUIRED if given.default is given.empty else given.default
+            found.append(Parameter(given.name, written, default, given.kind == given.KEYWORD_ONLY))
+        doc = inspect.getdoc(thing) if thing.__doc__ else ""
+        return cls(thing.__module__, thing.__name__, doc or "", tuple(found), lambda: thing)
+
+
+def _constructor(node: ast.FunctionDef | ast.ClassDef) -> ast.arguments:
+    if isinstance(node, ast.FunctionDef):
+        return node.args
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return item.args
+    raise TypeError(f"{node.name} has no __init__")
+
+
+def _parameters(given: ast.arguments) -> Iterator[Parameter]:
+    plain = [*given.posonlyargs, *given.args]
+    without = [None] * (len(plain) - len(given.defaults))
+    pairs = [*zip(plain, [*without, *given.defaults], strict=True)]
+    only = [*zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    for arg, value in [*pairs, *only]:
+        if arg.arg == "self":
+            continue
+        written = ast.unparse(arg.annotation) if arg.annotation else "Any"
+        default = REQUIRED if value is None else _literal(value)
+        yield Parameter(arg.arg, written, default, (arg, value) in only)
+
+
+def _literal(node: ast.expr) -> Any:
+    """A default's value; what is no literal stays what the source makes of it."""
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return inspect.Parameter.empty
+
+
+class Entry(Generic[F]):
+    """One registered thing.
+
+    Attributes:
+        name: What recipes call it.
+        module: Where it is defined.
+        attribute: Its name in that module.
+        summary: The first line of its docstring.
+        doc: The whole docstring.
+        facts: What was registered with it.
+        given: Parameters that tlkit hands over, not a recipe.
+        arguments: A pydantic model of what a recipe may pass.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        definition: Definition,
+        facts: F,
+        words: Callable[[], dict[str, Any]],
+        handed: Container[str] | None = None,
+    ):
+        """
+        Args:
+            name: In recipes.
+            definition: Of the function or class.
+            facts: Of its kind.
+            words: Gives what its annotations mean.
+            handed: Names that tlkit hands over to things of this kind; None where all that
+                stands before `*` is, as in tlkit's own files.
+        """
+        self.name = name
+        self.module, self.attribute = definition.module, definition.attribute
+        self.doc, self.summary = definition.doc, definition.doc.split("\n")[0]
+        self.facts = facts
+        self.is_own = handed is None
+        self._find, self._words = definition.find, words
+        self.given: list[str] = []
+        self._accepted: dict[str, Parameter] = {}
+        self._fixed: dict[str, Any] = {}
+        for one in definition.parameters:
+            if one.name in handed if handed is not None else not one.keyword_only:
+                self.given.append(one.name)
+            elif handed is None or one.name not in SET_BY_KERAS:
+                self._accepted[one.name] = one
+        if handed is not None and "from_logits" in self._accepted:
+            self._fixed["from_logits"] = True  # Keras's own losses expect probabilities
+
+    def annotation(self, name: str) -> str:
+        """The type of an argument, as the source has it."""
+        return self._accepted[name].annotation
+
+    def expects(self, name: str) -> str:
+        """The type and limits of an argument, in a recipe's words."""
+        return limits.describe(self.annotation(name))
+
+    def _fields(self) -> dict[str, Any]:
+        """What a recipe may pass."""
+        fields: dict[str, Any] = {}
+        for one in self._accepted.values():
+            if one.name in SET_BY_TLKIT:
+                continue
+            kind = self._type(one.annotation)
+            if one.default is inspect.Parameter.empty:
+                continue  # its default is more than a recipe can say
+            fields[one.name] = (kind, ... if one.default is REQUIRED else one.default)
+        return fields
+
+    def _type(self, annotation: str) -> Any:
+        try:
+            return eval(annotation, {"__builtins__": __builtins__}, self._words())
+        except (NameError, AttributeError, TypeError):
+            if self.is_own:
+                raise
+            return Any  # a type that only its own file knows
+
+    @functools.cached_property
+    def arguments(self) -> type[pydantic.BaseModel]:
+        import pydantic
+
+        def obey(given: Any) -> Any:
+            getattr(limits, str(self.facts.rule))(**dict(given))
+            return given
+
+        rules: dict[str, Any] = {"obey": pydantic.model_validator(mode="after")(obey)}
+        return pydantic.create_model(
+            self.name.replace("-", "_").replace(":", "_").replace(".", "_"),
+            __config__=pydantic.ConfigDict(
+                extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True
+            ),
+            __validators__=rules if self.facts.rule else {},
+            **self._fields(),
+        )
+
+    def load(self) -> Any:
+        """The function or class itself; imports its file first."""
+        return self._find()
+
+    def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
+        """Calls it with those things of a context that it asks for."""
+        if self.is_own:
+            return self.load()(*(context[key] for key in self.given), **arguments)
+        handed = {key: context[key] for key in self.given if key in context}
+        return self.load()(**handed, **self._fixed, **arguments)
+
+    def by_position(self, *names: str) -> Callable[..., Any]:
+        """The same, to be called with what tlkit hands over in an order of its own.
+
+        Args:
+            names: Of what is handed over; a thing of one's own asks for those that it needs.
+        """
+        if self.is_own:
+            return self.load()  # type: ignore[no-any-return]
+
+        def call(*given: Any, **arguments: Any) -> Any:
+            return self.call(dict(zip(names, given, strict=False)), **arguments)
+
+        return call

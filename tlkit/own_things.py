@@ -1,0 +1,140 @@
+"""Losses, layers and other things from outside of tlkit: `my_module:MyLoss`, and installed packages'."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import importlib.util
+import pathlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tlkit.entry import Definition
+from tlkit.errors import did_you_mean
+
+PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def is_place(name: object) -> bool:
+    """Whether a name is that of something in a module, as `my_module:MyLoss`."""
+    return isinstance(name, str) and PLACE.fullmatch(name) is not None
+
+
+def short_name(name: str) -> str:
+    """The name of a thing without its module's."""
+    return name.rpartition(":")[2]
+
+
+def look_in(folder: pathlib.Path) -> None:
+    """Lets modules that lie in a folder be found, after all others."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
+def registered(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names that a function or class is registered by in its source, and the facts."""
+    for mark in node.decorator_list:
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func).split(".")[-1] == "register":
+            said = {str(k.arg): ast.literal_eval(k.value) for k in mark.keywords}
+            yield ast.literal_eval(mark.args[0]), {k: v for k, v in said.items() if k != "kind"}
+
+
+def defined_in(place: str) -> tuple[Definition, dict[str, Any]]:
+    """What a name as `my_module:MyLoss` stands for, and the facts it is registered with there.
+
+    The module's source is read, not run, where that tells; else the module is imported.
+
+    Raises:
+        LookupError: if there is no such module, or nothing of that name in it; with what to say.
+    """
+    module, _, attribute = place.partition(":")
+    path = source_of(module)
+    names: list[str] = []
+    said: dict[str, Any] = {}
+    if path is not None:
+        for node in _parsed(path, module):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.append(node.name)
+                if node.name == attribute:
+                    said = next((facts for _, facts in registered(node)), {})
+                    if _has_constructor(node):
+                        return Definition.of_source(module, node), said
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise LookupError(
+            f"module {module!r} has no {attribute!r}. {did_you_mean(attribute, names)}"
+        ) from None
+    except Exception as error:  # a module of a person's own may fail in any way
+        raise LookupError(
+            f"module {module!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(found):
+        raise LookupError(f"{attribute!r} of module {module!r} is neither a function nor a class")
+    return Definition.of_thing(found), said
+
+
+def source_of(module: str) -> pathlib.Path | None:
+    """The file of a module; None where it has no source.
+
+    Raises:
+        LookupError: if there is no such module; with what to say.
+    """
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise LookupError(f"there is no module {module!r}: {error}") from error
+    if spec is None:
+        raise LookupError(
+            f"there is no module {module!r}: neither installed, nor as {module.replace('.', '/')}.py "
+            "beside the recipe or in the current folder"
+        )
+    if spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return pathlib.Path(spec.origin)
+
+
+def _parsed(path: pathlib.Path, module: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError) as error:
+        raise LookupError(f"module {module!r} cannot be read: {error}") from error
+
+
+def _has_constructor(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether the source alone says what it takes; a base class elsewhere may say it else."""
+    return isinstance(node, ast.FunctionDef) or any(
+        isinstance(item, ast.FunctionDef) and item.name == "__init__" for item in node.body
+    )
+
+
+def modules_named_in(text: str, folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Files and package folders of modules that a recipe names and that lie in some folders.
+
+    Args:
+        text: Of the recipe.
+        folders: Where a person's own modules may lie; what is installed elsewhere stays there.
+    """
+    found = set()
+    for name in {match.group().partition(":")[0].split(".")[0] for match in PLACE.finditer(text)}:
+        try:
+            path = source_of(name)
+        except LookupError:  # it only looks like one
+            continue
+        if path is not None:
+            top = path.parent if path.name == "__init__.py" else path
+            if top.parent in folders:
+                found.add(top)
+    return sorted(found)
+
+
+def advertised(group: str) -> dict[str, str]:
+    """Name to `module:attribute` of what installed packages offer as entry points of a group."""
+    return {
+        found.name: found.value.replace(" ", "")
+        for found in importlib.metadata.entry_points(group=group)
+    }
