@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -122,6 +123,15 @@ def _literal(node: ast.expr) -> Any:
         return inspect.Parameter.empty
 
 
+def known_to_keras(thing: Any) -> Any:
+    """A class of a person's own, so that Keras finds it in the files of models that use it."""
+    keras: Any = sys.modules.get("keras")
+    named = keras is not None and inspect.isclass(thing) and hasattr(thing, "get_config")
+    if named and keras.saving.get_registered_name(thing) == thing.__name__:  # it has none
+        keras.saving.register_keras_serializable(package=thing.__module__)(thing)
+    return thing
+
+
 class Entry(Generic[F]):
     """One registered thing.
 
@@ -218,7 +228,8 @@ class Entry(Generic[F]):
 
     def load(self) -> Any:
         """The function or class itself; imports its file first."""
-        return self._find()
+        thing = self._find()
+        return thing if self.is_own else known_to_keras(thing)
 
     def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
         """Calls it with those things of a context that it asks for."""
