@@ -245,7 +245,7 @@ class Entry(Generic[F]):
             names: Of what is handed over; a thing of one's own asks for those that it needs.
         """
         if self.is_own:
-            return self.load()  # type: ignore[no-any-return]
+            return self.load()
 
         def call(*given: Any, **arguments: Any) -> Any:
             return self.call(dict(zip(names, given, strict=False)), **arguments)
