@@ -80,7 +80,7 @@ def test_every_class_that_registers_is_in_a_package_that_is_imported(pytestconfi
         path.relative_to(root).parts[0]
         for path in root.rglob("*.py")
         if "register_keras_serializable(" in path.read_text("utf-8")
-    }
+    } - {"entry.py"}  # it registers other people's classes
     assert marked == set(PACKAGES) - {"activations"} | {"activations"} & marked
     assert len(names()) >= 20
 
