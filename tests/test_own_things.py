@@ -107,6 +107,7 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     yield name
+    # runs of other tests do not ask for it any more, and its file is gone
     sys.modules.pop(name, None)
 
 

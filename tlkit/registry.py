@@ -187,10 +187,11 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def load_own(self) -> None:
-        """Imports what was named from outside of tlkit, so that Keras knows its classes."""
-        for entry in [*self._places.values(), *self._added.values()]:
-            entry.load()
+    def load_own(self, recipe: str) -> None:
+        """Imports what the text of a checked recipe names from outside of tlkit."""
+        for name, entry in self._places.items():
+            if name in recipe:
+                entry.load()
 
     def suggest(self, name: str) -> str:
         """What to say about a name that is not registered."""
@@ -305,7 +306,11 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 )
 
 
-def load_own_things() -> None:
-    """Imports all that was named from outside of tlkit, so that Keras finds its classes."""
+def load_own_things(recipe: str) -> None:
+    """Imports what a recipe names from outside of tlkit, so that Keras finds its classes.
+
+    Args:
+        recipe: The text of a recipe that was checked.
+    """
     for things in REGISTRIES:
-        things.load_own()
+        things.load_own(recipe)

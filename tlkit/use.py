@@ -139,7 +139,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     path = runs.open_run(folder, "model.keras")
     recipe = load_recipe(path / "resolved.yaml")
     steps.start_tensorflow(recipe)
-    registry.load_own_things()
+    registry.load_own_things(runs.recipe_yaml(recipe))
     from tlkit.model import image_size
 
     if recipe.model.head.name == "original":
