@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tlkit
-from tlkit import registry, use
+from tlkit import own_things, registry, use
 from tlkit.errors import RecipeError
 from tlkit.recipe.json_schema import recipe_json_schema
 from tlkit.recipe.load import load_recipe
@@ -247,14 +247,20 @@ def test_an_installed_package_offers_things(recipe, mine, tmp_path, monkeypatch)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         f"[tlkit.losses]\nsteeper = {mine}:Steeper\nfocal = {mine}:Steeper\n"
+        "lost = nowhere_at_all:Loss\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
+    own_things.advertised.cache_clear()
     losses = registry.Registry(
         "loss", "tlkit.losses", "finetune.loss", registry.LossFacts, is_open=True
     )
     assert losses["steeper"].module == mine
     assert losses["focal"].module == "tlkit.losses.focal"
     assert "steeper" in list(losses)
+    # a broken package takes nothing else away, and is told about when it is named
+    assert "lost" not in losses
+    assert "there is no module 'nowhere_at_all'" in losses.suggest("lost")
+    own_things.advertised.cache_clear()
 
 
 def test_an_editor_takes_ones_own(recipe, mine):

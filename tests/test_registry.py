@@ -20,8 +20,9 @@ def test_every_registered_thing_loads_and_says_what_it_is(things):
         assert entry.arguments.model_json_schema()
 
 
-def test_names_are_read_without_importing_their_files():
-    sys.modules.pop("tlkit.schedules.cosine", None)
+def test_names_are_read_without_importing_their_files(monkeypatch):
+    # put back afterwards: imported anew, the module would hide the function of its name
+    monkeypatch.delitem(sys.modules, "tlkit.schedules.cosine", raising=False)
     assert "cosine" in registry.SCHEDULES
     assert registry.SCHEDULES["cosine"].arguments().warmup_epochs == 0.0
     assert "tlkit.schedules.cosine" not in sys.modules

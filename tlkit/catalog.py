@@ -95,7 +95,10 @@ class Technique:
 def techniques() -> list[Technique]:
     """All of them, in the order of a run's rooms."""
     named = [
-        _from_entry(things, entry, place) for things, place in PLACES for entry in things.values()
+        _from_entry(things, things[name], place)
+        for things, place in PLACES
+        for name in things
+        if name in things  # what an installed package offers may be broken
     ]
     return named + [_from_option(name) for name in OPTIONS]
 

@@ -167,7 +167,7 @@ class Entry(Generic[F]):
         self.module, self.attribute = definition.module, definition.attribute
         self.doc, self.summary = definition.doc, definition.doc.split("\n")[0]
         self.facts = facts
-        self.is_own = handed is None
+        self.is_packaged = handed is None
         self._find, self._words = definition.find, words
         self.given: list[str] = []
         self._accepted: dict[str, Parameter] = {}
@@ -192,19 +192,18 @@ class Entry(Generic[F]):
         """What a recipe may pass."""
         fields: dict[str, Any] = {}
         for one in self._accepted.values():
-            if one.name in SET_BY_TLKIT:
+            # a default that is no literal is more than a recipe can say
+            if one.name in SET_BY_TLKIT or one.default is inspect.Parameter.empty:
                 continue
-            kind = self._type(one.annotation)
-            if one.default is inspect.Parameter.empty:
-                continue  # its default is more than a recipe can say
-            fields[one.name] = (kind, ... if one.default is REQUIRED else one.default)
+            default = ... if one.default is REQUIRED else one.default
+            fields[one.name] = (self._type(one.annotation), default)
         return fields
 
     def _type(self, annotation: str) -> Any:
         try:
             return eval(annotation, {"__builtins__": __builtins__}, self._words())
         except (NameError, AttributeError, TypeError):
-            if self.is_own:
+            if self.is_packaged:
                 raise
             return Any  # a type that only its own file knows
 
@@ -229,12 +228,10 @@ class Entry(Generic[F]):
     def load(self) -> Any:
         """The function or class itself; imports its file first."""
         thing = self._find()
-        return thing if self.is_own else known_to_keras(thing)
+        return thing if self.is_packaged else known_to_keras(thing)
 
     def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
         """Calls it with those things of a context that it asks for."""
-        if self.is_own:
-            return self.load()(*(context[key] for key in self.given), **arguments)
         handed = {key: context[key] for key in self.given if key in context}
         return self.load()(**handed, **self._fixed, **arguments)
 
@@ -244,7 +241,7 @@ class Entry(Generic[F]):
         Args:
             names: Of what is handed over; a thing of one's own asks for those that it needs.
         """
-        if self.is_own:
+        if self.is_packaged:
             return self.load()
 
         def call(*given: Any, **arguments: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import pathlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from tlkit.entry import Definition
@@ -112,26 +113,7 @@ def _has_constructor(node: ast.FunctionDef | ast.ClassDef) -> bool:
     )
 
 
-def modules_named_in(text: str, folders: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """Files and package folders of modules that a recipe names and that lie in some folders.
-
-    Args:
-        text: Of the recipe.
-        folders: Where a person's own modules may lie; what is installed elsewhere stays there.
-    """
-    found = set()
-    for name in {match.group().partition(":")[0].split(".")[0] for match in PLACE.finditer(text)}:
-        try:
-            path = source_of(name)
-        except LookupError:  # it only looks like one
-            continue
-        if path is not None:
-            top = path.parent if path.name == "__init__.py" else path
-            if top.parent in folders:
-                found.add(top)
-    return sorted(found)
-
-
+@functools.cache
 def advertised(group: str) -> dict[str, str]:
     """Name to `module:attribute` of what installed packages offer as entry points of a group."""
     return {

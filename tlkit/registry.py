@@ -110,7 +110,7 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         self.facts = facts
         self.is_open = is_open
         self._added: dict[str, Entry[F]] = {}
-        self._places: dict[str, Entry[F]] = {}
+        self._read: dict[str, Entry[F]] = {}
         _PACKAGES.add(package)
 
     @functools.cached_property
@@ -125,11 +125,15 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             )
         return found
 
-    @functools.cached_property
     def _advertised(self) -> dict[str, str]:
         """Places of what installed packages offer, by name; tlkit's own names stay tlkit's."""
         offered = own_things.advertised(self.package) if self.is_open else {}
         return {name: place for name, place in offered.items() if name not in self.packaged}
+
+    def _place(self, name: str) -> str | None:
+        """Where a thing of one's own is, as `my_module:MyThing`; None where the name tells none."""
+        place = name if own_things.is_place(name) else self._advertised().get(name, "")
+        return place if self.is_open and own_things.is_place(place) else None
 
     @functools.cached_property
     def _handed(self) -> frozenset[str]:
@@ -159,22 +163,22 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         Raises:
             LookupError: if there is none; with what to say.
         """
-        if name not in self._places:
+        if name not in self._read:
             definition, said = own_things.defined_in(place)
             try:
                 facts = self.facts(**said)
             except TypeError as error:
                 raise LookupError(f"{place}: {error}") from None
-            self._places[name] = self._own(name, definition, facts)
-        return self._places[name]
+            self._read[name] = self._own(name, definition, facts)
+        return self._read[name]
 
     def __getitem__(self, name: str) -> Entry[F]:
         if name in self.packaged:
             return self.packaged[name]
         if name in self._added:
             return self._added[name]
-        place = self._advertised.get(name, name)
-        if not self.is_open or not own_things.is_place(place):
+        place = self._place(name)
+        if place is None:
             raise KeyError(name)
         try:
             return self._at(name, place)
@@ -182,22 +186,21 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             raise KeyError(name) from error
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self.packaged, **self._advertised, **self._added})
+        return iter({**self.packaged, **self._advertised(), **self._added})
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def load_own(self, recipe: str) -> None:
-        """Imports what the text of a checked recipe names from outside of tlkit."""
-        for name, entry in self._places.items():
-            if name in recipe:
-                entry.load()
+    def named_in(self, recipe: str) -> list[Entry[F]]:
+        """What the text of a recipe that was checked names from outside of tlkit."""
+        return [entry for name, entry in self._read.items() if name in recipe]
 
     def suggest(self, name: str) -> str:
         """What to say about a name that is not registered."""
-        if self.is_open and own_things.is_place(name):
+        place = self._place(name)
+        if place is not None:
             try:
-                own_things.defined_in(name)
+                self._at(name, place)
             except LookupError as error:
                 return str(error.args[0])
         for other in REGISTRIES:
@@ -306,11 +309,10 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 )
 
 
-def load_own_things(recipe: str) -> None:
-    """Imports what a recipe names from outside of tlkit, so that Keras finds its classes.
+def own_things_in(recipe: str) -> list[Entry[Any]]:
+    """What a recipe names from outside of tlkit.
 
     Args:
         recipe: The text of a recipe that was checked.
     """
-    for things in REGISTRIES:
-        things.load_own(recipe)
+    return [entry for things in REGISTRIES for entry in things.named_in(recipe)]

@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError, UserError
-from tlkit.own_things import modules_named_in
+from tlkit.own_things import is_place, source_of
 from tlkit.paths import expanded
 from tlkit.recipe.load import MODULES
 from tlkit.recipe.schema import Recipe
+from tlkit.registry import own_things_in
 from tlkit.text import cell, from_cell
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ def keep_modules(recipe: str, beside: pathlib.Path, folder: pathlib.Path) -> Non
         folder: Of the run.
     """
     places = [place.resolve() for place in (beside, beside / MODULES, pathlib.Path.cwd())]
-    for path in modules_named_in(recipe, places):
+    named = [thing.name for thing in own_things_in(recipe) if is_place(thing.name)]
+    names = {name.partition(":")[0].split(".")[0] for name in named}
+    for file in filter(None, map(source_of, names)):
+        path = file.parent if file.name == "__init__.py" else file
+        if path.parent not in places:
+            continue  # installed, and stays where it is
         target = folder / MODULES / path.name
         target.parent.mkdir(exist_ok=True)
         if path.is_dir():

@@ -13,7 +13,7 @@ from typing import Any
 
 from tlkit import run as runs
 from tlkit.errors import RunError, RunFailed, disk_trouble
-from tlkit.out_of_memory import is_out_of_memory, memory_trouble, out_of_memory_is_told
+from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.preflight import check_files
 from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
@@ -151,7 +151,8 @@ def _guarded(
     stops = Stops()
     with stops.listening():
         try:
-            run = _straight_way(recipe, folder, console, resumed, allow_data_change, stops)
+            with out_of_memory_is_told():
+                run = _straight_way(recipe, folder, console, resumed, allow_data_change, stops)
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
@@ -160,10 +161,6 @@ def _guarded(
             _write_status(folder, recipe.name, "failed", str(trouble))
             raise trouble from error
         except Exception as error:
-            if is_out_of_memory(error):
-                memory = memory_trouble(error)
-                _write_status(folder, recipe.name, "failed", str(memory))
-                raise memory from error
             _write_status(folder, recipe.name, "failed", str(error))
             error.add_note(f"run folder: {folder}")
             raise

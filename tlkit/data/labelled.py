@@ -121,6 +121,15 @@ def split_of_path(path: str) -> SplitName | None:
     return None
 
 
+def head(file: pathlib.Path) -> str:
+    """The first characters of a text file; none where it cannot be read."""
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(65536).decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    except OSError:
+        return ""
+
+
 def read_text(file: pathlib.Path) -> str:
     """A text file of a tool.
 

@@ -23,7 +23,7 @@ def path_keys(source: str) -> list[str]:
     """The arguments of a source that are paths."""
     entry = registry.SOURCES[source]
     known = entry.arguments.model_fields
-    if not entry.is_own:
+    if not entry.is_packaged:
         return [key for key in ("path", "root") if key in known]
     return [key for key in PATHS if key in known and key not in NO_PATHS.get(source, ())]
 

@@ -124,7 +124,7 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
         PlainSerializer(
             lambda value: {value.name: value.arguments} if value.arguments else value.name
         ),
-        pydantic.WithJsonSchema(_named_json_schema(things, extra)),
+        _Choices(things, extra),
     ]
 
 
@@ -143,9 +143,26 @@ def _expected(entry: Entry[Facts], item: Any) -> str | None:
     return article(text) if text.split()[0] in ("number", "whole", "odd", "list", "name") else text
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Choices:
+    """The JSON Schema of a registered name, made when it is asked for: no other command needs it.
+
+    Attributes:
+        things: What is named.
+        extra: Arguments that all of them take in this place.
+    """
+
+    things: Registry[Any]
+    extra: dict[str, Any] | None
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """Pydantic's hook."""
+        return _named_json_schema(self.things, self.extra)
+
+
 def _named_json_schema(things: Registry[Any], extra: dict[str, Any] | None) -> dict[str, Any]:
-    entries = [entry for entry in things.values() if _is_inserted(entry)]
-    names = [entry.name for entry in entries]
+    entries = [entry for entry in things.packaged.values() if _is_inserted(entry)]
+    names = [*(e.name for e in entries), *(n for n in things if n not in things.packaged)]
     choices: list[dict[str, Any]] = [
         {"enum": names, "description": f"{article(things.kind).capitalize()} by name."}
     ]

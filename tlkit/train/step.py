@@ -133,9 +133,7 @@ class Objective:
 
 def _innermost(loss: Any) -> Any:
     """What a loss that wraps another, as flooding does, is made of."""
-    import keras
-
-    while isinstance(getattr(loss, "loss", None), keras.losses.Loss):
+    while hasattr(loss, "of_mean"):
         loss = loss.loss
     return loss
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tlkit.data.recognize.glance import MOST_LISTS, head
+from tlkit.data.labelled import head
+from tlkit.data.recognize.glance import MOST_LISTS
 from tlkit.data.recognize.recognized import CROP, Recognized
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlkit.data.recognize.glance import head
+from tlkit.data.labelled import head
 from tlkit.data.recognize.recognized import Recognized
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError

@@ -48,11 +48,7 @@ def recognize_file(file: pathlib.Path) -> Recognized:
             hint=f"Give the folder: {file.parent}",
         )
     if kind == ".xml":
-        found = (
-            cvat(Tree(file.parent, {file.name: str(file)}))
-            if file.name == "annotations.xml"
-            else None
-        )
+        found = cvat(folder) if file.name == "annotations.xml" else None
         if found is None and parse_xml(file).tag == "annotations":
             found = Recognized("an export of CVAT", file.name, "cvat", {"path": str(file)})
         if found is None:

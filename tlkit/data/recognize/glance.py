@@ -1,4 +1,4 @@
-"""A short look into a file: its first characters, columns and rows."""
+"""A short look into a file: its columns and rows."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ from tlkit.errors import DataError
 LISTS = (".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson")
 LOOKED_AT = 200  # rows of a list
 MOST_LISTS = 20
-
-
-def head(file: pathlib.Path) -> str:
-    """The first characters of a text file; none where it cannot be read."""
-    try:
-        with open(file, "rb") as stream:
-            return stream.read(65536).decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
-    except OSError:
-        return ""
 
 
 def lists(tree: Tree) -> list[str]:

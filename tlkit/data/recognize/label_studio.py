@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 
-from tlkit.data.recognize.glance import head
+from tlkit.data.labelled import head
 from tlkit.data.recognize.recognized import Recognized
 from tlkit.data.tree import Tree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tlkit.data.recognize.glance import head
+from tlkit.data.labelled import head
 from tlkit.data.recognize.recognized import Recognized
 from tlkit.data.sources.tiny_imagenet import LIST
 from tlkit.data.tree import Tree

@@ -7,7 +7,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of, split_of_path
+from tlkit.data.labelled import (
+    Labelled,
+    as_records,
+    built_as,
+    head,
+    read_json,
+    root_of,
+    split_of_path,
+)
 from tlkit.data.record import SourceData, SplitName
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -50,14 +58,9 @@ def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def is_coco(file: pathlib.Path) -> bool:
     """Whether a file's first kilobytes look as COCO's do."""
-    try:
-        with open(file, "rb") as stream:
-            head = stream.read(65536)
-    except OSError:
-        return False
-    if not head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{"):
-        return False
-    return b'"file_name"' in head or b'"image_id"' in head or b'"supercategory"' in head
+    start = head(file)
+    marks = ('"file_name"', '"image_id"', '"supercategory"')
+    return start.startswith("{") and any(mark in start for mark in marks)
 
 
 def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator[Labelled]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of
+from tlkit.data.labelled import Labelled, as_records, built_as, head, read_json, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -49,16 +49,9 @@ def datumaro_files(tree: Tree) -> list[str]:
 
 def _is_datumaro(file: pathlib.Path) -> bool:
     """Whether a file's first kilobytes look as Datumaro's do."""
-    try:
-        with open(file, "rb") as stream:
-            start = stream.read(65536)
-    except OSError:
-        return False
-    return (
-        start.lstrip().startswith(b"{")
-        and b'"categories"' in start
-        and (b'"items"' in start or b'"label_type"' in start or b'"dm_format_version"' in start)
-    )
+    start = head(file)
+    marks = ('"items"', '"label_type"', '"dm_format_version"')
+    return start.startswith("{") and '"categories"' in start and any(m in start for m in marks)
 
 
 def _rows(root: pathlib.Path, name: str) -> Iterator[Labelled]:
