@@ -99,6 +99,55 @@ def pictures(path: str, classes: list):
 '''
 
 
+ODD = """
+from __future__ import annotations
+
+STEP = 0.5
+
+
+class Callable:
+    def __call__(self):
+        return 1
+
+
+instance = Callable()
+
+
+def twice(first: float = STEP, second: "numpy.ndarray | None" = None): pass
+
+
+def twice(first: float = STEP, second: float = 2.0, name: str = "n"):
+    return first, second
+
+
+def runs(a: __import__("pathlib").Path("was_run").touch() = 1, b: Unknown = 2, c: 1 / 0 = 3):
+    return a, b, c
+
+
+def must(name: str, seed: int):
+    return name, seed
+"""
+
+
+FACTS = """
+from tlkit.registry import register
+
+NAME = "x"
+
+
+@register(NAME, kind="loss")
+def Named(): pass
+
+
+@register("w", kind="loss", wraps="inner")
+def Wraps(): pass
+
+
+@register("f", kind="loss", acts="joint")
+def Fact(): pass
+"""
+
+
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     """A module `mine_<n>` beside a recipe; its name."""
@@ -180,6 +229,12 @@ def test_checking_a_recipe_reads_a_module_and_does_not_run_it(recipe, mine, tmp_
         ("nowhere.at.all:Loss", "there is no module 'nowhere.at.all'"),
         ("MODULE:Wave:x", "is not a loss"),
         ("os:sep", "'sep' of module 'os' is neither a function nor a class"),
+        ("odd_mine:instance", "'instance' of module 'odd_mine' is neither a function nor a class"),
+        ("facts_mine:Named", "facts_mine:Named: what @register is given must be literals"),
+        ("facts_mine:Wraps", "fact 'wraps': 'facts_mine:Wraps' has no argument 'inner'"),
+        ("facts_mine:Fact", "has no fact 'acts'"),
+        ("ends_mine:loss", "module 'ends_mine' cannot be imported: SystemExit: 4"),
+        ("pkg_mine.inside:loss", "there is no module 'pkg_mine.inside': division by zero"),
         ("broken_mine:Loss", "module 'broken_mine' cannot be read: "),
         ("fails_mine:loss", "module 'fails_mine' cannot be imported: ZeroDivisionError"),
     ],
@@ -187,10 +242,50 @@ def test_checking_a_recipe_reads_a_module_and_does_not_run_it(recipe, mine, tmp_
 def test_what_is_not_there_is_said(recipe, mine, tmp_path, name, expected):
     (tmp_path / "broken_mine.py").write_text("def (")
     (tmp_path / "fails_mine.py").write_text("loss = 1 / 0")
+    (tmp_path / "ends_mine.py").write_text("raise SystemExit(4)")
+    (tmp_path / "odd_mine.py").write_text(ODD)
+    (tmp_path / "facts_mine.py").write_text(FACTS)
+    (tmp_path / "pkg_mine").mkdir()
+    (tmp_path / "pkg_mine" / "__init__.py").write_text("1 / 0")
+    (tmp_path / "pkg_mine" / "inside.py").write_text("def loss(): pass")
     recipe["finetune"]["loss"] = name.replace("MODULE", mine)
     with pytest.raises(RecipeError) as told:
         load_recipe(recipe)
     assert expected in str(told.value)
+
+
+def test_signatures_as_people_write_them(mine, tmp_path):
+    (tmp_path / "odd_mine.py").write_text(ODD)
+    own_things.look_in(tmp_path)
+    losses = registry.LOSSES
+    # the last of one name counts; a default that is no literal stays the source's
+    twice = losses["odd_mine:twice"]
+    assert list(twice.arguments.model_fields) == ["first", "second"]
+    assert twice.call({}, **twice.arguments(second=3).model_dump()) == (0.5, 3.0)
+    assert twice.call({}, **twice.arguments(first=0.1).model_dump()) == (0.1, 2.0)
+    # annotations are not run, and those that are not known take anything
+    assert losses["odd_mine:runs"].arguments(a="x", b=[1]).model_dump() == {
+        "a": "x",
+        "b": [1],
+        "c": 3,
+    }
+    assert not (tmp_path / "was_run").exists()
+    # what is required is the recipe's to say, whatever it is called
+    must = losses["odd_mine:must"]
+    assert must.required == ["name", "seed"]
+    assert must.call({}, **must.arguments(name="a", seed=2).model_dump()) == ("a", 2)
+    sys.modules.pop("odd_mine", None)
+
+
+def test_an_activation_is_called_without_arguments(recipe, mine):
+    recipe["model"]["head"] = {"mlp": {"activation": "keras.activations:relu"}}
+    with pytest.raises(RecipeError, match="is called without arguments here, and needs 'x'"):
+        load_recipe(recipe)
+
+
+def test_registries_are_compared_without_reading_what_is_in_them():
+    assert registry.LOSSES != registry.LAYERS
+    assert registry.LOSSES in (registry.LAYERS, registry.LOSSES)
 
 
 def test_a_data_source_of_ones_own(recipe, mine, tmp_path, photos):
@@ -236,6 +331,10 @@ def test_registering_is_checked():
         register("mine", kind="los")(lambda: None)
     with pytest.raises(ValueError, match="tlkit has a loss 'focal' itself"):
         register("focal", kind="loss")(lambda: None)
+    with pytest.raises(TypeError, match="expected a function or a class"):
+        register("mine", kind="loss")(3)
+    with pytest.raises(TypeError, match="fact 'acts': Input should be 'penalty'"):
+        register("mine", kind="regularizer", acts="foo")(lambda: None)
     with pytest.raises(TypeError, match=r"no fact 'soft_label'\. Did you mean 'soft_labels'"):
         register("mine", kind="loss", soft_label=False)(lambda: None)
     assert "mine" not in registry.LOSSES
@@ -247,7 +346,7 @@ def test_an_installed_package_offers_things(recipe, mine, tmp_path, monkeypatch)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         f"[tlkit.losses]\nsteeper = {mine}:Steeper\nfocal = {mine}:Steeper\n"
-        "lost = nowhere_at_all:Loss\n"
+        "lost = nowhere_at_all:Loss\nodd = a b\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     own_things.advertised.cache_clear()
@@ -260,6 +359,7 @@ def test_an_installed_package_offers_things(recipe, mine, tmp_path, monkeypatch)
     # a broken package takes nothing else away, and is told about when it is named
     assert "lost" not in losses
     assert "there is no module 'nowhere_at_all'" in losses.suggest("lost")
+    assert "offers 'odd' as 'ab', which is no place" in losses.suggest("odd")
     own_things.advertised.cache_clear()
 
 

@@ -23,6 +23,10 @@ def words(activations: Registry[Any], initializers: Registry[Any]) -> dict[str, 
         def check(name: str) -> str:
             if name not in things:
                 raise ValueError(things.suggest(name))
+            if things[name].required:
+                raise ValueError(
+                    f"{name!r} is called without arguments here, and needs {things[name].required[0]!r}"
+                )
             return name
 
         choices = {"enum": list(things)}

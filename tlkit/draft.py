@@ -219,7 +219,9 @@ def why_not_there(place: pathlib.Path) -> str:
 def _forced(name: str, place: pathlib.Path) -> Recognized:
     if name not in registry.SOURCES:
         raise UserError(registry.SOURCES.suggest(name), where=f"source={name}")
-    first = next(iter(registry.SOURCES[name].arguments.model_fields))
+    first = next(iter(registry.SOURCES[name].arguments.model_fields), None)
+    if first is None:
+        raise UserError("takes no argument that could be a path", where=f"source={name}")
     return Recognized(f"read as {name}", "as was asked", name, {first: str(place)})
 
 

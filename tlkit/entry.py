@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tlkit import limits
+from tlkit.errors import UserError
 from tlkit.facts import Facts
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Facts, covariant=True)
 REQUIRED = object()  # the default of a parameter that has none
+UNSAID = object()  # a default that only the source knows
 # a run has one seed, and gives it to all; its networks end in logits
 SET_BY_TLKIT = ("seed", "from_logits")
-# what Keras's own classes take beside what is theirs
+# what classes of Keras take beside what is theirs
+# what an annotation from outside may be made of: names, `|`, `[...]`, numbers, calls of limits
+PLAIN = (
+    ast.Name, ast.Subscript, ast.BinOp, ast.BitOr, ast.Constant, ast.Tuple, ast.List, ast.Call,
+    ast.keyword, ast.UnaryOp, ast.USub, ast.expr_context,
+)  # fmt: skip
 SET_BY_KERAS = ("name", "dtype", "trainable", "reduction", "activity_regularizer", "autocast")
 
 
@@ -87,10 +94,11 @@ class Definition:
                 written = "Any"
             elif not isinstance(written, str):
                 written = inspect.formatannotation(written)
-            default = REQUIRED if given.default is given.empty else given.default
+            default = REQUIRED if given.default is given.empty else _plain(given.default)
             found.append(Parameter(given.name, written, default, given.kind == given.KEYWORD_ONLY))
         doc = inspect.getdoc(thing) if thing.__doc__ else ""
-        return cls(thing.__module__, thing.__name__, doc or "", tuple(found), lambda: thing)
+        name = getattr(thing, "__name__", type(thing).__name__)
+        return cls(str(thing.__module__), name, doc or "", tuple(found), lambda: thing)
 
 
 def _constructor(node: ast.FunctionDef | ast.ClassDef) -> ast.arguments:
@@ -116,11 +124,17 @@ def _parameters(given: ast.arguments) -> Iterator[Parameter]:
 
 
 def _literal(node: ast.expr) -> Any:
-    """A default's value; what is no literal stays what the source makes of it."""
+    """A default's value; `UNSAID` for what is no literal, which stays what the source makes of it."""
     try:
         return ast.literal_eval(node)
     except ValueError:
-        return inspect.Parameter.empty
+        return UNSAID
+
+
+def _plain(value: Any) -> Any:
+    """A default that a recipe can say; `UNSAID` for any other."""
+    kinds = (bool, int, float, str, list, tuple, dict)
+    return value if value is None or isinstance(value, kinds) else UNSAID
 
 
 def known_to_keras(thing: Any) -> Any:
@@ -175,7 +189,7 @@ class Entry(Generic[F]):
         for one in definition.parameters:
             if one.name in handed if handed is not None else not one.keyword_only:
                 self.given.append(one.name)
-            elif handed is None or one.name not in SET_BY_KERAS:
+            elif handed is None or one.name not in SET_BY_KERAS or one.default is REQUIRED:
                 self._accepted[one.name] = one
         if handed is not None and "from_logits" in self._accepted:
             self._fixed["from_logits"] = True  # Keras's own losses expect probabilities
@@ -183,6 +197,11 @@ class Entry(Generic[F]):
     def annotation(self, name: str) -> str:
         """The type of an argument, as the source has it."""
         return self._accepted[name].annotation
+
+    @property
+    def required(self) -> list[str]:
+        """Arguments without a default."""
+        return [one.name for one in self._accepted.values() if one.default is REQUIRED]
 
     def expects(self, name: str) -> str:
         """The type and limits of an argument, in a recipe's words."""
@@ -192,20 +211,33 @@ class Entry(Generic[F]):
         """What a recipe may pass."""
         fields: dict[str, Any] = {}
         for one in self._accepted.values():
-            # a default that is no literal is more than a recipe can say
-            if one.name in SET_BY_TLKIT or one.default is inspect.Parameter.empty:
+            required = one.default is REQUIRED
+            if one.name in SET_BY_TLKIT and (self.is_packaged or not required):
                 continue
-            default = ... if one.default is REQUIRED else one.default
-            fields[one.name] = (self._type(one.annotation), default)
+            kind = self._type(one.annotation)
+            if one.default is UNSAID:
+                fields[one.name] = (kind | None, None)
+            else:
+                fields[one.name] = (kind, ... if required else one.default)
         return fields
 
     def _type(self, annotation: str) -> Any:
-        try:
+        if self.is_packaged:
             return eval(annotation, {"__builtins__": __builtins__}, self._words())
-        except (NameError, AttributeError, TypeError):
-            if self.is_packaged:
-                raise
-            return Any  # a type that only its own file knows
+        import pydantic
+
+        try:
+            tree = ast.parse(annotation, mode="eval").body
+            if isinstance(tree, ast.Constant) and isinstance(tree.value, str):  # in quotes
+                tree = ast.parse(tree.value, mode="eval").body
+            if not all(isinstance(node, PLAIN) for node in ast.walk(tree)):
+                return Any
+            names = {"list": list, "tuple": tuple, "dict": dict, **self._words()}
+            kind = eval(ast.unparse(tree), {"__builtins__": {}}, names)
+            pydantic.TypeAdapter(kind)
+        except Exception:  # whatever it is, it is a type that only its own file knows
+            return Any
+        return kind
 
     @functools.cached_property
     def arguments(self) -> type[pydantic.BaseModel]:
@@ -226,13 +258,27 @@ class Entry(Generic[F]):
         )
 
     def load(self) -> Any:
-        """The function or class itself; imports its file first."""
-        thing = self._find()
-        return thing if self.is_packaged else known_to_keras(thing)
+        """The function or class itself; imports its file first.
+
+        Raises:
+            UserError: if a module of a person's own cannot be imported.
+        """
+        if self.is_packaged:
+            return self._find()
+        try:
+            return known_to_keras(self._find())
+        except (Exception, SystemExit) as error:  # it may fail in any way
+            raise UserError(
+                f"module {self.module!r} cannot be imported: {type(error).__name__}: {error}",
+                where=self.name,
+            ) from error
 
     def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
         """Calls it with those things of a context that it asks for."""
         handed = {key: context[key] for key in self.given if key in context}
+        for key, one in self._accepted.items():
+            if one.default is UNSAID and arguments.get(key) is None:
+                arguments.pop(key, None)
         return self.load()(**handed, **self._fixed, **arguments)
 
     def by_position(self, *names: str) -> Callable[..., Any]:

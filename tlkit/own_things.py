@@ -39,7 +39,8 @@ def look_in(folder: pathlib.Path) -> None:
 def registered(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, dict[str, Any]]]:
     """Names that a function or class is registered by in its source, and the facts."""
     for mark in node.decorator_list:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func).split(".")[-1] == "register":
+        called = ast.unparse(mark.func).split(".")[-1] if isinstance(mark, ast.Call) else ""
+        if isinstance(mark, ast.Call) and called == "register" and mark.args:
             said = {str(k.arg): ast.literal_eval(k.value) for k in mark.keywords}
             yield ast.literal_eval(mark.args[0]), {k: v for k, v in said.items() if k != "kind"}
 
@@ -57,26 +58,32 @@ def defined_in(place: str) -> tuple[Definition, dict[str, Any]]:
     names: list[str] = []
     said: dict[str, Any] = {}
     if path is not None:
-        for node in _parsed(path, module):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.append(node.name)
-                if node.name == attribute:
-                    said = next((facts for _, facts in registered(node)), {})
-                    if _has_constructor(node):
-                        return Definition.of_source(module, node), said
+        nodes = [n for n in _parsed(path, module) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        names = [node.name for node in nodes]
+        # of several of one name, Python keeps the last
+        for node in [node for node in nodes if node.name == attribute][-1:]:
+            try:
+                said = next((facts for _, facts in registered(node)), {})
+            except ValueError:
+                raise LookupError(f"{place}: what @register is given must be literals") from None
+            if _has_constructor(node):
+                return Definition.of_source(module, node), said
     try:
         found = getattr(importlib.import_module(module), attribute)
     except AttributeError:
-        raise LookupError(
-            f"module {module!r} has no {attribute!r}. {did_you_mean(attribute, names)}"
-        ) from None
-    except Exception as error:  # a module of a person's own may fail in any way
+        there = f" ({path})" if path is not None else ""
+        choices = f" {did_you_mean(attribute, names)}" if names else ""
+        raise LookupError(f"module {module!r}{there} has no {attribute!r}.{choices}") from None
+    except (Exception, SystemExit) as error:  # a module of a person's own may fail in any way
         raise LookupError(
             f"module {module!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    if not callable(found):
+    if not callable(found) or not hasattr(found, "__name__"):
         raise LookupError(f"{attribute!r} of module {module!r} is neither a function nor a class")
-    return Definition.of_thing(found), said
+    try:
+        return Definition.of_thing(found), said
+    except ValueError:  # some that are written in C do not tell
+        raise LookupError(f"what {place!r} is called with cannot be known") from None
 
 
 def source_of(module: str) -> pathlib.Path | None:
@@ -87,7 +94,7 @@ def source_of(module: str) -> pathlib.Path | None:
     """
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # the packages around it are imported for that
         raise LookupError(f"there is no module {module!r}: {error}") from error
     if spec is None:
         raise LookupError(

@@ -23,7 +23,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from tlkit import own_things
+from tlkit import limits, own_things
 from tlkit.annotations import words
 from tlkit.entry import Definition, Entry, F
 from tlkit.errors import did_you_mean
@@ -144,18 +144,37 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         """Registers a thing of one's own at run time; a second time replaces it."""
         if name in self.packaged:
             raise ValueError(f"tlkit has {article(self.kind)} {name!r} itself; choose another name")
-        try:
-            said = self.facts(**facts)
-        except TypeError:
-            known = self.facts.__dataclass_fields__
-            wrong = next(key for key in facts if key not in known)
+        if not callable(thing) or not hasattr(thing, "__name__"):
             raise TypeError(
-                f"{article(self.kind)} has no fact {wrong!r}. {did_you_mean(wrong, known)}"
-            ) from None
-        self._added[name] = self._own(name, Definition.of_thing(thing), said)
+                f"expected a function or a class to register as {name!r}, found {thing!r}"
+            )
+        self._added[name] = self._own(name, Definition.of_thing(thing), facts)
 
-    def _own(self, name: str, definition: Definition, facts: Any) -> Entry[F]:
-        return Entry(name, definition, facts, _words, self._handed)
+    def _own(self, name: str, definition: Definition, facts: dict[str, Any]) -> Entry[F]:
+        """A thing of a person's own.
+
+        Raises:
+            TypeError: if a fact is none of its kind's, or has a value that it cannot have.
+        """
+        import pydantic
+
+        known = self.facts.__dataclass_fields__
+        if wrong := [key for key in facts if key not in known]:
+            raise TypeError(
+                f"{article(self.kind)} has no fact {wrong[0]!r}. {did_you_mean(wrong[0], known)}"
+            )
+        try:
+            said = pydantic.TypeAdapter(self.facts).validate_python(facts)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            raise TypeError(f"fact {first['loc'][0]!r}: {first['msg']}") from None
+        if said.rule is not None and not hasattr(limits, said.rule):
+            raise TypeError(f"fact 'rule': tlkit.limits has no {said.rule!r}")
+        entry = Entry(name, definition, said, _words, self._handed)
+        wraps = getattr(said, "wraps", None)
+        if wraps is not None and wraps not in entry.arguments.model_fields:
+            raise TypeError(f"fact 'wraps': {name!r} has no argument {wraps!r}")
+        return entry
 
     def _at(self, name: str, place: str) -> Entry[F]:
         """What a module's name stands for, read once.
@@ -166,10 +185,9 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         if name not in self._read:
             definition, said = own_things.defined_in(place)
             try:
-                facts = self.facts(**said)
+                self._read[name] = self._own(name, definition, said)
             except TypeError as error:
                 raise LookupError(f"{place}: {error}") from None
-            self._read[name] = self._own(name, definition, facts)
         return self._read[name]
 
     def __getitem__(self, name: str) -> Entry[F]:
@@ -184,6 +202,11 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             return self._at(name, place)
         except LookupError as error:
             raise KeyError(name) from error
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # not the same names: that would read them all
+
+    __hash__ = object.__hash__
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self.packaged, **self._advertised(), **self._added})
@@ -203,8 +226,10 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
                 self._at(name, place)
             except LookupError as error:
                 return str(error.args[0])
+        if self.is_open and name in self._advertised():
+            return f"an installed package offers {name!r} as {self._advertised()[name]!r}, which is no place"
         for other in REGISTRIES:
-            if name in other and other.key and other is not self:
+            if not own_things.is_place(name) and name in other and other.key and other is not self:
                 return (
                     f"{name!r} is not {article(self.kind)} but {article(other.kind)}; "
                     f"it belongs under {other.key}:"

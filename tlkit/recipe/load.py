@@ -319,7 +319,7 @@ def _is_text_of_source(steps: Sequence[str]) -> bool:
     if not steps or steps[0] not in registry.SOURCES:
         return False
     fields = registry.SOURCES[steps[0]].arguments.model_fields
-    key = steps[1] if len(steps) == 2 else next(iter(fields)) if len(steps) == 1 else ""
+    key = steps[1] if len(steps) == 2 else next(iter(fields), "") if len(steps) == 1 else ""
     return key in fields and _takes_text(fields[key].annotation)
 
 
@@ -466,9 +466,10 @@ def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
         return str(path if path.is_absolute() else base / path)
 
     kind, arguments = recipe.data.source.name, recipe.data.source.arguments
-    for key in (
-        ("data_dir",) if kind == "tfds" else ("path", "root", "train", "val", "test", "classes")
-    ):
+    keys: tuple[str, ...] = ("path", "root", "train", "val", "test", "classes")
+    if not registry.SOURCES[kind].is_packaged:
+        keys = keys[:2]  # what the others mean, its own file knows
+    for key in ("data_dir",) if kind == "tfds" else keys:
         if isinstance(arguments.get(key), str):
             arguments[key] = absolute(arguments[key], "data", "source", kind, key)
     if _PATH_KEYS.search(recipe.model.weights):

@@ -961,7 +961,9 @@ class Recipe(Section):
         if leaving and name.startswith("hub:"):
             raise ValueError(f"preprocess: {leaving[0]} is not for hub: backbones")
         if leaving and backbones.find(name).preprocessing == "none":
-            keeping = [n for n, e in registry.PREPROCESSORS.items() if e.facts.leaves == "pixels"]
+            keeping = [
+                n for n, e in registry.PREPROCESSORS.packaged.items() if e.facts.leaves == "pixels"
+            ]
             raise ValueError(
                 f"preprocess: {leaving[0]} leaves the range 0 to 255, but {name!r} scales its "
                 f"input itself; it can have: {', '.join(keeping)}"

@@ -80,7 +80,7 @@ def _look_at_schedule(stage: Stage) -> None:
         return
     rate = 1.0 if wants_rate(stage) else float(stage.optimizer.arguments["learning_rate"])
     make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
-    schedule = make(rate, stage.epochs, **stage.schedule.arguments)
+    schedule = make(rate, stage.epochs, 1, **stage.schedule.arguments)
     if not all(np.isfinite(float(schedule(step))) for step in (0, stage.epochs - 1)):
         raise UserError(f"schedule {stage.schedule.name!r} gives a rate that is no number")
 
