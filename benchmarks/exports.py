@@ -24,10 +24,10 @@ from tlkit.data.dataset import Split
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record
 from tlkit.errors import RunFailed
-from tlkit.evaluate.metrics import softmax
 from tlkit.export.write import Served, parse_format, write_export
 from tlkit.model import build_network, served_network
 from tlkit.recipe.schema import Model
+from tlkit.tasks.classification import Classification
 
 FORMS = (
     "saved_model", "keras", "onnx", "litert", "litert:float16", "litert:dynamic-int8", "litert:int8",
@@ -66,7 +66,7 @@ def served(config: dict[str, object], size: int) -> Served:
     pixels = np.stack([np.asarray(prepare(data)) for data in encoded])
     model = Model.model_validate({"weights": "none", **config})
     network = build_network(
-        model, ["a", "b", "c"], (size, size), sample=lambda count: pixels[:count]
+        model, Classification(["a", "b", "c"]), (size, size), sample=lambda count: pixels[:count]
     )
     for layer in network.head:
         for weight in layer.trainable_weights:
@@ -75,10 +75,10 @@ def served(config: dict[str, object], size: int) -> Served:
     records = [Record(f"{k}.jpg", "", None, lambda d=data: d) for k, data in enumerate(encoded)]
     split = Split(records, np.full(24, -1, np.int32), [""] * 24, pixels)
     logits = np.asarray(network.logits(pixels.astype("float32"), training=False))
-    card = {"name": "x", "backbone": "x", "licence": "-", "counts": {}, "accuracy": "-"}
+    card = {"name": "x", "backbone": "x", "licence": "-", "counts": {}, "evaluated": "-"}
     return Served(
-        network.model, network.classes, (size, size), "crop", False,
-        prepare, split, softmax(logits),
+        network.model, network.task, (size, size), "crop", False,
+        prepare, split, network.task.answers(logits),
         lambda: pixels, card,
     )  # fmt: skip
 

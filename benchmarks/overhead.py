@@ -30,6 +30,7 @@ def pieces(size: int) -> None:
     from tlkit.freeze import make_plan
     from tlkit.model import build_network
     from tlkit.recipe.schema import Data, Finetune, Model, Stage
+    from tlkit.tasks.classification import Classification
     from tlkit.train.defaults import complete
     from tlkit.train.guard import checksums
     from tlkit.train.loop import prepare_stage
@@ -41,13 +42,14 @@ def pieces(size: int) -> None:
     pixels = rng.integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
     labels = rng.integers(0, 5, BATCH).astype("int32")
     config = Model.model_validate({"backbone": "mobilenet_v2", "weights": "none"})
-    network = build_network(config, list("abcde"), (size, size))
+    task = Classification(list("abcde"))
+    network = build_network(config, task, (size, size))
     plan = make_plan("full", {}, network.blocks, network.head)
     data = Data.model_validate({"source": {"folder": "unused"}})
     stage = complete(Stage.model_validate({"policy": "full"}), data, [], "mobilenet_v2")
     finetune = Finetune.model_validate({"stages": [{"policy": "full"}]})
     split = Split([], labels, [], pixels)
-    dataset = Dataset(list("abcde"), {"train": split, "val": split}, [], None, (size, size))
+    dataset = Dataset(task, {"train": split, "val": split}, [], None, (size, size))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
         place = pathlib.Path(folder, "state.npz")
         weights = np.ones(5, "float32")

@@ -18,6 +18,7 @@ from tlkit.freeze import (
 from tlkit.model import build_network
 from tlkit.recipe.schema import Model
 from tlkit.registry import POLICIES
+from tlkit.tasks.classification import Classification
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def network():
     config = Model.model_validate(
         {"backbone": "mobilenet_v2", "weights": "none", "arguments": {"alpha": 0.35}}
     )
-    return build_network(config, ["a", "b", "c"], (32, 32))
+    return build_network(config, Classification(["a", "b", "c"]), (32, 32))
 
 
 def plan(network, policy, *, arguments=None, **options):
@@ -165,7 +166,7 @@ def test_momentum_is_lowered_while_training_and_restored(network):
 
 def test_dropout_inside_frozen_blocks_does_not_drop():
     config = Model.model_validate({"backbone": "efficientnet_b0", "weights": "none"})
-    network = build_network(config, ["a", "b"], (32, 32))
+    network = build_network(config, Classification(["a", "b"]), (32, 32))
     image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3))
     features = keras.Model(network.model.input, network.model.get_layer("head_pooling").output)
     assert not np.allclose(features(image, training=True), features(image, training=True))
@@ -186,7 +187,9 @@ def test_a_policy_that_would_train_nothing_of_the_backbone_is_refused(network):
     with pytest.raises(UserError, match="from-layer: out_relu trains nothing of the backbone"):
         plan(network, "from-layer", arguments={"layer": "out_relu"})
     vgg = build_network(
-        Model.model_validate({"backbone": "vgg16", "weights": "none"}), ["a", "b"], (32, 32)
+        Model.model_validate({"backbone": "vgg16", "weights": "none"}),
+        Classification(["a", "b"]),
+        (32, 32),
     )
     with pytest.raises(UserError, match=r"norms-only trains nothing .* it has no normalisation"):
         plan(vgg, "norms-only")

@@ -223,6 +223,9 @@ def small(recipe, photos):
     model = recipe["model"]
     recipe["model"] = {**model, "backbone": "tiny", "weights": "none", "arguments": {}}
     recipe["export"] = []
+    norm = model.get("norm")
+    if isinstance(norm, dict) and norm.get("distill"):
+        norm["distill"] = 2  # its limit is a million steps
     recipe["engine"] = "auto"
     for key in ("require", "time_budget", "cache"):
         recipe.pop(key, None)

@@ -10,6 +10,7 @@ from tlkit.errors import UserError
 from tlkit.freeze import make_plan
 from tlkit.model import build_network
 from tlkit.recipe.load import load_recipe
+from tlkit.tasks.classification import Classification
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 32, 32, 3)).astype("uint8")
@@ -24,7 +25,9 @@ def build(norm, backbone="mobilenet_v2", weights="none", sample=lambda count: IM
     }
     if backbone == "mobilenet_v2":
         recipe["model"]["arguments"] = {"alpha": 0.35}
-    return build_network(load_recipe(recipe).model, ["a", "b"], (32, 32), sample=sample)
+    return build_network(
+        load_recipe(recipe).model, Classification(["a", "b"]), (32, 32), sample=sample
+    )
 
 
 def layers_of(network, kind):
@@ -108,3 +111,19 @@ def test_a_run_with_swapped_norms_resizes_and_is_served_without_tlkit(tmp_path):
     assert {type(layer).__module__.split(".")[0] for layer in norms} == {"keras"}
     assert {layer.groups for layer in norms} == {4}
     assert run.result["evaluation"]["accuracy"] > 0.5
+
+
+def test_a_plan_does_not_calibrate(data, monkeypatch):
+    from tlkit.workflow import show_plan
+
+    def calibrating(*_):
+        raise AssertionError("a plan says what would be done")
+
+    monkeypatch.setattr("tlkit.model.swap_norm", calibrating)
+    recipe = {
+        "name": "planned",
+        "data": {"source": {"folder": str(data)}, "image_size": 32},
+        "model": {"backbone": "tiny", "norm": {"swap": "group", "distill": 1_000_000}},
+        "finetune": {"stages": [{"policy": "full", "epochs": 1}]},
+    }
+    show_plan(load_recipe(recipe), None)

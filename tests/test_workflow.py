@@ -16,6 +16,7 @@ import tlkit.train.interrupt
 from tests.cli.test_cli import tlkit as command
 from tests.conftest import draw
 from tlkit.errors import RunError, RunFailed
+from tlkit.tasks.classification import Classification
 
 FILES = {"recipe.yaml", "resolved.yaml", "environment.json", "data.json", "metrics.csv", "tensorboard",
          "checkpoints", "model.keras", "labels.txt", "predictions.csv", "result.json", "report.html",
@@ -143,6 +144,7 @@ def test_the_export_is_refused_if_it_answers_otherwise(run):
             run.folder / "export/saved_model/1",
             "tensorflow",
             "bytes",
+            Classification(["a", "b", "c"]),
             split,
             None,
             np.array([[0.1, 0.1, 0.8]]),

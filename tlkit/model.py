@@ -1,4 +1,4 @@
-"""The whole network: raw RGB in, probabilities out, preprocessing inside."""
+"""The whole network: raw RGB in, the task's answers out, preprocessing inside."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from tlkit.surgery import (
 )
 from tlkit.surgery.insert import Insertion
 from tlkit.surgery.swap_norm import replace_norms
+from tlkit.tasks.base import Task
+from tlkit.tensors import KerasModel
 
 Leaves = Literal["pixels", "centred", "scaled"]
 LEFT = get_args(Leaves)
@@ -40,8 +42,8 @@ class Network:
     """A built model and the parts that training handles.
 
     Attributes:
-        model: RGB in [0, 255] `(batch, height, width, 3)` to probabilities.
-        logits: The same network, ending before the softmax.
+        model: RGB in [0, 255] `(batch, height, width, 3)` to the task's answers.
+        logits: The same network, ending before the activation.
         spec: Of the backbone.
         blocks: Of the backbone, from input to output.
         head: The head's layers.
@@ -50,7 +52,7 @@ class Network:
         inserted: Layers that the recipe put in; those with weights are new, as the head is.
         norm: What was done to the backbone's normalisation, in a line; empty if nothing.
         preprocessing: The recipe's fitted steps, and what each leaves.
-        classes: Names in the order of the outputs.
+        task: What is learned; its outputs are those of the model.
         image_size: Height and width in pixels.
     """
 
@@ -64,8 +66,13 @@ class Network:
     inserted: list[Any]
     norm: str
     preprocessing: Sequence[tuple[Leaves, Any]]
-    classes: list[str]
+    task: Task
     image_size: tuple[int, int]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the outputs."""
+        return self.task.outputs
 
 
 def image_size(recipe: Recipe) -> tuple[int, int]:
@@ -81,7 +88,7 @@ def image_size(recipe: Recipe) -> tuple[int, int]:
 
 def build_network(
     config: Model,
-    classes: list[str],
+    task: Task,
     size: tuple[int, int],
     preprocessing: Sequence[tuple[Leaves, Any]] = (),
     sample: Callable[[int], Any] | None = None,
@@ -94,7 +101,7 @@ def build_network(
 
     Args:
         config: The recipe's `model`.
-        classes: Names in the order of the outputs; for the original head, ImageNet's.
+        task: What is learned; for the original head, its outputs are ImageNet's classes.
         size: Height and width of the images, in pixels.
         preprocessing: What each fitted step leaves (see `preprocess`), and its layer.
         sample: Gives some training images, RGB in [0, 255]; `norm` is calibrated on
@@ -132,15 +139,17 @@ def build_network(
     features = backbone(images)
     if original:
         count = int(features.shape[-1])
-        if len(classes) != count:
-            raise UserError(f"the original top has {count} classes, {len(classes)} names are known")
+        if len(task.outputs) != count:
+            raise UserError(
+                f"the original top has {count} classes, {len(task.outputs)} names are known"
+            )
     before = {id(layer) for layer in keras.Model(inputs, features).layers}
     try:
-        context = {"features": features, "classes": len(classes), "images": train_count}
+        context = {"features": features, "classes": len(task.outputs), "images": train_count}
         logits = registry.HEADS.make(config.head.name, context, **config.head.arguments)
     except ValueError as error:
         raise UserError(str(error), where=f"model.head.{config.head.name}") from None
-    outputs = keras.layers.Softmax(dtype="float32", name="probabilities")(logits)
+    outputs = task.activation()(logits)
     model = keras.Model(inputs, outputs, name="tlkit_model")
     head = [layer for layer in model.layers if id(layer) not in before and layer.weights]
     pooled = [layer.output for layer in model.layers if layer.name == "head_pooling"]
@@ -156,7 +165,7 @@ def build_network(
         inserted=inserted,
         norm=norm,
         preprocessing=preprocessing,
-        classes=classes,
+        task=task,
         image_size=size,
     )
 
@@ -232,8 +241,14 @@ def served_network(network: Network) -> Network:
     keras.config.set_dtype_policy("float32")
     model = keras.Model.from_config(config)
     model.set_weights(plain.get_weights())
-    logits = keras.Model(model.input, model.get_layer("probabilities").input)
-    return dataclasses.replace(network, model=model, logits=logits)
+    return dataclasses.replace(network, model=model, logits=before_activation(model))
+
+
+def before_activation(model: KerasModel) -> KerasModel:
+    """A model to answers, ending in its logits."""
+    import keras
+
+    return keras.Model(model.input, model.layers[-1].input)
 
 
 @contextmanager

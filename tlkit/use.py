@@ -28,12 +28,13 @@ from tlkit.data.table import COLUMNS, LINES, read_table
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
-from tlkit.evaluate.metrics import softmax
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Recipe
-from tlkit.text import cell, one_line, shortened
+from tlkit.tasks.base import Task
+from tlkit.tasks.classification import Classification
+from tlkit.text import cell
 
 MOST_LINES = 60  # classes or broken files that the terminal lists
 
@@ -45,18 +46,23 @@ class Trained:
     Attributes:
         folder: Of the run.
         recipe: With all defaults.
-        classes: Names in the order of the outputs.
+        task: What it answers.
         image_size: Height and width in pixels.
     """
 
     folder: pathlib.Path
     recipe: Recipe
-    classes: list[str]
+    task: Task
     image_size: tuple[int, int]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the outputs."""
+        return self.task.outputs
 
     @functools.cached_property
     def model(self) -> Any:
-        """RGB in [0, 255] to probabilities.
+        """RGB in [0, 255] to the task's answers.
 
         Raises:
             RunError: if it has other classes than labels.txt.
@@ -69,10 +75,10 @@ class Trained:
 
     @functools.cached_property
     def logits(self) -> Any:
-        """The same, ending before the softmax."""
-        import keras
+        """The same, ending before the activation."""
+        from tlkit.model import before_activation
 
-        return keras.Model(self.model.input, self.model.get_layer("probabilities").input)
+        return before_activation(self.model)
 
     @property
     def file(self) -> pathlib.Path:
@@ -152,7 +158,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
         if not labels.is_file():
             raise RunError("has no labels.txt", where=str(path))
         classes = read_labels(labels)
-    return Trained(path, recipe, classes, image_size(recipe))
+    return Trained(path, recipe, Classification(classes), image_size(recipe))
 
 
 @out_of_memory_is_told()
@@ -179,7 +185,7 @@ def evaluate_run(
             taken where the data have them.
 
     Returns:
-        The figures of `tlkit.evaluate.metrics.evaluate`.
+        The task's metrics, as `tlkit.tasks.classification.metrics.evaluate` has them.
     """
     run = load_run(folder)
     say = steps.Speaker(console)
@@ -196,22 +202,14 @@ def evaluate_run(
     for line in [*dataset.account.lines(), *broken, *(f"note: {n}" for n in dataset.notes)]:
         say.line(line)
     logits = steps.logits_of(run.logits, split, run.prepare(), say, engine)
-    figures = steps.save_evaluation(logits, split, run.classes, target)
-    figures |= {"files": dataset.account.as_json(), "trained_on": trained_on}
-    runs.write_json(target / "evaluation.json", figures)
-    say.line(f"accuracy {figures['accuracy']:.4f} on {figures['images']} images", style="bold")
-    met = [row for row in figures["per_class"] if row["images"]]
-    for row in met[:MOST_LINES]:
-        numbers = "  ".join(
-            f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
-            for key in ("precision", "recall", "f1")
-        )
-        name = shortened(one_line(row["class"]), 40)
-        say.line(f"  {name:<24} {row['images']:>6} images  {numbers}")
-    if len(met) > MOST_LINES:
-        say.line(f"  ... and {len(met) - MOST_LINES} more classes, in evaluation.json")
+    found = steps.save_evaluation(run.task, logits, split, target)
+    found |= {"files": dataset.account.as_json(), "trained_on": trained_on}
+    runs.write_json(target / "evaluation.json", found)
+    say.line(f"{run.task.summary(found)} on {found['images']} images", style="bold")
+    for line in run.task.lines(found, MOST_LINES):
+        say.line(line)
     say.line(f"written to {target}")
-    return figures
+    return found
 
 
 def _like_the_run(run: Trained, data: pathlib.Path, given: Sequence[str]) -> list[str]:
@@ -340,26 +338,19 @@ def predict_files(
     prepare, forward, done = run.prepare(), None, 0
     looked = look_through(records, prepare)
     while chunk := list(itertools.islice(looked, steps.EVALUATION_BATCH)):
-        probabilities: Iterator[Any] = iter(())
+        answers: Iterator[Any] = iter(())
         if images := [item.image for item in chunk if item.problem is None]:
             pixels = np.stack(images)
             if forward is None:
                 with out_of_memory_is_told():
                     forward = run.forward(pixels, len(files), engine, say)
             with out_of_memory_is_told():
-                probabilities = iter(softmax(np.asarray(forward(pixels))))
+                answers = iter(run.task.answers(np.asarray(forward(pixels))))
         for item in chunk:
             if item.problem is not None:
                 yield {"image": item.record.name, "error": item.problem}
                 continue
-            row = next(probabilities)
-            best = np.argsort(-row, kind="stable")[:top]
-            yield {
-                "image": item.record.name,
-                "label": run.classes[best[0]],
-                "probability": round(float(row[best[0]]), 6),
-                "top": [[run.classes[k], round(float(row[k]), 6)] for k in best],
-            }
+            yield {"image": item.record.name, **run.task.describe(next(answers), top)}
         done += len(chunk)
         if progress is not None:
             progress(done, len(files))
@@ -437,15 +428,20 @@ def export_run(
     licence = "as its preset says" if name.startswith("hub:") else specs.find(name).licence
     served = Served(
         run.model,
-        run.classes,
+        run.task,
         run.image_size,
         data.resize,
         data.antialias,
         prepare,
         split,
-        softmax(steps.logits_of(run.logits, split, prepare, say)),
+        run.task.answers(steps.logits_of(run.logits, split, prepare, say)),
         images,
-        steps.model_card(run.recipe, licence, counts, result["evaluated"], result["evaluation"]),
+        steps.model_card(
+            run.recipe,
+            licence,
+            counts,
+            run.task.precise_summary(result["evaluation"], result["evaluated"]),
+        ),
     )
     drop = run.recipe.max_accuracy_drop if max_accuracy_drop is None else max_accuracy_drop
     places = []

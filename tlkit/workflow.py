@@ -219,7 +219,7 @@ def _straight_way(
             val_logits = None  # those are of another network
         split, logits, evaluation = steps.evaluate(dataset, network, val_logits, folder, say)
     missed = steps.missed_requirements(
-        recipe, split, evaluation, stages[-1]["metrics"] if stages else {}
+        recipe, network.task, split, evaluation, stages[-1]["metrics"] if stages else {}
     )
     with clock.part("export"):
         exports = (
@@ -240,11 +240,11 @@ def _straight_way(
         sanity,
         folder,
     )
-    say.end(folder, result)
+    say.end(folder, result, network.task.summary(evaluation))
     return Run(folder, result)
 
 
-def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
+def _loaded(recipe: Recipe, console: Any, calibrate: bool = True) -> tuple[Recipe, Any, Any, Any]:
     """The recipe with its defaults, its data and network, and who tells a person."""
     from tlkit import steps
 
@@ -253,7 +253,7 @@ def _loaded(recipe: Recipe, console: Any) -> tuple[Recipe, Any, Any, Any]:
     steps.start_tensorflow(recipe)
     dataset = steps.look_at_data(recipe, say)
     steps.refuse_too_short(recipe, dataset)
-    network = steps.make_network(recipe, dataset, say)
+    network = steps.make_network(recipe, dataset, say, calibrate)
     steps.rehearse(recipe, dataset, network, say)
     return recipe, dataset, network, say
 
@@ -273,7 +273,7 @@ def show_plan(recipe: Recipe, console: Any, profile: bool = False, whole: bool =
     """
     from tlkit import steps
 
-    recipe, dataset, network, say = _loaded(recipe, console)
+    recipe, dataset, network, say = _loaded(recipe, console, calibrate=False)
     from tlkit.train.plans import stage_plans
 
     for line in steps.describe_changes(recipe):

@@ -21,6 +21,7 @@ from tlkit.export.write import parse_format
 from tlkit.preflight import check_files
 from tlkit.recipe.load import load_recipe
 from tlkit.serve.deployed import load_export, prove
+from tlkit.tasks.classification import Classification
 
 FORMS = {
     "saved_model": "saved_model",
@@ -238,16 +239,15 @@ def test_what_stopped_a_runtime_is_said_in_a_line(run, tmp_path):
     with pytest.raises(
         RunFailed, match=r"cannot be run by onnxruntime alone: .*INVALID_PROTOBUF"
     ) as e:
-        check_export(
-            broken, "onnxruntime", "float32", split, use.load_run(run.folder).prepare(), None
-        )
+        opened = use.load_run(run.folder)
+        check_export(broken, "onnxruntime", "float32", opened.task, split, opened.prepare(), None)
     assert "\n" not in str(e.value)
     assert "Traceback" not in str(e.value)
 
 
 def test_what_answers_otherwise_is_not_left_as_if_it_were_good(run, tmp_path, monkeypatch):
-    softmax = use.softmax
-    monkeypatch.setattr(use, "softmax", lambda logits: softmax(-logits))
+    answers = Classification.answers
+    monkeypatch.setattr(Classification, "answers", lambda self, logits: answers(self, -logits))
     with pytest.raises(RunFailed, match="is not what was evaluated"):
         use.export_run(run.folder, ["keras"], tmp_path, None)
     assert [p.name for p in tmp_path.iterdir()] == ["keras.failed"]
@@ -260,12 +260,24 @@ def test_int8_may_lose_a_little_and_no_more(run):
     count = len(val)
     perfect = np.eye(3, dtype="float32")[val.labels]
     assert (
-        check_export(place, "keras", "uint8", val, dataset.prepare, perfect, "int8").images == count
+        check_export(
+            place, "keras", "uint8", dataset.task, val, dataset.prepare, perfect, "int8"
+        ).images
+        == count
     )
     labels = val.labels.copy()
     val.labels = (labels + 1) % 3
     with pytest.raises(RunFailed, match="accuracy lost"):
-        check_export(place, "keras", "uint8", val, dataset.prepare, np.eye(3)[val.labels], "int8")
+        check_export(
+            place,
+            "keras",
+            "uint8",
+            dataset.task,
+            val,
+            dataset.prepare,
+            np.eye(3)[val.labels],
+            "int8",
+        )
     val.labels = labels
 
 

@@ -23,6 +23,7 @@ from tlkit.features.compute import Views, frozen_features, place_for
 from tlkit.features.cut import Cut
 from tlkit.features.fingerprint import fingerprint
 from tlkit.recipe.schema import Cache
+from tlkit.tasks.classification import Classification
 
 SIDE = 8
 
@@ -55,7 +56,14 @@ def decode(data):
 def dataset(train=150, val=20):
     images, split = pictures(train)
     more, held_out = pictures(val, train)
-    data = Dataset(["a"], {"train": split, "val": held_out}, [], decode, (SIDE, SIDE), "8x8 crop")
+    data = Dataset(
+        Classification(["a"]),
+        {"train": split, "val": held_out},
+        [],
+        decode,
+        (SIDE, SIDE),
+        "8x8 crop",
+    )
     return np.concatenate([images, more]), data
 
 
@@ -404,7 +412,9 @@ def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
     hashes = [hashlib.sha256(data).hexdigest() for data in files]
     split = Split(records, np.zeros(count, np.int32), hashes)
     _, val = pictures(20, 100)
-    data = Dataset(["a"], {"train": split, "val": val}, [], decode, (SIDE, SIDE), "8x8 crop")
+    data = Dataset(
+        Classification(["a"]), {"train": split, "val": val}, [], decode, (SIDE, SIDE), "8x8 crop"
+    )
     frozen_features(cut, Dataset(**{**data.__dict__, "splits": {"train": val, "val": val}}), "auto")
     monkeypatch.setattr(compute, "free_memory", lambda: 100_000_000)
     before, peak, stop = anonymous(), [0], threading.Event()

@@ -7,6 +7,7 @@ from tlkit.features.cut import find_cut, flatten_model
 from tlkit.freeze import apply_plan
 from tlkit.model import build_network
 from tlkit.recipe.load import load_recipe
+from tlkit.tasks.classification import Classification
 from tlkit.train.plans import plan_stage
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype("float32")
@@ -18,7 +19,7 @@ def network(recipe, backbone, policy, insert=(), dropout=0.2):
                        "head": {"linear": {"initializer": "xavier", "dropout": dropout}}}  # fmt: skip
     recipe["finetune"]["stages"] = [{"policy": policy, "epochs": 1}]
     loaded = load_recipe(recipe)
-    built = build_network(loaded.model, ["a", "b", "c"], (64, 64))
+    built = build_network(loaded.model, Classification(["a", "b", "c"]), (64, 64))
     return built, plan_stage(loaded.finetune.stages[0], loaded, built)
 
 

@@ -12,11 +12,12 @@ import tlkit
 from tests.browser import CHROMIUM, page_after
 from tlkit import use
 from tlkit.errors import RunError
-from tlkit.evaluate.calibration import calibration
-from tlkit.evaluate.examples import choose_examples
 from tlkit.evaluate.grad_cam import grad_cam
-from tlkit.evaluate.intervals import intervals
 from tlkit.report.reading import read_curves
+from tlkit.tasks.classification import Classification
+from tlkit.tasks.classification.calibration import calibration
+from tlkit.tasks.classification.examples import choose_examples
+from tlkit.tasks.classification.intervals import intervals
 from tlkit.train.record import Recorder
 
 # in a frame as wide as the screen: how wide the page is, what sticks out of it, and what did not load
@@ -190,11 +191,11 @@ def metrics(tmp_path, epochs, steps=(), **more):
         rest = "".join(f",{values[k]}" for values in more.values())
         lines.append(f"s,{k + 1},{k},{train},{accuracy},{val},{val_accuracy}{rest}")
     path.write_text("\n".join(lines))
-    return [(r.kind, r.text) for r in read_curves(path, [{"name": "s"}])]
+    return [(r.kind, r.text) for r in read_curves(path, Classification.metric, [{"name": "s"}])]
 
 
 def test_a_stage_called_as_a_formula_is_a_name_in_metrics_and_is_read_again(tmp_path):
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(tmp_path, Classification.metric)
     recorder.set_params({"stage": "=1+1 猫", "epochs": 3})
     for loss, val in ((1.0, 1.0), (1.4, 1.5), (1.9, 2.0)):
         recorder.on_train_batch_end(0, {"loss": loss, "accuracy": 0.5})
@@ -205,7 +206,7 @@ def test_a_stage_called_as_a_formula_is_a_name_in_metrics_and_is_read_again(tmp_
     recorder.close()
     rows = (tmp_path / "metrics.csv").read_text("utf-8").splitlines()[1:]
     assert len(rows) == 6 and all(row.startswith("'=1+1 猫,") for row in rows)
-    (found,) = read_curves(tmp_path / "metrics.csv", [{"name": "=1+1 猫"}])
+    (found,) = read_curves(tmp_path / "metrics.csv", Classification.metric, [{"name": "=1+1 猫"}])
     assert (found.stage, found.kind) == ("=1+1 猫", "rate too high")
 
 

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from tlkit.steps import speaker
+from tlkit.tasks.classification import Classification
 from tlkit.train import progress
 
 
@@ -32,7 +33,7 @@ def test_nothing_is_said_of_a_short_pass_or_to_nobody():
 def test_a_long_epoch_is_told_now_and_then(monkeypatch):
     told, clock = io.StringIO(), iter(range(0, 10_000, 20))
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    shown = progress.Progress(Console(file=told, soft_wrap=True))
+    shown = progress.Progress(Console(file=told, soft_wrap=True), Classification.metric)
     shown.set_params({"epochs": 2, "steps": 9})
     shown.on_epoch_begin(0)
     for batch in range(9):

@@ -7,6 +7,7 @@ import pytest
 from tlkit.model import build_network
 from tlkit.recipe.schema import Model
 from tlkit.surgery import as_depthwise
+from tlkit.tasks.classification import Classification
 
 
 def network(**arguments):
@@ -45,7 +46,7 @@ def test_other_convolutions_stay():
 
 def test_convnext_is_built_of_them_and_answers_as_keras_s():
     config = Model.model_validate({"backbone": "convnext_tiny", "weights": "none"})
-    network = build_network(config, ["a", "b"], (32, 32))
+    network = build_network(config, Classification(["a", "b"]), (32, 32))
     (backbone,) = [layer for layer in network.model.layers if isinstance(layer, keras.Model)]
     kinds = [type(layer).__name__ for layer in backbone.layers]
     assert kinds.count("DepthwiseConv2D") == 18

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import tlkit
 from tlkit.recipe.schema import Named
+from tlkit.tasks.classification import Classification
 from tlkit.train.ema import WeightAverage
 from tlkit.train.interrupt import Interrupted
 from tlkit.train.record import Recorder
@@ -60,7 +61,10 @@ def test_accumulation_is_one_update_with_the_mean_gradient(recipe, tmp_path):
 def small_step(optimizer, average_momentum=0.9):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     objective = Objective(
-        make_loss(Named("cross_entropy", {}), np.array([1, 1, 1])), np.ones(3, "float32"), NONE
+        Classification(list("abc")),
+        make_loss(Named("cross_entropy", {}), np.array([1, 1, 1])),
+        np.ones(3, "float32"),
+        NONE,
     )
     variables = model.trainable_variables
     optimizer.build(variables)

@@ -9,6 +9,7 @@ from tlkit.model import build_network
 from tlkit.recipe.schema import Model, Stage
 from tlkit.regularizers import SoftWeightSharing
 from tlkit.regularizers.spared import is_spared
+from tlkit.tasks.classification import Classification
 from tlkit.train.loop import make_optimizer
 
 
@@ -17,7 +18,7 @@ def network():
     config = Model.model_validate(
         {"backbone": "tiny", "weights": "none", "insert": ["soft_threshold"]}
     )
-    return build_network(config, ["a", "b", "c"], (32, 32))
+    return build_network(config, Classification(["a", "b", "c"]), (32, 32))
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon", "lion", "sgd"])

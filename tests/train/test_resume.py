@@ -15,6 +15,7 @@ import pytest
 import tlkit
 from tlkit.errors import RecipeError, RunError, RunFailed
 from tlkit.recipe.load import load_recipe
+from tlkit.tasks.classification import Classification
 from tlkit.train import state as states
 from tlkit.train.fit import Fit
 from tlkit.train.interrupt import Interrupted, Stops
@@ -257,7 +258,7 @@ def test_a_full_disk_leaves_the_state_before_whole(tmp_path, monkeypatch):
 def test_a_row_without_its_end_is_dropped(tmp_path):
     rows = "stage,epoch,step,learning_rate,loss,accuracy,val_loss,val_accuracy,images_per_second\n"
     (tmp_path / "metrics.csv").write_text(rows + "a,1,11,0.1,1,1,,,\na,1,12,0.1,1,1,,,\na,1,1")
-    Recorder(tmp_path, 12).close()
+    Recorder(tmp_path, Classification.metric, 12).close()
     assert [row["step"] for row in metrics(tmp_path)] == ["11"]
 
 

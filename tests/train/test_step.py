@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tlkit.recipe.schema import Adversarial, Named
+from tlkit.tasks.classification import Classification
 from tlkit.train.regularize import Regularization
 from tlkit.train.step import Objective, Step, make_loss
 
@@ -33,6 +34,7 @@ def update(size, loss=CROSS_ENTROPY, adversarial=None, augment=(), penalty=None,
         optimizer = keras.optimizers.SGD(0.3)
     optimizer.build(variables)
     objective = Objective(
+        Classification(list("abc")),
         make_loss(loss, None),
         np.array([1, 2, 0.5], "float32"),
         Regularization([], [], [], lambda: None),
@@ -121,6 +123,7 @@ def test_where_no_gradient_reaches_anything_keras_says_so(size):
     optimizer.build([variable])
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     objective = Objective(
+        Classification(list("abc")),
         make_loss(CROSS_ENTROPY, None),
         np.ones(3, "float32"),
         Regularization([], [], [], lambda: None),

@@ -13,6 +13,7 @@ from tlkit import registry
 from tlkit.errors import UserError
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Adversarial, Named
+from tlkit.tasks.classification import Classification
 from tlkit.train.regularize import Regularization, regularize_stage
 from tlkit.train.step import Objective, Step, make_loss, mixed_weights
 
@@ -27,7 +28,9 @@ def network():
 
 def objective(loss="cross_entropy", regularization=NONE, adversarial=None, weights=(1.0, 1, 1)):
     made = make_loss(Named(loss, {}), np.array([5, 3, 2]))
-    return Objective(made, np.array(weights, "float32"), regularization, adversarial)
+    return Objective(
+        Classification(list("abc")), made, np.array(weights, "float32"), regularization, adversarial
+    )
 
 
 def one_step(model, goal, x, y, augment=()):
@@ -152,7 +155,7 @@ def test_an_attack_under_flooding_is_one_on_the_loss_inside(level, attack):
     flooded = make_loss(
         Named("flooding", {"loss": {"cross_entropy": {}}, "level": level}), np.array([5, 3, 2])
     )
-    goal = Objective(flooded, np.ones(3, "float32"), NONE, adversarial)
+    goal = Objective(Classification(list("abc")), flooded, np.ones(3, "float32"), NONE, adversarial)
     loss, *_ = one_step(model, goal, X, IDS)
     one_hot = np.eye(3)[IDS]
 
@@ -191,7 +194,12 @@ def test_augmentation_in_the_pipeline_draws_by_place_not_by_history(recipe):
 
     def run(first, epoch=0):
         layer = registry.AUGMENTATIONS.make("brightness", {"seed": 1}, factor=0.5)
-        return [np.asarray(x) for x, _ in augmented(given[first:], [layer], 2, (7, epoch, first))]
+        return [
+            np.asarray(x)
+            for x, _ in augmented(
+                given[first:], [layer], Classification(["a", "b"]), (7, epoch, first)
+            )
+        ]
 
     whole, rest = run(0), run(3)
     np.testing.assert_array_equal(whole[3:], rest)
@@ -268,7 +276,7 @@ def test_a_layer_may_come_after_a_block_by_the_blocks_name(recipe):
     from tlkit.model import build_network
 
     recipe["model"]["insert"] = [{"residual_shrinkage": {"after": "stage2_block1"}}]
-    built = build_network(load_recipe(recipe).model, ["a", "b"], (32, 32))
+    built = build_network(load_recipe(recipe).model, Classification(["a", "b"]), (32, 32))
     assert [layer.name for layer in built.inserted] == ["inserted_0_residual_shrinkage"]
     assert built.inserted[0].input.shape[-1] == 64
     assert built.inserted[0] in built.head

@@ -28,6 +28,7 @@ from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record, SourceData
 from tlkit.errors import UserError, first_line, some_of
 from tlkit.recipe.schema import Data
+from tlkit.tasks.classification import Classification
 
 
 @dataclasses.dataclass
@@ -183,7 +184,7 @@ def _judge_labels(
     labels = np.array([ids[record.label] for record in scanned.records], np.int32)
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
     decoding = decoding_key(config, image_size)
-    dataset = Dataset(classes, {"train": split}, [], prepare, image_size, decoding)
+    dataset = Dataset(Classification(classes), {"train": split}, [], prepare, image_size, decoding)
     name, weights = backbone
     try:
         found = embed(name, weights, dataset, split, engine, progress, say)

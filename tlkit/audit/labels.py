@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlkit.audit.finding import Finding
-from tlkit.evaluate.metrics import softmax
 from tlkit.features.probe import held_out_logits
+from tlkit.tasks.classification.metrics import softmax
 
 MOST_FEATURES = 256  # principal components that are used; more only cost time
 NEIGHBOURS = 10

@@ -14,10 +14,12 @@ def report(run: pathlib.Path) -> None:
     from tlkit import use
     from tlkit.report.reading import read_curves
     from tlkit.run import finished
+    from tlkit.tasks.find import make_task
     from tlkit.text import printable
 
     click.echo(use.rewrite_report(run))
-    _, result = finished(run)
-    for found in read_curves(run / "metrics.csv", result["stages"]):
+    folder, result = finished(run)
+    metric = make_task(result.get("task", "classification"), []).metric
+    for found in read_curves(folder / "metrics.csv", metric, result["stages"]):
         told = f"{found.stage}: {found.kind}: {found.text}. To try: {found.change}"
         click.echo(printable(told))

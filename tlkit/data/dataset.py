@@ -24,6 +24,8 @@ from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
 from tlkit.out_of_memory import is_out_of_memory
 from tlkit.recipe.schema import Data
+from tlkit.tasks.base import Task
+from tlkit.tasks.classification import Classification
 
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
 DISK_SHARE = 0.5  # of the free disk
@@ -72,7 +74,7 @@ class Dataset:
     """Everything about the data that later rooms need.
 
     Attributes:
-        classes: Names; a class id is the position in this list.
+        task: What is learned, with the names of its classes.
         splits: By name; `train` and `val` always, `test` sometimes.
         broken: Name and reason of each file that does not decode.
         prepare: bytes -> uint8 image `(height, width, 3)`, the one decoder.
@@ -82,7 +84,7 @@ class Dataset:
         ignored: Files of the source that are no images of it.
     """
 
-    classes: list[str]
+    task: Task
     splits: dict[SplitName, Split]
     broken: list[tuple[str, str]]
     prepare: Any
@@ -90,6 +92,11 @@ class Dataset:
     decoding: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
     ignored: Sequence[Ignored] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the outputs."""
+        return self.task.outputs
 
     @property
     def account(self) -> FileAccount:
@@ -112,7 +119,7 @@ class Dataset:
                 label: int(count)
                 for label, count in zip(
                     self.classes,
-                    np.bincount(split.labels[split.labels >= 0], minlength=len(self.classes)),
+                    self.task.counts(split.labels),
                     strict=True,
                 )
             }
@@ -182,7 +189,14 @@ def load_dataset(
             )
     decoding = decoding_key(config, image_size)
     dataset = Dataset(
-        classes, parts, scanned.broken, prepare, image_size, decoding, notes, source.ignored
+        Classification(classes),
+        parts,
+        scanned.broken,
+        prepare,
+        image_size,
+        decoding,
+        notes,
+        source.ignored,
     )
     _check_splits(dataset)
     return dataset
@@ -299,7 +313,7 @@ def load_for_evaluation(
     missing = [name for name in classes if ids[name] not in there]
     notes = [*source.notes, *([f"no image of: {some_of(missing, 10)}"] if missing else [])]
     return Dataset(
-        list(classes),
+        Classification(list(classes)),
         {"test": split},
         scanned.broken,
         prepare,
@@ -557,7 +571,7 @@ def _check_splits(dataset: Dataset) -> None:
         if missing:
             dataset.notes.append(f"{name} has no image of: {some_of(missing, 10)}")
     dataset.notes += _copies(dataset)
-    sizes = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    sizes = dataset.task.counts(dataset.train.labels)
     if sizes.max() > IMBALANCED * sizes.min():
         most, least = dataset.classes[sizes.argmax()], dataset.classes[sizes.argmin()]
         dataset.notes.append(

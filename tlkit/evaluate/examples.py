@@ -1,10 +1,9 @@
-"""Images worth looking at: confident mistakes, and those the network is least sure of."""
+"""Images worth looking at, saved with what the network saw in them."""
 
 from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,69 +11,45 @@ import numpy as np
 from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
 from tlkit.evaluate.grad_cam import grad_cam, overlay
+from tlkit.tasks.base import Task
 
 MOST = 24
 SIDE = 160  # pixels of the saved pictures
 
 
-def choose_examples(
-    probabilities: np.ndarray, labels: np.ndarray, most: int = MOST
-) -> dict[str, list[int]]:
-    """Positions of the most confident mistakes and of the least sure images, the worst first.
-
-    Args:
-        probabilities: `(n, classes)`.
-        labels: Class ids `(n,)`, -1 where unknown.
-        most: Of each kind.
-    """
-    best = probabilities.max(1)
-    wrong = np.flatnonzero((probabilities.argmax(1) != labels) & (labels >= 0))
-    mistakes = wrong[np.argsort(-best[wrong], kind="stable")][:most]
-    unsure = np.argsort(best, kind="stable")[:most]
-    return {"mistakes": mistakes.tolist(), "unsure": unsure.tolist()}
-
-
 def save_examples(
-    logits: Any,
-    split: Split,
-    prepare: Any,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-    folder: pathlib.Path,
+    task: Task, logits: Any, split: Split, prepare: Any, answers: np.ndarray, folder: pathlib.Path
 ) -> None:
     """Writes such images with their heat maps as JPEG files, and examples.json about them.
 
     Args:
+        task: Chooses them.
         logits: The network, images to logits.
         split: Images.
         prepare: The decoder.
-        probabilities: Of the images.
-        classes: Names.
+        answers: Of the images.
         folder: To write to; made if it is not there.
     """
     from PIL import Image
 
-    chosen = choose_examples(probabilities, split.labels)
-    places = sorted({index for group in chosen.values() for index in group})
+    chosen = task.examples(answers, split.labels, MOST)
+    examples = {item.index: item for group in chosen.values() for item in group}
+    places = sorted(examples)
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[int, dict[str, Any]] = {}
     for start in range(0, len(places), 2 * MOST):
-        part = np.array(places[start : start + 2 * MOST])
-        images, _ = next(batches(split, prepare, len(part), part))
+        part = places[start : start + 2 * MOST]
+        images, _ = next(batches(split, prepare, len(part), np.array(part)))
         pixels = np.asarray(images)
-        guesses = probabilities[part].argmax(1)
-        heats = grad_cam(logits, pixels, guesses)
+        heats = grad_cam(logits, pixels, np.array([examples[index].output for index in part]))
         for row, index in enumerate(part):
+            record = split.records[index]
             entry = {
-                "image": split.records[index].name,
-                "label": split.records[index].label,
-                "predicted": classes[guesses[row]],
-                "probability": round(float(probabilities[index].max()), 4),
+                "image": record.name,
+                "label": record.label,
+                **examples[index].told,
                 "picture": f"{index}.jpg",
             }
-            if split.labels[index] >= 0:
-                own = float(probabilities[index, split.labels[index]])
-                entry["probability_of_label"] = round(own, 4)
             shown = {f"{index}.jpg": pixels[row]}
             if heats is not None:
                 entry["heat"] = f"{index}_cam.jpg"
@@ -83,6 +58,6 @@ def save_examples(
                 image = Image.fromarray(picture)
                 image.thumbnail((SIDE, SIDE))
                 image.save(folder / name, quality=85)
-            written[int(index)] = entry
-    told = {kind: [written[index] for index in group] for kind, group in chosen.items()}
+            written[index] = entry
+    told = {kind: [written[item.index] for item in group] for kind, group in chosen.items()}
     (folder / "examples.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), "utf-8")

@@ -15,6 +15,7 @@ from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
 from tlkit.export.naming import IMAGE, PROBABILITIES
+from tlkit.tasks.base import Task
 
 GOLDEN = 10  # images in the golden pack
 
@@ -45,13 +46,13 @@ def write_bundle(
     form: str,
     takes: str,
     precision: str,
-    classes: list[str],
+    task: Task,
     size: tuple[int, int],
     how: str,
     antialias: bool,
     split: Split,
     prepare: Any,
-    probabilities: np.ndarray,
+    answers: np.ndarray,
     parity: dict[str, Any],
     card: dict[str, Any],
 ) -> None:
@@ -63,17 +64,17 @@ def write_bundle(
         form: The format's name.
         takes: `bytes` or `float32`.
         precision: Of the model.
-        classes: Names in the order of the outputs.
+        task: What is answered.
         size: Height and width in pixels.
         how: How images are brought to that size.
         antialias: Whether they are smoothed before.
         split: Images that were evaluated.
         prepare: The decoder.
-        probabilities: Of those images.
+        answers: To those images.
         parity: What the proof found.
-        card: `name`, `backbone`, `licence`, `accuracy` in words, `counts` of training images.
+        card: `name`, `backbone`, `licence`, `evaluated` in words, `counts` of training images.
     """
-    (folder / "labels.txt").write_text(labels_text(classes), "utf-8")
+    (folder / "labels.txt").write_text(labels_text(task.outputs), "utf-8")
     (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     image = {
         "name": IMAGE,
@@ -91,21 +92,25 @@ def write_bundle(
         "precision": precision,
         "model": place.relative_to(folder).as_posix(),
         "inputs": [encoded if takes == "bytes" else image],
-        "outputs": [{"name": PROBABILITIES, "dtype": "float32", "shape": [None, len(classes)]}],
+        "outputs": [
+            {"name": PROBABILITIES, "dtype": "float32", "shape": [None, len(task.outputs)]}
+        ],
         "decoding": f"{how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
         "resize": {"size": [height, width], "how": how, "antialias": antialias},
-        "labels": classes,
+        "task": task.name,
+        "labels": task.outputs,
         "example": {"input": "golden/inputs.npy", "output": "golden/probabilities.npy"},
     }
     (folder / "signature.json").write_text(
         json.dumps(signature, indent=2, ensure_ascii=False) + "\n"
     )
-    (folder / "README.md").write_text(_card(place, folder, signature, parity, card), "utf-8")
-    _golden(folder / "golden", split, prepare, probabilities, classes)
+    text = _card(task, place, folder, signature, parity, card)
+    (folder / "README.md").write_text(text, "utf-8")
+    _golden(task, folder / "golden", split, prepare, answers)
 
 
 def _golden(
-    folder: pathlib.Path, split: Split, prepare: Any, probabilities: np.ndarray, classes: list[str]
+    task: Task, folder: pathlib.Path, split: Split, prepare: Any, answers: np.ndarray
 ) -> None:
     """Images as files, as the model gets them, and what it must answer."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +118,7 @@ def _golden(
     chosen = np.unique(np.linspace(0, len(split) - 1, min(GOLDEN, len(split))).round().astype(int))
     images, _ = next(batches(split, prepare, len(chosen), chosen))
     np.save(folder / "inputs.npy", np.asarray(images))
-    np.save(folder / "probabilities.npy", probabilities[chosen])
+    np.save(folder / "probabilities.npy", answers[chosen])
     told = []
     for row, index in enumerate(chosen):
         record = split.records[index]
@@ -126,8 +131,8 @@ def _golden(
                 "file": name,
                 "from": record.name,
                 "label": record.label,
-                "predicted": classes[int(probabilities[index].argmax())],
-                "probabilities": [round(float(p), 7) for p in probabilities[index]],
+                "predicted": task.describe(answers[index], 1)["label"],
+                "probabilities": [round(float(p), 7) for p in answers[index]],
             }
         )
     (folder / "golden.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
@@ -135,6 +140,7 @@ def _golden(
 
 
 def _card(
+    task: Task,
     place: pathlib.Path,
     folder: pathlib.Path,
     signature: dict[str, Any],
@@ -143,7 +149,8 @@ def _card(
 ) -> str:
     """The model card."""
     counts = ", ".join(f"{label} {count}" for label, count in list(card["counts"].items())[:30])
-    accuracy = "" if parity["accuracy"] is None else f", accuracy {parity['accuracy']:.4f}"
+    value = parity[task.metric.name]
+    metric = "" if value is None else f", {task.metric.name} {value:.4f}"
     (given,), (got,) = signature["inputs"], signature["outputs"]
     return f"""# {card["name"]}
 
@@ -158,8 +165,8 @@ An image classifier of {len(signature["labels"])} classes: {", ".join(signature[
 | network | {card["backbone"]} |
 | weights it began with | {card["licence"]} |
 | trained on | {counts} images |
-| evaluated | {card["accuracy"]} |
-| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the labels the same, largest difference {parity["largest_difference"]:.1e}{accuracy}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
+| evaluated | {card["evaluated"]} |
+| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the labels the same, largest difference {parity["largest_difference"]:.1e}{metric}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
 
 It knows these classes and no others: whatever it is shown, it names one of them. Its figures
 hold for images like those it was evaluated on. `golden/` holds images, the pixels made of them and

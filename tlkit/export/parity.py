@@ -17,6 +17,7 @@ from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed
 from tlkit.export import runtimes
+from tlkit.tasks.base import Task
 
 BATCH = 32
 # largest difference of a probability: another runtime, or folded kernels, round otherwise
@@ -58,8 +59,9 @@ class Parity:
         labels_equal: Whether all labels are the same but for ties.
         agreement: Share of images with the same label.
         largest_difference: Of a probability.
-        accuracy: Of the exported model, where labels are known.
-        evaluated_accuracy: Of the model that was evaluated.
+        metric: Name of the task's metric.
+        value: Its value for the exported model, where labels are known.
+        evaluated_value: For the model that was evaluated.
         megabytes: On disk.
         images_per_second: In batches of up to 32, without decoding but where it takes files.
         milliseconds: For one image.
@@ -69,20 +71,29 @@ class Parity:
     labels_equal: bool
     agreement: float
     largest_difference: float
-    accuracy: float | None
-    evaluated_accuracy: float | None
+    metric: str
+    value: float | None
+    evaluated_value: float | None
     megabytes: float
     images_per_second: float
     milliseconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For parity.json and result.json, where values are called as their metric."""
+        found = dataclasses.asdict(self)
+        name = found.pop("metric")
+        found[name], found[f"evaluated_{name}"] = found.pop("value"), found.pop("evaluated_value")
+        return found
 
 
 def check_export(
     place: pathlib.Path,
     runtime: str,
     takes: str,
+    task: Task,
     split: Split,
     prepare: Callable[[bytes], Any],
-    probabilities: np.ndarray,
+    expected: np.ndarray,
     precision: str = "float32",
     max_accuracy_drop: float = 0.02,
 ) -> Parity:
@@ -92,9 +103,10 @@ def check_export(
         place: The file, or the folder of a SavedModel.
         runtime: What runs it, the name of a file in `tlkit.export.runtimes`.
         takes: `bytes` for encoded files, else pixels.
+        task: What is answered.
         split: The images that were evaluated.
         prepare: The decoder.
-        probabilities: What evaluation found for them, `(n, classes)`.
+        expected: What evaluation found for them, `(n, outputs)`.
         precision: `float32`, `float16`, or what has int8 in its name.
         max_accuracy_drop: Accuracy that int8 may lose.
 
@@ -103,21 +115,15 @@ def check_export(
             more than 0.5 % of the labels, or int8 loses too much accuracy.
     """
     served, speed, milliseconds = _served(place, runtime, _inputs(split, prepare, takes))
-    guess, expected = served.argmax(1), probabilities.argmax(1)
-    known = split.labels >= 0
-    accuracy = evaluated = None
-    if known.any():
-        accuracy = float((guess == split.labels)[known].mean())
-        evaluated = float((expected == split.labels)[known].mean())
-    top_two = np.sort(probabilities, axis=1)[:, -2:]
-    clear = top_two[:, -1] - top_two[:, 0] > 2 * ALIKE
+    agreement = task.agreement(served, expected, split.labels, ALIKE)
     found = Parity(
         images=len(split),
-        labels_equal=bool((guess == expected)[clear].all()),
-        agreement=float((guess == expected).mean()),
-        largest_difference=float(np.abs(served - probabilities).max()),
-        accuracy=accuracy,
-        evaluated_accuracy=evaluated,
+        metric=task.metric.name,
+        labels_equal=agreement.same,
+        agreement=agreement.share,
+        largest_difference=agreement.difference,
+        value=agreement.metric,
+        evaluated_value=agreement.evaluated,
         megabytes=round(_size(place) / 1e6, 3),
         images_per_second=round(speed, 1),
         milliseconds=round(milliseconds, 2),
@@ -131,10 +137,10 @@ def check_export(
 def _problem(found: Parity, precision: str, drop: float) -> str | None:
     """Why an export is no good."""
     if "int8" in precision:
-        if found.accuracy is None or found.evaluated_accuracy is None:
+        if found.value is None or found.evaluated_value is None:
             lost, what = 1 - found.agreement, "labels changed"
         else:
-            lost, what = found.evaluated_accuracy - found.accuracy, "accuracy lost"
+            lost, what = found.evaluated_value - found.value, f"{found.metric} lost"
         if lost > drop:
             return (
                 f"{what}: {100 * lost:.1f} points, allowed are {100 * drop:g} (max_accuracy_drop)"

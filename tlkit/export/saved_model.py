@@ -11,6 +11,7 @@ from tlkit.evaluate.grad_cam import find_map, heat_of
 from tlkit.export.warmup import write_warmup
 from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.features.engines.keras import MOST_CONSTANTS
+from tlkit.model import before_activation
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 from tlkit.surgery.walk import nodes_of
@@ -157,8 +158,7 @@ def _parts(model: Any) -> tuple[list[str], Any, Any, list[Any]]:
     """
     import keras
 
-    logits = keras.Model(model.inputs, model.get_layer("probabilities").input)
-    flat = flatten_model(fold_batch_norm(logits)[0])
+    flat = flatten_model(fold_batch_norm(before_activation(model))[0])
     given = {"logits": flat.outputs[0]}
     pooled = outputs_of(flat, lambda layer: layer.name == "head_pooling")
     if not pooled:  # the original top, or a backbone that gives vectors

@@ -21,6 +21,7 @@ from tlkit.export.parity import Parity, check_export
 from tlkit.out_of_memory import is_out_of_memory, memory_trouble
 from tlkit.recipe.schema import Named
 from tlkit.run import silenced
+from tlkit.tasks.base import Task
 
 CALIBRATION = 256  # training images by which int8 finds its ranges
 
@@ -30,26 +31,26 @@ class Served:
     """What is exported, and what it must answer.
 
     Attributes:
-        model: RGB in [0, 255] to probabilities.
-        classes: Names in the order of the outputs.
+        model: RGB in [0, 255] to the task's answers.
+        task: What is answered.
         size: Height and width in pixels.
         how: How images are brought to that size.
         antialias: Whether they are smoothed before.
         prepare: The decoder.
         split: Images to prove it with.
-        probabilities: Of those images, as evaluated.
+        answers: To those images, as evaluated.
         images: Gives the training images that set the ranges of int8, uint8; see CALIBRATION.
         card: For the model card; see `write_bundle`.
     """
 
     model: Any
-    classes: list[str]
+    task: Task
     size: tuple[int, int]
     how: str
     antialias: bool
     prepare: Any
     split: Split
-    probabilities: np.ndarray
+    answers: np.ndarray
     images: Callable[[], np.ndarray]
     card: dict[str, Any]
 
@@ -108,8 +109,9 @@ def write_export(
     facts = registry.EXPORTS[item.name].facts
     precision = str(item.arguments.get("precision", "float32"))
     context = {f.name: getattr(served, f.name) for f in dataclasses.fields(served)}
+    context["classes"] = served.task.outputs
     context["metadata"] = describe_file(
-        served.classes, served.size, served.how, served.antialias, served.card
+        served.task.outputs, served.size, served.how, served.antialias, served.card
     )
     try:
         # converters are talkative
@@ -130,9 +132,10 @@ def write_export(
             place,
             facts.runtime,
             facts.takes,
+            served.task,
             served.split,
             served.prepare,
-            served.probabilities,
+            served.answers,
             precision,
             max_accuracy_drop,
         )
@@ -147,14 +150,14 @@ def write_export(
         item.name,
         facts.takes,
         precision,
-        served.classes,
+        served.task,
         served.size,
         served.how,
         served.antialias,
         served.split,
         served.prepare,
-        served.probabilities,
-        dataclasses.asdict(parity),
+        served.answers,
+        parity.as_json(),
         served.card,
     )
     return home.name, place, parity

@@ -16,6 +16,8 @@ from tlkit.paths import legible
 from tlkit.report.parts import figure, listed, page, plot, table, tiles
 from tlkit.report.plots import MOST_NAMES
 from tlkit.report.reading import read_curves
+from tlkit.tasks.base import Task
+from tlkit.tasks.find import make_task
 from tlkit.text import one_line
 
 FIGURES = (
@@ -47,6 +49,7 @@ def write_report(
         data: data.json.
     """
     name, evaluation = result["name"], result["evaluation"]
+    task = make_task(result.get("task", "classification"), data["classes"])
     parts = [
         f"<h1>{html.escape(name)}</h1><p class=sub>{html.escape(result['backbone'])}, "
         f"{result['parameters']:,} parameters, {result['image_size'][0]} x {result['image_size'][1]} "
@@ -55,19 +58,19 @@ def write_report(
         tiles(_figures(result, evaluation)),
         *_missed(result),
         *_worth_knowing(result, data),
-        *_curves(folder, result),
+        *_curves(task, folder, result),
         *_confusion(evaluation),
         *_pictures(
             folder, "per_class" in evaluation and len(evaluation["per_class"]) <= MOST_NAMES
         ),
     ]
     if result["stages"]:
-        parts.append("<h2>What trained</h2>" + _stages(result["stages"]))
+        parts.append("<h2>What trained</h2>" + _stages(task, result["stages"]))
     if "per_class" in evaluation:
         parts.append("<h2>Classes</h2>" + _classes(evaluation["per_class"], data))
     parts += _confused(evaluation)
     parts += _examples(folder / "examples")
-    parts += _exports(result)
+    parts += _exports(task, result)
     parts += _time(result)
     parts += _how_to(folder, result)
     parts.append(
@@ -127,12 +130,14 @@ def _worth_knowing(result: dict[str, Any], data: dict[str, Any]) -> list[str]:
     return [f"<h2>Worth knowing</h2><div class=note>{listed(shown)}</div>"]
 
 
-def _curves(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
+def _curves(task: Task, folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
     picture = folder / "plots" / "curves.png"
     if not picture.exists():
         return []
-    parts = ["<h2>Curves</h2>" + plot(picture, "loss, accuracy and learning rate by step")]
-    found = read_curves(folder / "metrics.csv", result["stages"])
+    parts = [
+        "<h2>Curves</h2>" + plot(picture, f"loss, {task.metric.name} and learning rate by step")
+    ]
+    found = read_curves(folder / "metrics.csv", task.metric, result["stages"])
     rows = [(r.stage, r.kind, r.text, r.change) for r in found]
     if rows:
         parts.append(
@@ -179,8 +184,17 @@ def _pictures(folder: pathlib.Path, tabled: bool) -> list[str]:
     ]
 
 
-def _stages(stages: Sequence[dict[str, Any]]) -> str:
-    head = ("stage", "policy", "epochs", "best", "val loss", "val accuracy", "images/s", "time")
+def _stages(task: Task, stages: Sequence[dict[str, Any]]) -> str:
+    head = (
+        "stage",
+        "policy",
+        "epochs",
+        "best",
+        "val loss",
+        f"val {task.metric.name}",
+        "images/s",
+        "time",
+    )
     rows = []
     for stage in stages:
         metrics, speed = stage["metrics"], stage["images_per_second"]
@@ -191,7 +205,7 @@ def _stages(stages: Sequence[dict[str, Any]]) -> str:
                 stage["epochs"],
                 stage["best_epoch"] or "before",
                 f"{metrics['val_loss']:.4f}" if "val_loss" in metrics else "-",
-                f"{metrics['val_accuracy']:.4f}" if "val_accuracy" in metrics else "-",
+                f"{metrics[task.metric.val]:.4f}" if task.metric.val in metrics else "-",
                 f"{speed:.0f}" if speed else "-",
                 f"{stage['seconds']:.1f} s",
             )
@@ -289,24 +303,24 @@ def _time(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _exports(result: dict[str, Any]) -> list[str]:
+def _exports(task: Task, result: dict[str, Any]) -> list[str]:
     if not result["export"]:
         return []
-    rows = []
-    for name, export in result["export"].items():
+    rows, name = [], task.metric.name
+    for form, export in result["export"].items():
         parity = export["parity"]
         rows.append(
             (
-                name,
+                form,
                 f"{100 * parity['agreement']:.1f} %",
                 f"{parity['largest_difference']:.1e}",
-                "-" if parity["accuracy"] is None else f"{parity['accuracy']:.4f}",
+                "-" if parity[name] is None else f"{parity[name]:.4f}",
                 f"{parity['megabytes']:.1f} MB",
                 f"{parity['images_per_second']:.0f}",
                 f"{parity['milliseconds']:.1f} ms",
             )
         )
-    head = ("format", "same labels", "difference", "accuracy", "size", "images/s", "one image")
+    head = ("format", "same labels", "difference", name, "size", "images/s", "one image")
     return [
         "<h2>Exports, each asked for the same images in a process of its own</h2>"
         + table(head, rows)

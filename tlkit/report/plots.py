@@ -30,8 +30,8 @@ def _axes(width: float, height: float, columns: int = 1) -> Any:
     return figure, axes
 
 
-def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
-    """Loss and accuracy by step with the learning rate under them; False where nothing trained."""
+def plot_curves(metrics: pathlib.Path, metric: str, target: pathlib.Path) -> bool:
+    """Loss and metric by step with the learning rate under them; False where nothing trained."""
     with open(metrics, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [row for row in rows if not row["val_loss"]]
@@ -39,16 +39,14 @@ def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
     if not epochs:
         return False
     figure, _ = _axes(11, 5.6, 0)
-    (loss, accuracy), rates = figure.subplots(
-        2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]}
-    )
+    (loss, other), rates = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     at = [int(row["step"]) for row in epochs]
-    for axis, key, title in ((loss, "loss", "loss"), (accuracy, "accuracy", "accuracy")):
+    for axis, key in ((loss, "loss"), (other, metric)):
         values = [float(row[key]) for row in epochs]
         axis.plot(at, values, color=BLUE, marker="o", ms=3, label="train")
         values = [float(row[f"val_{key}"]) for row in epochs]
         axis.plot(at, values, color=ORANGE, marker="o", ms=3, label="validation")
-        axis.set_title(title)
+        axis.set_title(key.replace("_", " "))
         axis.legend(frameon=False)
     for rate in rates:
         rate.plot(
@@ -59,9 +57,9 @@ def plot_curves(metrics: pathlib.Path, target: pathlib.Path) -> bool:
         rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     for before, row in itertools.pairwise(epochs):
         if before["stage"] != row["stage"]:
-            for axis in (loss, accuracy, *rates):
+            for axis in (loss, other, *rates):
                 axis.axvline(int(before["step"]), color=GREY, lw=0.8, ls=":")
-    for axis in (loss, accuracy, *rates):
+    for axis in (loss, other, *rates):
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(target)
     return True

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.tasks.base import Metric
 from tlkit.text import from_cell
 
 WAITING = 0.3  # share of the time spent waiting for images from which data are the bottleneck
@@ -34,11 +35,14 @@ class Reading:
     change: str
 
 
-def read_curves(metrics: pathlib.Path, stages: Sequence[dict[str, Any]]) -> list[Reading]:
+def read_curves(
+    metrics: pathlib.Path, metric: Metric, stages: Sequence[dict[str, Any]]
+) -> list[Reading]:
     """Reads metrics.csv of a run.
 
     Args:
         metrics: The file.
+        metric: What was watched beside the loss.
         stages: Of result.json.
     """
     with open(metrics, newline="", encoding="utf-8") as file:
@@ -49,7 +53,7 @@ def read_curves(metrics: pathlib.Path, stages: Sequence[dict[str, Any]]) -> list
         epochs = [row for row in own if row["val_loss"]]
         if epochs:
             steps = [row for row in own if not row["val_loss"]]
-            found += _read_stage(stage, epochs, steps)
+            found += _read_stage(metric, stage, epochs, steps)
     return found
 
 
@@ -58,11 +62,13 @@ def _column(rows: Sequence[dict[str, str]], name: str) -> np.ndarray:
 
 
 def _read_stage(
-    stage: dict[str, Any], epochs: list[dict[str, str]], steps: list[dict[str, str]]
+    metric: Metric,
+    stage: dict[str, Any],
+    epochs: list[dict[str, str]],
+    steps: list[dict[str, str]],
 ) -> Iterator[Reading]:
     name = str(stage["name"])
     train, val = _column(epochs, "loss"), _column(epochs, "val_loss")
-    accuracy, val_accuracy = _column(epochs, "accuracy"), _column(epochs, "val_accuracy")
     torn = _too_high(stage, train, steps)
     if torn:
         yield Reading(
@@ -77,7 +83,7 @@ def _read_stage(
             "augment, label_smoothing or a head with dropout; early_stopping saves the time",
         )
     elif not torn:
-        yield from _slow_or_flat(name, train, val, accuracy, val_accuracy, epochs)
+        yield from _slow_or_flat(metric, name, train, val, epochs)
     waits = _column(epochs, "data_wait")
     if len(waits) and waits.mean() > WAITING:
         yield Reading(
@@ -131,11 +137,10 @@ def _overfitting(train: np.ndarray, val: np.ndarray) -> str | None:
 
 
 def _slow_or_flat(
+    metric: Metric,
     name: str,
     train: np.ndarray,
     val: np.ndarray,
-    accuracy: np.ndarray,
-    val_accuracy: np.ndarray,
     epochs: list[dict[str, str]],
 ) -> Iterator[Reading]:
     """Not done yet, too slow, too small, or done long ago."""
@@ -145,6 +150,7 @@ def _slow_or_flat(
         [float(v) for row in epochs for k, v in row.items() if k.startswith("update_ratio/") and v]
     )
     fell = 1 - train[-1] / train[0]
+    seen, held = _column(epochs, metric.name), _column(epochs, metric.val)
     if len(ratios) and np.median(ratios) < TINY_UPDATE:
         yield Reading(
             "rate too low",
@@ -152,7 +158,7 @@ def _slow_or_flat(
             f"an update changes the weights by {np.median(ratios):.1e} of their length, usual is 1e-3",
             "ten times the learning rate, or learning_rate: auto",
         )
-    elif fell < 0.1 and accuracy[-1] < 0.9 and train[-1] < train[0]:
+    elif fell < 0.1 and seen[-1] < metric.good and train[-1] < train[0]:
         yield Reading(
             "rate too low",
             name,
@@ -167,22 +173,22 @@ def _slow_or_flat(
             f"in its last epoch the validation loss still fell, from {val[-2]:.3g} to {val[-1]:.3g}",
             f"more epochs than {len(val)}",
         )
-    elif accuracy[-1] < 0.85 and abs(accuracy[-1] - val_accuracy[-1]) < 0.05:
+    elif seen[-1] < metric.fair and abs(seen[-1] - held[-1]) < 0.05:
         yield Reading(
             "underfitting",
             name,
-            f"training accuracy is {accuracy[-1]:.3f}, as low as on validation ({val_accuracy[-1]:.3f})",
+            f"training {metric.name} is {seen[-1]:.3f}, as low as on validation ({held[-1]:.3f})",
             "let more train (last-blocks, then full), a larger image_size, or another backbone: tlkit "
             "rank",
         )
     elif len(val) >= 6:
-        best = int(val_accuracy.argmax())
+        best = int(held.argmax())
         idle = len(val) - 1 - best
         if idle >= len(val) / 2:
             yield Reading(
                 "plateau",
                 name,
-                f"the best validation accuracy, {val_accuracy[best]:.3f}, was there after epoch "
+                f"the best validation {metric.name}, {held[best]:.3f}, was there after epoch "
                 f"{best + 1} of {len(val)}",
                 "fewer epochs, or early_stopping",
             )

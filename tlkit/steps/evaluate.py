@@ -11,6 +11,7 @@ from tlkit.data.dataset import Dataset, Split
 from tlkit.data.record import SplitName
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
+from tlkit.tasks.base import Task
 
 EVALUATION_BATCH = 32
 
@@ -32,8 +33,8 @@ def evaluate(
         say: Tells a person.
     """
     from tlkit.evaluate.examples import save_examples
-    from tlkit.evaluate.metrics import softmax
 
+    task = network.task
     name: SplitName = "test" if "test" in dataset.splits else "val"
     split = dataset.splits[name]
     say.line(f"\nevaluating on {len(split)} images of {name} ...")
@@ -41,17 +42,11 @@ def evaluate(
         logits = val_logits
     else:
         logits = logits_of(network.logits, split, dataset.prepare, say)
-    figures = save_evaluation(logits, split, network.classes, folder)
-    save_examples(
-        network.logits,
-        split,
-        dataset.prepare,
-        softmax(logits),
-        network.classes,
-        folder / "examples",
-    )
+    evaluation = save_evaluation(task, logits, split, folder)
+    answers = task.answers(logits)
+    save_examples(task, network.logits, split, dataset.prepare, answers, folder / "examples")
     network.model.save(folder / "model.keras")
-    return name, logits, figures
+    return name, logits, evaluation
 
 
 def logits_of(
@@ -77,47 +72,55 @@ def logits_of(
 
 
 def save_evaluation(
-    logits: np.ndarray, split: Split, classes: list[str], folder: pathlib.Path
+    task: Task, logits: np.ndarray, split: Split, folder: pathlib.Path
 ) -> dict[str, Any]:
-    """Writes predictions.csv and the plots of an evaluation; returns its figures."""
-    from tlkit.evaluate.metrics import evaluate, softmax
-    from tlkit.evaluate.predictions import write_predictions
+    """Writes predictions.csv and the plots of an evaluation; returns its metrics."""
     from tlkit.report import plots
 
-    probabilities = softmax(logits)
+    answers = task.answers(logits)
     names = [record.name for record in split.records]
     labels = [record.label for record in split.records]
-    write_predictions(folder / "predictions.csv", names, labels, probabilities, classes)
-    figures = evaluate(probabilities, split.labels, classes)
+    task.write_predictions(folder / "predictions.csv", names, labels, answers)
+    evaluation = task.evaluate(answers, split.labels)
     (folder / "plots").mkdir(exist_ok=True)
-    if "confusion" in figures:
+    if "confusion" in evaluation:
         plots.plot_confusion(
-            np.array(figures["confusion"]), classes, folder / "plots" / "confusion_matrix.png"
+            np.array(evaluation["confusion"]),
+            task.outputs,
+            folder / "plots" / "confusion_matrix.png",
         )
-        plots.plot_calibration(figures["calibration"], folder / "plots" / "calibration.png")
-        plots.plot_classes(figures["per_class"], folder / "plots" / "classes.png")
-    return figures
+        plots.plot_calibration(evaluation["calibration"], folder / "plots" / "calibration.png")
+        plots.plot_classes(evaluation["per_class"], folder / "plots" / "classes.png")
+    return evaluation
+
+
+def validation_metrics(task: Task, evaluation: dict[str, Any]) -> dict[str, float]:
+    """Loss and metric of an evaluation on validation images, as logs name them."""
+    names = ("loss", task.metric.name)
+    return {f"val_{name}": evaluation[name] for name in names if name in evaluation}
 
 
 def missed_requirements(
-    recipe: Recipe, evaluated: str, evaluation: dict[str, Any], validation: dict[str, Any]
+    recipe: Recipe,
+    task: Task,
+    evaluated: str,
+    evaluation: dict[str, Any],
+    validation: dict[str, Any],
 ) -> list[str]:
     """What of the recipe's `require` was not reached, a line each.
 
     Args:
         recipe: Of the run.
+        task: What was learned.
         evaluated: Name of the split that was evaluated.
-        evaluation: Its figures.
-        validation: `val_accuracy` and `val_loss` of the last stage.
+        evaluation: Its metrics.
+        validation: Loss and metric of the last stage's best epoch.
     """
     if recipe.require is None:
         return []
-    recalls = [
-        row["recall"] for row in evaluation.get("per_class", ()) if row["recall"] is not None
-    ]
-    found = {**validation, **evaluation, "worst_recall": min(recalls, default=None)}
-    if evaluated == "val" and "accuracy" in evaluation:
-        found |= {f"val_{key}": evaluation[key] for key in ("accuracy", "loss")}
+    found = {**validation, **evaluation, **task.requirements(evaluation)}
+    if evaluated == "val":
+        found |= validation_metrics(task, evaluation)
     missed = []
     for key, wanted in recipe.require.model_dump(exclude_none=True).items():
         value = found.get(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import pathlib
 from typing import Any
@@ -27,20 +26,24 @@ def export(
 ) -> dict[str, Any]:
     """Writes every wanted format and proves that it answers as evaluated."""
     from tlkit.data.pipeline import some_images
-    from tlkit.evaluate.metrics import softmax
     from tlkit.export.write import CALIBRATION, Served, describe, write_export
 
     served = Served(
         network.model,
-        network.classes,
+        network.task,
         dataset.image_size,
         recipe.data.resize,
         recipe.data.antialias,
         dataset.prepare,
         dataset.splits[evaluated],
-        softmax(logits),
+        network.task.answers(logits),
         functools.partial(some_images, dataset, recipe.seed, CALIBRATION),
-        model_card(recipe, network.spec.licence, dataset.counts()["train"], evaluated, evaluation),
+        model_card(
+            recipe,
+            network.spec.licence,
+            dataset.counts()["train"],
+            network.task.precise_summary(evaluation, evaluated),
+        ),
     )
     results: dict[str, Any] = {}
     for item in recipe.export:
@@ -51,27 +54,20 @@ def export(
         say.line(f"  {describe(name, parity)}")
         results[name] = {
             "path": str(place.relative_to(folder)),
-            "parity": dataclasses.asdict(parity),
+            "parity": parity.as_json(),
         }
     return results
 
 
 def model_card(
-    recipe: Recipe, licence: str, counts: dict[str, int], evaluated: str, evaluation: dict[str, Any]
+    recipe: Recipe, licence: str, counts: dict[str, int], evaluated: str
 ) -> dict[str, Any]:
-    """What a model card says beside what the export knows."""
-    words = "on no known labels"
-    if "accuracy" in evaluation:
-        low, high = evaluation["intervals"]["accuracy"]
-        words = (
-            f"accuracy {evaluation['accuracy']:.4f} on {evaluation['images']} images of {evaluated}, "
-            f"95 % between {low:.3f} and {high:.3f}"
-        )
+    """What a model card says beside what the export knows; `evaluated` is a sentence."""
     weights = "none: from random ones" if recipe.model.weights == "none" else licence
     return {
         "name": recipe.name,
         "backbone": recipe.model.backbone,
         "licence": weights,
         "counts": counts,
-        "accuracy": words,
+        "evaluated": evaluated,
     }

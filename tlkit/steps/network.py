@@ -10,10 +10,18 @@ import numpy as np
 from tlkit.data.dataset import Dataset
 from tlkit.recipe.schema import Norm, Recipe
 from tlkit.steps.speaker import Speaker
+from tlkit.tasks.classification import Classification
 
 
-def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
-    """Builds the model; with the original top, labels are matched to its class names."""
+def make_network(recipe: Recipe, dataset: Dataset, say: Speaker, calibrate: bool = True) -> Any:
+    """Builds the model; with the original top, labels are matched to its class names.
+
+    Args:
+        recipe: Completed.
+        dataset: Images.
+        say: Tells a person.
+        calibrate: Whether new normalisation is set on training images, which may take minutes.
+    """
     from tlkit.data.pipeline import some_images, training_images
     from tlkit.model import build_network, fit_preprocessing
 
@@ -24,11 +32,11 @@ def make_network(recipe: Recipe, dataset: Dataset, say: Speaker) -> Any:
         say.line(f"fitting to the training images: {names}")
 
     fitted = fit_preprocessing(recipe.preprocess, training_images(dataset))
-    if isinstance(recipe.model.norm, Norm) and recipe.model.norm.swap:
+    if calibrate and isinstance(recipe.model.norm, Norm) and recipe.model.norm.swap:
         say.line("calibrating the new normalisation layers on training images ...")
-    sample = functools.partial(some_images, dataset, recipe.seed)
+    sample = functools.partial(some_images, dataset, recipe.seed) if calibrate else None
     network = build_network(
-        recipe.model, dataset.classes, dataset.image_size, fitted, sample, len(dataset.train)
+        recipe.model, dataset.task, dataset.image_size, fitted, sample, len(dataset.train)
     )
     say.line(
         f"{network.spec.name}: {network.model.count_params():,} parameters, "
@@ -51,4 +59,4 @@ def _use_original_classes(dataset: Dataset, say: Speaker) -> None:
         split.labels = np.array(
             [-1 if (k := own[int(label)]) is None else k for label in split.labels], np.int32
         )
-    dataset.classes = names
+    dataset.task = Classification(names)

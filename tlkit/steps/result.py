@@ -27,10 +27,11 @@ def write_result(
     """Writes result.json and the report."""
     from tlkit.report.page import write_report
     from tlkit.report.plots import plot_curves
+    from tlkit.steps.evaluate import validation_metrics
 
     best = stages[-1]["metrics"] if stages else {}
-    if evaluated == "val" and "accuracy" in evaluation:
-        best = {**best, "val_accuracy": evaluation["accuracy"], "val_loss": evaluation["loss"]}
+    if evaluated == "val":
+        best = {**best, **validation_metrics(network.task, evaluation)}
     result = {
         "status": "below requirement" if missed else "done",
         "missed": missed,
@@ -40,9 +41,10 @@ def write_result(
         "backbone": network.spec.name,
         "parameters": network.model.count_params(),
         "image_size": list(dataset.image_size),
+        "task": network.task.name,
         "classes": len(network.classes),
         "stages": stages,
-        "best": {key: best[key] for key in ("val_accuracy", "val_loss") if key in best},
+        "best": {key: best[key] for key in (network.task.metric.val, "val_loss") if key in best},
         "files": dataset.account.as_json(names=0),
         "evaluated": evaluated,
         "evaluation": evaluation,
@@ -58,7 +60,7 @@ def write_result(
         "seconds": seconds,
     }
     (folder / "plots").mkdir(exist_ok=True)
-    plot_curves(folder / "metrics.csv", folder / "plots" / "curves.png")
+    plot_curves(folder / "metrics.csv", network.task.metric.name, folder / "plots" / "curves.png")
     data = runs.read_json(folder / "data.json")
     write_report(folder, result, data)
     runs.write_json(folder / "result.json", result)

@@ -54,13 +54,14 @@ class Speaker:
 
         return show
 
-    def end(self, folder: pathlib.Path, result: dict[str, Any]) -> None:
+    def end(self, folder: pathlib.Path, result: dict[str, Any], summary: str | None) -> None:
+        """What came of a run: its metrics in a few words, where labels are known, and its files."""
         evaluation = result["evaluation"]
         self.line("")
-        if "accuracy" in evaluation:
+        if summary is not None:
             self.line(
-                f"{result['evaluated']} accuracy {evaluation['accuracy']:.4f} on "
-                f"{evaluation['images']} images, in {result['seconds']['total']:.0f} s",
+                f"{result['evaluated']} {summary} on {evaluation['images']} images, "
+                f"in {result['seconds']['total']:.0f} s",
                 style="bold",
             )
         self.line(f"run      {folder}")

@@ -61,8 +61,10 @@ def train(
     more = monitored_columns([plan for _, plan in plans]) if recipe.finetune.monitor else []
     if any(stage.gradient_accumulation_steps > 1 for stage, _ in plans):
         more = ["update", *more]
-    recorder = Recorder(folder, state.callbacks.get("Recorder", {}).get("step", 0), more)
-    show = [Progress(say.console)] if say.console is not None else []
+    recorder = Recorder(
+        folder, network.task.metric, state.callbacks.get("Recorder", {}).get("step", 0), more
+    )
+    show = [Progress(say.console, network.task.metric)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
     training.began = began
@@ -182,11 +184,11 @@ def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
     if wanted == "balanced":
         from tlkit.losses.class_weights import inverse_frequency
 
-        return inverse_frequency(np.bincount(dataset.train.labels, minlength=len(dataset.classes)))
+        return inverse_frequency(dataset.task.counts(dataset.train.labels))
     if isinstance(wanted, EffectiveNumber):
         from tlkit.losses.class_weights import effective_number
 
-        counts = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
+        counts = dataset.task.counts(dataset.train.labels)
         return effective_number(counts, wanted.effective_number)
     if isinstance(wanted, dict):
         from tlkit.errors import did_you_mean
@@ -216,7 +218,7 @@ def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) ->
 
     stage = recipe.finetune.stages[-1]
     layers = augment_layers(stage, recipe.seed, dataset.image_size, training_images(dataset))
-    images, _ = apply_augmentations(layers, images, tf.one_hot(labels, len(dataset.classes)))
+    images, _ = apply_augmentations(layers, images, dataset.task.targets(labels))
     (folder / "plots").mkdir(exist_ok=True)
-    captions = [dataset.classes[k] if k >= 0 else "" for k in labels]
+    captions = dataset.task.captions(labels)
     plot_images(np.asarray(images), captions, folder / "plots" / "train_images.png")

@@ -22,13 +22,13 @@ from tlkit.data.pipeline import batches, epoch_order, some_images
 from tlkit.data.transcode import decodable
 from tlkit.errors import some_of
 from tlkit.evaluate.forward import make_forward
-from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.features.engines.keras import as_traced
 from tlkit.features.probe import held_out_logits
 from tlkit.freeze import FreezePlan, is_batch_norm
 from tlkit.model import Network
 from tlkit.recipe.schema import Stage
+from tlkit.tasks.base import Task
 from tlkit.train.guard import changed_though_frozen, checksums, to_move, unreached
 from tlkit.train.loop import Prepared, prepare_stage, wants_rate
 from tlkit.train.lr_find import sweep_rates
@@ -37,7 +37,6 @@ from tlkit.train.training import Training, putting_back
 
 SAMPLE = 32  # images that are looked at
 BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and updates to do so
-LEARNED = 0.9  # accuracy on them that counts as learned
 EARLY = 10  # updates after which a rate that is far too high shows
 TORN, SHREDDED = 2.0, 15.0  # times the first loss: too much if it stays, too much at all
 JUDGED, AXES = 400, 64  # images whose labels are compared with chance, and features of each
@@ -245,14 +244,13 @@ def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[P
 
 def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Problem]:
     """A new head knows nothing: its cross-entropy is that of a guess."""
-    classes = len(training.network.classes)
-    loss, _ = _measure(forward, given)
-    guess = math.log(classes)
-    if not 0.5 * guess < loss < 1.5 * guess + 0.5:
+    task = training.network.task
+    loss, guess = _measure(task, forward, given)["loss"], task.loss_of_a_guess()
+    if guess is not None and not 0.5 * guess < loss < 1.5 * guess + 0.5:
         yield Problem(
             "first loss",
-            f"before any training the cross-entropy is {loss:.3g}; a guess among {classes} classes has "
-            f"log {classes} = {guess:.3g}",
+            f"before any training the cross-entropy is {loss:.3g}; a guess among "
+            f"{len(task.outputs)} classes has {guess:.3g}",
             "Look at the head's initial weights, and at how large the features are.",
         )
 
@@ -265,7 +263,7 @@ def _shift(training: Training, ready: Prepared) -> Iterator[Problem]:
     classes = len(training.network.classes)
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(8, classes)).astype("float32")
-    targets = np.eye(classes, dtype="float32")[rng.integers(0, classes, 8)]
+    targets = np.repeat(training.network.task.two_targets(), 4, axis=0)
     one, other = (float(loss(targets, logits + shift)) for shift in (0.0, 3.0))
     if not abs(one - other) < 1e-3 * max(abs(one), 1.0):
         yield Problem(
@@ -282,7 +280,8 @@ def _by_heart(
     """Two batches can be learned by heart, and a sound rate does not tear the network apart."""
     rate = float(ready.optimizer.learning_rate)
     losses: list[float] = []
-    accuracy = 0.0
+    task, metric = training.network.task, 0.0
+    name, enough = task.metric.name, task.metric.good
     for number in range(UPDATES):
         first = number * ready.accumulation
         chosen = [given[k % len(given)] for k in range(first, first + ready.accumulation)]
@@ -294,12 +293,12 @@ def _by_heart(
         if not np.isfinite(losses[-1]):
             break
         if number % 10 == 9:
-            _, accuracy = _measure(forward, given)
-            if accuracy >= LEARNED and losses[-1] < 0.5 * losses[0]:
+            metric = _measure(task, forward, given)[name]
+            if metric >= enough and losses[-1] < 0.5 * losses[0]:
                 break
     steps = len(losses)
     worst = max(losses[1:EARLY], default=losses[0])
-    torn = worst > (TORN if accuracy < LEARNED else SHREDDED) * losses[0]
+    torn = worst > (TORN if metric < enough else SHREDDED) * losses[0]
     if torn or not np.isfinite(losses).all():
         yield Problem(
             "rate",
@@ -307,19 +306,19 @@ def _by_heart(
             "first updates",
             "Take a lower one; find it with: tlkit lr-find",
         )
-    elif accuracy < LEARNED:
+    elif metric < enough:
         yield Problem(
             "by heart",
-            f"after {steps} updates on the same {sum(len(y) for _, y in given)} images the network knows "
-            f"{accuracy:.0%} of them (loss {losses[0]:.3g} to {losses[-1]:.3g})",
+            f"after {steps} updates on the same {sum(len(y) for _, y in given)} images the network has "
+            f"{name} {metric:.0%} on them (loss {losses[0]:.3g} to {losses[-1]:.3g})",
             "Something keeps it from learning: the rate, the head, the loss or the labels.",
         )
 
 
-def _measure(forward: Any, given: list[Any]) -> tuple[float, float]:
-    """Cross-entropy and accuracy on the given batches."""
+def _measure(task: Task, forward: Any, given: list[Any]) -> dict[str, float]:
+    """Loss and metric on the given batches."""
     logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
-    return loss_and_accuracy(logits, np.concatenate([labels for _, labels in given]))
+    return task.measure(logits, np.concatenate([labels for _, labels in given]))
 
 
 def _gradients(ready: Prepared) -> Iterator[Problem]:

@@ -14,7 +14,6 @@ from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import RunFailed, some_of
 from tlkit.evaluate.forward import predict_outputs
-from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.compute import Made
 from tlkit.freeze import FreezePlan
 from tlkit.recipe.schema import Stage
@@ -73,6 +72,8 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.count = count_steps(self.stage, len(self.dataset.train))
+        self.task = self.training.network.task
+        self.metric = self.task.metric
         self.base = float(self.optimizer.learning_rate)  # that the schedule starts from
 
     def run(self, step: Step, forward: Any) -> dict[str, Any]:
@@ -259,7 +260,7 @@ class Fit:
         given = batches(train, self.dataset.prepare, size, order, state.batch)
         if self.ahead:
             place = (training.seed, state.epochs_before + state.epoch, state.batch)
-            given = augmented(given, self.ahead, len(training.network.classes), place)
+            given = augmented(given, self.ahead, training.network.task, place)
         asked = time.perf_counter()
         for images, labels in given:
             began = time.perf_counter()
@@ -274,7 +275,7 @@ class Fit:
             if self._out_of_time(asked - began):
                 break
         total = state.sums[2]
-        return {"loss": state.sums[0] / total, "accuracy": state.sums[1] / total}
+        return {"loss": state.sums[0] / total, self.metric.name: state.sums[1] / total}
 
     def _step(self, step: Step, images: Any, labels: Any, names: list[str]) -> None:
         """One batch, counted.
@@ -293,7 +294,7 @@ class Fit:
         if measured is not None:
             measured.before_update()
         taken = rescued(step, images, labels, self.training, self.stage, self.plan)
-        loss, right, norm = (float(value) for value in taken)
+        loss, score, norm = (float(value) for value in taken)
         self._check_finite(loss, "loss", names)
         state.reached = state.reached or norm != 0.0
         # a batch whose gradient is accumulated, or was not finite in float16, is no update
@@ -304,11 +305,16 @@ class Fit:
         count = len(labels)
         state.sums = [
             state.sums[0] + loss * count,
-            state.sums[1] + right,
+            state.sums[1] + score,
             state.sums[2] + count,
         ]
         state.batch += 1
-        logs = {"loss": loss, "accuracy": right / count, "learning_rate": rate, "images": count}
+        logs = {
+            "loss": loss,
+            self.metric.name: score / count,
+            "learning_rate": rate,
+            "images": count,
+        }
         if self.monitor is not None:
             logs["gradient_norm"] = norm
         if self.count.accumulation > 1:
@@ -327,9 +333,10 @@ class Fit:
                 callback.learning_rate = rate
 
     def _compare_with_a_guess(self, loss: float) -> None:
-        """Before it has learned anything, a head's cross-entropy is that of a guess."""
-        guess = float(np.log(len(self.training.network.classes)))
-        if self.training.config.loss.name == "cross_entropy" and loss > 2 * guess + 0.5:
+        """Before it has learned anything, a head's usual loss is that of a guess."""
+        guess = self.task.loss_of_a_guess()
+        usual = self.training.config.loss.name == "cross_entropy"
+        if usual and guess is not None and loss > 2 * guess + 0.5:
             self.training.say(
                 f"the first loss is {loss:.3g}, that of a guess would be {guess:.3g}; see: tlkit babysit"
             )
@@ -412,7 +419,7 @@ class Fit:
         smoothing = training.config.loss.arguments.get("label_smoothing", 0.0)
         (layer,) = training.network.head
         train, weights = self.dataset.train, training.class_weights
-        logs, found = solve(layer, train, self.stage, smoothing, weights, training.seed)
+        logs, found = solve(self.task, layer, train, self.stage, smoothing, weights, training.seed)
         training.say(
             f"head solved with l2 {found.l2:.2g} in {found.iterations} iterations, gradient "
             f"{found.gradient:.0e} of its start"
@@ -429,19 +436,18 @@ class Fit:
             if self.average is not None:
                 self.average.take_back()
         self.passing = time.perf_counter() - began
-        loss, accuracy = loss_and_accuracy(logits, dataset.val.labels)
-        return {"val_loss": loss, "val_accuracy": accuracy}
+        found = self.task.measure(logits, dataset.val.labels)
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _improves(self, logs: dict[str, Any]) -> bool:
-        """Whether an epoch is the best so far; equal accuracies are told apart by the loss."""
+        """Whether an epoch is the best so far; as the task ranks epochs."""
         early, best = self.training.config.early_stopping, self.training.state.best
         if not best:
             return True
         if early is not None:
             key = early.monitor
             return is_better(key, logs[key], best["logs"][key], early.min_delta)
-        new, old = ((item["val_accuracy"], -item["val_loss"]) for item in (logs, best["logs"]))
-        return new > old
+        return self.task.quality(logs) > self.task.quality(best["logs"])
 
     def _begin(self, forward: Any) -> None:
         """A later stage must beat what it began with."""

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from tlkit import registry
 from tlkit.data.dataset import Dataset
 from tlkit.data.pipeline import training_images
@@ -289,9 +287,10 @@ def make_objective(
     training: Training, regularization: Regularization, parts: tuple[Any, Any] | None
 ) -> Objective:
     """What the steps of a stage minimise."""
-    classes = len(training.network.classes)
-    counts = np.bincount(training.dataset.train.labels, minlength=classes)
+    task = training.network.task
+    counts = task.counts(training.dataset.train.labels)
     return Objective(
+        task,
         make_loss(training.config.loss, counts),
         training.class_weights.astype("float32"),
         regularization,

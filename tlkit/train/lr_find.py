@@ -108,7 +108,7 @@ def _images(training: Training, ready: Prepared) -> Any:
         given = batches(train, data.prepare, size, order)
         if ready.ahead:
             place = (training.seed, ORDER + number, 0)
-            given = augmented(given, ready.ahead, len(training.network.classes), place)
+            given = augmented(given, ready.ahead, training.network.task, place)
         yield from given
         number += 1
 

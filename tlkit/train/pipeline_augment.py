@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.tasks.base import Task
 from tlkit.train.step import apply_augmentations
 
 
@@ -46,7 +47,7 @@ def make_draw(layers: Sequence[Any], seed: int) -> Callable[[Any, str], Any]:
 def augmented(
     batches: Iterable[tuple[Any, np.ndarray]],
     layers: Sequence[Any],
-    classes: int,
+    task: Task,
     place: tuple[int, int, int],
 ) -> Iterator[tuple[Any, Any]]:
     """Augments batches in tf.data while the step before is computed.
@@ -55,13 +56,13 @@ def augmented(
     ahead the pipeline is, so that a resumed run draws the same.
 
     Args:
-        batches: Images `(n, height, width, 3)` and class ids `(n,)`.
+        batches: Images `(n, height, width, 3)` and labels `(n, ...)`.
         layers: Keras layers, in order.
-        classes: Number of classes.
+        task: What is learned.
         place: Seed of the run, epoch, and first batch.
 
     Yields:
-        float32 images, and soft labels `(n, classes)`.
+        float32 images, and targets `(n, outputs)`.
     """
     import tensorflow as tf
 
@@ -83,8 +84,7 @@ def augmented(
         for state, key in zip(states, keys, strict=True):
             # a layer draws a few times a batch; batches lie 4096 draws apart
             state.assign(tf.stack([key[0], key[1] + tf.cast(number, tf.uint32) * 4096]))
-        targets = tf.one_hot(labels, classes)
-        return apply_augmentations(layers, tf.cast(images, tf.float32), targets)
+        return apply_augmentations(layers, tf.cast(images, tf.float32), task.targets(labels))
 
     iterator = numbered()
     head = next(iterator)
@@ -96,7 +96,7 @@ def augmented(
     signature = (
         tf.TensorSpec((), tf.int32),
         tf.TensorSpec((None, *head[1].shape[1:]), head[1].dtype),
-        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None, *head[2].shape[1:]), head[2].dtype),
     )
     dataset = tf.data.Dataset.from_generator(again, output_signature=signature)
     yield from dataset.map(augment).prefetch(2)

@@ -20,6 +20,7 @@ from tlkit.features.engine import choose_engine
 from tlkit.freeze import FreezePlan, apply_plan
 from tlkit.recipe.schema import Stage
 from tlkit.regularizers.units import owners
+from tlkit.tasks.base import Task
 from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import regularize_stage
@@ -96,7 +97,7 @@ def profile_stage(
     augment = augment_layers(stage, training.seed, dataset.image_size, training_images(dataset))
     if augment:
         drawn = once if cut is not None else every
-        drawn["augment"] = _milliseconds(_augmenter(augment), images)
+        drawn["augment"] = _milliseconds(_augmenter(dataset.task, augment), images)
     given: Any = images[: stage.batch_size]
     with contextlib.ExitStack() as undo:
         undo.callback(apply_plan(plan, network.model, network.blocks))
@@ -135,12 +136,12 @@ def _milliseconds(run: Callable[[Any], Any], given: Any) -> float:
     return 1000 * float(np.median(seconds)) / count
 
 
-def _augmenter(layers: list[Any]) -> Callable[[Any], Any]:
+def _augmenter(task: Task, layers: list[Any]) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     @tf.function
     def run(images: Any) -> Any:
-        targets = tf.one_hot(tf.zeros((tf.shape(images)[0],), tf.int32), 2)
+        targets = task.blank_targets(tf.shape(images)[0])
         return apply_augmentations(layers, tf.cast(images, tf.float32), targets)
 
     return lambda images: run(images)[0].numpy()

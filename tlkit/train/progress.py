@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from tlkit.tasks.base import Metric
+
 QUIET = 30.0  # seconds between two lines within an epoch, at the least
 
 
@@ -15,16 +17,18 @@ class Progress(keras.callbacks.Callback):
 
     Args:
         console: A rich console; where it is no terminal, a line now and then takes the bar's place.
+        metric: What is watched beside the loss.
     """
 
-    def __init__(self, console: Any):
+    def __init__(self, console: Any, metric: Metric):
         super().__init__()
-        self.console = console
+        self.console, self.metric = console, metric
         self._bar: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        short = self.metric.short
         self.console.print(
-            f"{'epoch':>9} {'train_loss':>10} {'val_loss':>9} {'train_acc':>9} {'val_acc':>8} "
+            f"{'epoch':>9} {'train_loss':>10} {'val_loss':>9} {'train_' + short:>9} {'val_' + short:>8} "
             f"{'lr':>9} {'img/s':>7} {'time':>7}",
             style="dim",
         )
@@ -61,14 +65,14 @@ class Progress(keras.callbacks.Callback):
         count = logs["images"]
         self._sums = [
             self._sums[0] + logs["loss"] * count,
-            self._sums[1] + logs["accuracy"] * count,
+            self._sums[1] + logs[self.metric.name] * count,
             self._sums[2] + count,
         ]
-        loss, right, images = self._sums
+        loss, score, images = self._sums
         now = time.perf_counter()
         speed = images / (now - self._epoch_began)
         text = (
-            f"loss {loss / images:.4f}  acc {right / images:.3f}  "
+            f"loss {loss / images:.4f}  {self.metric.short} {score / images:.3f}  "
             f"lr {logs['learning_rate']:.2e}  {speed:.0f} img/s"
         )
         if self._bar is not None:
@@ -84,8 +88,8 @@ class Progress(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._epoch_began
         name = f"{epoch + 1}/{self.params['epochs']}"
         self.console.print(
-            f"{name:>9} {logs['loss']:10.4f} {logs['val_loss']:9.4f} {logs['accuracy']:9.4f} "
-            f"{logs['val_accuracy']:8.4f} {logs.get('learning_rate', 0):9.2e} "
+            f"{name:>9} {logs['loss']:10.4f} {logs['val_loss']:9.4f} {logs[self.metric.name]:9.4f} "
+            f"{logs[self.metric.val]:8.4f} {logs.get('learning_rate', 0):9.2e} "
             f"{logs['images_per_second']:7.0f} {seconds:6.1f}s",
             highlight=False,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from tlkit.tasks.base import Metric
 from tlkit.text import cell
 
 COLUMNS = (
@@ -21,10 +22,6 @@ COLUMNS = (
     "step",
     "learning_rate",
     "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "images_per_second",
 )
 
 
@@ -77,16 +74,20 @@ class Recorder(keras.callbacks.Callback):
 
     Args:
         folder: The run's folder.
+        metric: What is watched beside the loss.
         step: Batches of the whole run that are done.
         more: Columns beside the usual ones.
     """
 
-    def __init__(self, folder: pathlib.Path, step: int = 0, more: Sequence[str] = ()):
+    def __init__(
+        self, folder: pathlib.Path, metric: Metric, step: int = 0, more: Sequence[str] = ()
+    ):
         super().__init__()
         self.step = step
         self._path = folder / "metrics.csv"
         self._file: Any = None
-        self._columns = [*COLUMNS, *more]
+        self._metric = metric
+        self._columns = [*COLUMNS, metric.name, "val_loss", metric.val, "images_per_second", *more]
         if not self._path.exists() or not self._path.stat().st_size:
             self._path.write_text(",".join(self._columns) + "\r\n")
         self.rewind()
@@ -106,7 +107,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
-        shown = ("learning_rate", "loss", "accuracy", "gradient_norm", "update")
+        shown = ("learning_rate", "loss", self._metric.name, "gradient_norm", "update")
         self._write({key: logs[key] for key in shown if key in logs}, "step")
         self.step += 1
 

@@ -65,7 +65,7 @@ def _rehearse_stage(training: Training, recipe: Recipe, stage: Stage, plan: Free
     regularization.take_off()
     make_optimizer(stage, plan, network, regularization.variables)
     _look_at_schedule(stage)
-    targets = np.eye(len(network.classes), dtype="float32")[[0, -1]]
+    targets = network.task.two_targets()
     loss = make_objective(training, regularization, None).loss
     if not np.isfinite(float(loss(targets, np.zeros_like(targets)))):
         raise UserError("the loss of an untrained head is no number", where="finetune.loss")

@@ -27,7 +27,7 @@ def at_size(network: Network, recipe: Recipe, size: tuple[int, int]) -> Network:
         UserError: if a weight's shape depends on the size.
     """
     config = recipe.model.model_copy(update={"weights": "none"})
-    other = build_network(config, network.classes, size, network.preprocessing)
+    other = build_network(config, network.task, size, network.preprocessing)
     copy_weights(network, other, recipe.model.backbone)
     return other
 

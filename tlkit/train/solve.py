@@ -8,17 +8,24 @@ import numpy as np
 
 from tlkit.data.dataset import Split
 from tlkit.errors import RunFailed
-from tlkit.evaluate.metrics import loss_and_accuracy
 from tlkit.features.lbfgs import Solution, best_l2, choose_l2, solve_head
 from tlkit.recipe.schema import Stage
+from tlkit.tasks.base import Task
 
 
 def solve(
-    layer: Any, train: Split, stage: Stage, smoothing: float, class_weights: np.ndarray, seed: int
+    task: Task,
+    layer: Any,
+    train: Split,
+    stage: Stage,
+    smoothing: float,
+    class_weights: np.ndarray,
+    seed: int,
 ) -> tuple[dict[str, float], Solution]:
     """Sets a dense layer to the optimum for given features.
 
     Args:
+        task: What is learned.
         layer: From features to logits.
         train: Features in the place of images.
         stage: Its `l2`.
@@ -27,7 +34,7 @@ def solve(
         seed: Of the folds by which a strength is chosen.
 
     Returns:
-        Loss and accuracy on the training images, and the solution.
+        Loss and metric on the training images, and the solution.
 
     Raises:
         RunFailed: if the features are not there, as they do not fit in memory.
@@ -45,5 +52,5 @@ def solve(
     solution = solve_head(features, targets, l2, weights)
     layer.kernel.assign(solution.kernel)
     layer.bias.assign(solution.bias)
-    _, accuracy = loss_and_accuracy(features @ solution.kernel + solution.bias, labels)
-    return {"loss": solution.loss, "accuracy": accuracy}, solution
+    measured = task.measure(features @ solution.kernel + solution.bias, labels)
+    return {**measured, "loss": solution.loss}, solution

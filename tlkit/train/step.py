@@ -10,6 +10,7 @@ from typing import Any
 from tlkit import registry
 from tlkit.any_batch import for_any_batch
 from tlkit.recipe.schema import Adversarial, Named
+from tlkit.tasks.base import Task
 from tlkit.train.ema import WeightAverage
 from tlkit.train.regularize import Regularization
 
@@ -55,7 +56,8 @@ class Objective:
     """What a step minimises.
 
     Attributes:
-        loss: A Keras loss on logits and soft labels.
+        task: What is learned.
+        loss: A Keras loss on logits and targets.
         class_weights: Weight of each class, `(classes,)`.
         regularization: Put in place on the variables.
         adversarial: Of the recipe.
@@ -63,6 +65,7 @@ class Objective:
             where the attack is on features.
     """
 
+    task: Task
     loss: Any
     class_weights: Any
     regularization: Regularization
@@ -84,10 +87,7 @@ class Objective:
 
         Neither penalties nor what a loss makes of the mean, as flooding does, are in them.
         """
-        import tensorflow as tf
-
-        # a class's weight counts by its share in a mixed label
-        weights = tf.linalg.matvec(targets, self.class_weights)
+        weights = self.task.image_weights(targets, self.class_weights)
         loss = _innermost(self.loss)
 
         def loss_of(logits: Any) -> Any:
@@ -162,11 +162,10 @@ def mixed_weights(regularization: Regularization, model: Any) -> Iterator[None]:
 
 
 class Step:
-    """The compiled training step: `(images, labels) -> (loss, right answers, gradient norm)`.
+    """The compiled training step: `(images, labels) -> (loss, metric's sum, gradient norm)`.
 
-    Labels are class ids, or soft labels where the pipeline mixed them already. The right
-    answer of a mixed image is the class with the larger share. The norm is that of all
-    gradients together, before clipping.
+    Labels are those of the task, or targets where the pipeline mixed them already. The norm is
+    that of all gradients together, before clipping.
 
     Args:
         model: To logits.
@@ -262,7 +261,7 @@ class Step:
                 if gradient is not None:
                     self._reached.add(place)
                     sums[place].assign_add(gradient)
-        return terms, _hits(logits, targets)
+        return terms, self.objective.task.score(logits, targets)
 
     def _update_by_sums(self, terms: Any) -> Any:
         """The update by what the parts came to; the loss, and the length of the gradient."""
@@ -288,8 +287,7 @@ class Step:
         """Augmented images, and targets `(batch, classes)`."""
         import tensorflow as tf
 
-        classes = len(self.objective.class_weights)
-        targets = labels if labels.dtype.is_floating else tf.one_hot(labels, classes)
+        targets = self.objective.task.targets(labels)
         images = tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), images)
         return apply_augmentations(self._augment, images, targets)
 
@@ -302,7 +300,7 @@ class Step:
         return logits, means, tf.add_n(self._model.losses) if self._model.losses else 0.0
 
     def _gradients(self, images: Any, targets: Any) -> Any:
-        """Gradients of the loss of a whole batch, that loss, and the right answers."""
+        """Gradients of the loss of a whole batch, that loss, and the sum of the metric."""
         import tensorflow as tf
 
         values = [v.value for v in self._trained]
@@ -311,7 +309,7 @@ class Step:
             logits, means, penalty = self._forward(images, targets)
             loss = self.objective.of_means(means) + penalty
             target = self._scaled(loss)
-        return tape.gradient(target, values), loss, _hits(logits, targets)
+        return tape.gradient(target, values), loss, self.objective.task.score(logits, targets)
 
     def _scaled(self, loss: Any) -> Any:
         return self._optimizer.scale_loss(loss) if self._is_scaled else loss
@@ -340,11 +338,3 @@ class Step:
         return hasattr(self._optimizer, "scale_loss") and hasattr(
             self._optimizer, "inner_optimizer"
         )
-
-
-def _hits(logits: Any, targets: Any) -> Any:
-    """How many answers are right; of a mixed image, the class with the larger share is."""
-    import tensorflow as tf
-
-    right = tf.argmax(logits, -1) == tf.argmax(targets, -1)
-    return tf.reduce_sum(tf.cast(right, tf.float32))

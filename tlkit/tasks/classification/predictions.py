@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlkit.evaluate.metrics import most_probable
+from tlkit.tasks.classification.metrics import most_probable
 from tlkit.text import cell
 
 MOST_COLUMNS = 200  # classes up to which each has its own column

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.evaluate.calibration import calibration
-from tlkit.evaluate.intervals import intervals
+from tlkit.tasks.classification.calibration import calibration
+from tlkit.tasks.classification.intervals import intervals
 
 MOST_CELLS = 200  # classes up to which the confusion matrix is whole
 MOST_CONFUSED = 1000  # pairs of classes that are told in its place

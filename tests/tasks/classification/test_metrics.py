@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tlkit.evaluate import metrics
-from tlkit.evaluate.predictions import write_predictions
+from tlkit.tasks.classification import metrics
+from tlkit.tasks.classification.predictions import write_predictions
 
 
 def test_softmax_and_loss():

@@ -1,0 +1,160 @@
+"""The contract of a task: all that depends on what is learned, from labels to the served answer.
+
+Everything else asks the task. A new one is a package beside `classification/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from tlkit.tensors import KerasLayer, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """What is watched beside the loss while a network trains.
+
+    Attributes:
+        name: In logs and metrics.csv, as `accuracy`; of the validation, with `val_` before it.
+        short: On the terminal.
+        good: From where on a network has learned what it is shown.
+        fair: Below which, on its own training images, it still underfits.
+    """
+
+    name: str
+    short: str
+    good: float
+    fair: float
+
+    @property
+    def val(self) -> str:
+        """Its name on validation images."""
+        return f"val_{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How an exported model answers, beside what was evaluated.
+
+    Attributes:
+        same: Whether all answers are the same, but for ties.
+        share: Of the images, with the same answer.
+        difference: The largest of a value.
+        metric: Of the exported model, where labels are known.
+        evaluated: Of the model that was evaluated.
+    """
+
+    same: bool
+    share: float
+    difference: float
+    metric: float | None
+    evaluated: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """An image worth looking at.
+
+    Attributes:
+        index: Its row in the split.
+        output: The output whose heat map is shown.
+        told: What examples.json says of it.
+    """
+
+    index: int
+    output: int
+    told: dict[str, Any]
+
+
+class Task(Protocol):
+    """What is learned.
+
+    Rows are images, columns the network's outputs. `labels` are what a split holds of each image;
+    `targets` what the loss gets, float32 `(batch, outputs)`; `logits` what the head gives;
+    `answers` what the model does, `(n, outputs)`.
+    """
+
+    name: ClassVar[str]
+    metric: ClassVar[Metric]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs in their order."""
+
+    # training
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Targets of a batch's labels; labels that are targets already, as mixed ones, stay."""
+
+    def blank_targets(self, count: Tensor | int) -> Tensor:
+        """Some targets for `count` images of which nothing is known."""
+
+    def two_targets(self) -> np.ndarray:
+        """Targets of two unlike images, to try a loss and augmentations with."""
+
+    def score(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The metric, summed over a batch."""
+
+    def image_weights(self, targets: Tensor, weights: Tensor) -> Tensor:
+        """Each image's weight in the loss, `(batch,)`, by the weights of the outputs."""
+
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        """Images of each output, `(outputs,)`."""
+
+    def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """`loss` and the metric, by their names."""
+
+    def quality(self, logs: dict[str, float]) -> tuple[float, ...]:
+        """By which epochs are ranked, of their logs: the larger, the better."""
+
+    def loss_of_a_guess(self) -> float | None:
+        """The usual loss of a head that knows nothing; None where that depends on the data."""
+
+    # the answer
+
+    def activation(self) -> KerasLayer:
+        """The layer from logits to answers; its name is that of the model's output."""
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        """The same in NumPy, rounded to float32 at the end."""
+
+    def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """All metrics of a set of answers, for evaluation.json."""
+
+    def summary(self, evaluation: dict[str, Any]) -> str | None:
+        """An evaluation in a few words, as `accuracy 0.9321`; None without known labels."""
+
+    def precise_summary(self, evaluation: dict[str, Any], split: str) -> str:
+        """The same in a sentence with its interval, for a model card."""
+
+    def lines(self, evaluation: dict[str, Any], most: int) -> list[str]:
+        """An evaluation's details, a line an output."""
+
+    def requirements(self, evaluation: dict[str, Any]) -> dict[str, float | None]:
+        """What a recipe's `require` may ask for beside the evaluation's own metrics."""
+
+    def describe(self, answer: np.ndarray, top: int) -> dict[str, Any]:
+        """One answer as `tlkit predict` writes it."""
+
+    def write_predictions(
+        self, path: pathlib.Path, names: Sequence[str], labels: Sequence[str], answers: np.ndarray
+    ) -> None:
+        """Writes predictions.csv."""
+
+    def captions(self, labels: np.ndarray) -> list[str]:
+        """What is written above images."""
+
+    def examples(
+        self, answers: np.ndarray, labels: np.ndarray, most: int
+    ) -> dict[str, list[Example]]:
+        """Images worth looking at, by kind, the worst first."""
+
+    def agreement(
+        self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
+    ) -> Agreement:
+        """How an export's answers agree with those that were evaluated."""

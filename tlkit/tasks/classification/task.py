@@ -1,0 +1,177 @@
+"""One class an image, out of two or more: labels are class ids, answers are probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tlkit.tasks.base import Agreement, Example, Metric
+from tlkit.tasks.classification import metrics
+from tlkit.tasks.classification.examples import choose_examples
+from tlkit.tasks.classification.predictions import write_predictions
+from tlkit.tensors import KerasLayer, Tensor
+from tlkit.text import one_line, shortened
+
+PROBABILITIES = "probabilities"
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """One class an image.
+
+    Attributes:
+        classes: Names; a class id, int32, is the position in this list, -1 an unknown class.
+    """
+
+    classes: list[str]
+    name: ClassVar[str] = "classification"
+    metric: ClassVar[Metric] = Metric("accuracy", "acc", good=0.9, fair=0.85)
+
+    @property
+    def outputs(self) -> list[str]:
+        return self.classes
+
+    # training
+
+    def targets(self, labels: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        labels = tf.convert_to_tensor(labels)
+        return labels if labels.dtype.is_floating else tf.one_hot(labels, len(self.classes))
+
+    def blank_targets(self, count: Tensor | int) -> Tensor:
+        import tensorflow as tf
+
+        return self.targets(tf.zeros((count,), tf.int32))
+
+    def two_targets(self) -> np.ndarray:
+        both: np.ndarray = np.eye(len(self.classes), dtype="float32")[[0, -1]]
+        return both
+
+    def score(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Right answers; that of a mixed image is the class with the larger share."""
+        import tensorflow as tf
+
+        right = tf.argmax(logits, -1) == tf.argmax(targets, -1)
+        return tf.reduce_sum(tf.cast(right, tf.float32))
+
+    def image_weights(self, targets: Tensor, weights: Tensor) -> Tensor:
+        """A class's weight counts by its share in a mixed label."""
+        import tensorflow as tf
+
+        return tf.linalg.matvec(targets, weights)
+
+    def counts(self, labels: np.ndarray) -> np.ndarray:
+        return np.bincount(labels[labels >= 0], minlength=len(self.classes))
+
+    def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        loss, accuracy = metrics.loss_and_accuracy(logits, labels)
+        return {"loss": loss, "accuracy": accuracy}
+
+    def quality(self, logs: dict[str, float]) -> tuple[float, ...]:
+        """Equal accuracies are told apart by the loss."""
+        return logs["val_accuracy"], -logs["val_loss"]
+
+    def loss_of_a_guess(self) -> float | None:
+        return float(np.log(len(self.classes)))
+
+    # the answer
+
+    def activation(self) -> KerasLayer:
+        import keras
+
+        return keras.layers.Softmax(dtype="float32", name=PROBABILITIES)
+
+    def answers(self, logits: np.ndarray) -> np.ndarray:
+        return metrics.softmax(logits)
+
+    def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        return metrics.evaluate(answers, labels, self.classes)
+
+    def summary(self, evaluation: dict[str, Any]) -> str | None:
+        return f"accuracy {evaluation['accuracy']:.4f}" if "accuracy" in evaluation else None
+
+    def precise_summary(self, evaluation: dict[str, Any], split: str) -> str:
+        if "accuracy" not in evaluation:
+            return "on no known labels"
+        low, high = evaluation["intervals"]["accuracy"]
+        return (
+            f"accuracy {evaluation['accuracy']:.4f} on {evaluation['images']} images of {split}, "
+            f"95 % between {low:.3f} and {high:.3f}"
+        )
+
+    def lines(self, evaluation: dict[str, Any], most: int) -> list[str]:
+        rows = [row for row in evaluation.get("per_class", ()) if row["images"]]
+        lines = []
+        for row in rows[:most]:
+            numbers = "  ".join(
+                f"{key} {'-' if row[key] is None else format(row[key], '.3f')}"
+                for key in ("precision", "recall", "f1")
+            )
+            name = shortened(one_line(row["class"]), 40)
+            lines.append(f"  {name:<24} {row['images']:>6} images  {numbers}")
+        if len(rows) > most:
+            lines.append(f"  ... and {len(rows) - most} more classes, in evaluation.json")
+        return lines
+
+    def requirements(self, evaluation: dict[str, Any]) -> dict[str, float | None]:
+        recalls = [
+            row["recall"] for row in evaluation.get("per_class", ()) if row["recall"] is not None
+        ]
+        return {"worst_recall": min(recalls, default=None)}
+
+    def describe(self, answer: np.ndarray, top: int) -> dict[str, Any]:
+        best = np.argsort(-answer, kind="stable")[:top]
+        return {
+            "label": self.classes[best[0]],
+            "probability": round(float(answer[best[0]]), 6),
+            "top": [[self.classes[k], round(float(answer[k]), 6)] for k in best],
+        }
+
+    def write_predictions(
+        self, path: pathlib.Path, names: Sequence[str], labels: Sequence[str], answers: np.ndarray
+    ) -> None:
+        write_predictions(path, names, labels, answers, self.classes)
+
+    def captions(self, labels: np.ndarray) -> list[str]:
+        return [self.classes[k] if k >= 0 else "" for k in labels]
+
+    def examples(
+        self, answers: np.ndarray, labels: np.ndarray, most: int
+    ) -> dict[str, list[Example]]:
+        chosen = choose_examples(answers, labels, most)
+        return {
+            kind: [self._example(index, answers[index], int(labels[index])) for index in places]
+            for kind, places in chosen.items()
+        }
+
+    def _example(self, index: int, answer: np.ndarray, label: int) -> Example:
+        best = int(answer.argmax())
+        told = {"predicted": self.classes[best], "probability": round(float(answer.max()), 4)}
+        if label >= 0:
+            told["probability_of_label"] = round(float(answer[label]), 4)
+        return Example(index, best, told)
+
+    def agreement(
+        self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
+    ) -> Agreement:
+        """Labels must be the same where the two most probable classes are further apart than rounding."""
+        guess, before = found.argmax(1), expected.argmax(1)
+        known = labels >= 0
+        accuracy = evaluated = None
+        if known.any():
+            accuracy = float((guess == labels)[known].mean())
+            evaluated = float((before == labels)[known].mean())
+        top_two = np.sort(expected, axis=1)[:, -2:]
+        clear = top_two[:, -1] - top_two[:, 0] > 2 * tolerance
+        return Agreement(
+            same=bool((guess == before)[clear].all()),
+            share=float((guess == before).mean()),
+            difference=float(np.abs(found - expected).max()),
+            metric=accuracy,
+            evaluated=evaluated,
+        )
