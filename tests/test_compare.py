@@ -16,6 +16,7 @@ from tlkit.cli.main import cli
 from tlkit.errors import RecipeError, RunError, WeightsError
 from tlkit.recipe.load import load_recipe
 from tlkit.run import changed_images
+from tlkit.tasks.classification.mcnemar import mcnemar
 from tlkit.train.fit import Fit
 from tlkit.train.interrupt import Interrupted
 
@@ -41,7 +42,7 @@ def test_mcnemar_is_the_binomial_test_of_what_one_alone_has_right():
     rng = np.random.default_rng(0)
     first = dict(enumerate(rng.random(200) < 0.9))
     second = dict(enumerate(rng.random(200) < 0.8))
-    found = compare.mcnemar(first, second)
+    found = mcnemar(first, second)
     b = sum(first[k] and not second[k] for k in first)
     c = sum(second[k] and not first[k] for k in first)
     assert (found.images, found.only_first, found.only_second) == (200, b, c)
@@ -49,8 +50,8 @@ def test_mcnemar_is_the_binomial_test_of_what_one_alone_has_right():
     assert found.p == pytest.approx(min(1.0, 2 * tail))
     # the example of Dietterich's paper's kind: 10 against 1
     one = {k: k < 10 for k in range(11)}
-    assert compare.mcnemar(one, {k: not v for k, v in one.items()}).p == pytest.approx(0.01171875)
-    assert compare.mcnemar(one, one).p == 1.0
+    assert mcnemar(one, {k: not v for k, v in one.items()}).p == pytest.approx(0.01171875)
+    assert mcnemar(one, one).p == 1.0
 
 
 def test_pictures_of_one_name_and_other_content_are_not_compared(two, tmp_path):
@@ -60,7 +61,7 @@ def test_pictures_of_one_name_and_other_content_are_not_compared(two, tmp_path):
     changed = judged[0][:-4] + ("0000" if not judged[0].endswith("0000") else "1111")
     (other / "images.csv").write_text("\n".join(rows).replace(judged[0], changed) + "\n")
     first, second = (compare.read_compared(folder) for folder in (two[0], other))
-    assert compare.mcnemar(first.right, second.right).images == len(judged) - 1
+    assert mcnemar(first.judged, second.judged).images == len(judged) - 1
 
 
 def test_only_what_differs_in_the_recipes_is_shown(two):

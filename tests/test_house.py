@@ -42,6 +42,7 @@ ORDER = [
     {"recipe"},
     {"catalog"},
     CONCEPTS,
+    {"report.parts", "report.plots", "report.glyphs"},
     {"tasks"},
     {"backbones", "data", "heads"},
     {"surgery"},

@@ -113,7 +113,7 @@ def test_a_run_with_swapped_norms_resizes_and_is_served_without_tlkit(tmp_path):
     assert run.result["evaluation"]["accuracy"] > 0.5
 
 
-def test_a_plan_does_not_calibrate(data, monkeypatch):
+def test_a_plan_does_not_calibrate(monkeypatch):
     from tlkit.workflow import show_plan
 
     def calibrating(*_):
@@ -122,7 +122,10 @@ def test_a_plan_does_not_calibrate(data, monkeypatch):
     monkeypatch.setattr("tlkit.model.swap_norm", calibrating)
     recipe = {
         "name": "planned",
-        "data": {"source": {"folder": str(data)}, "image_size": 32},
+        "data": {
+            "source": {"tfrecord": str(ROOT / "recipes" / "digits.tfrecord")},
+            "image_size": 32,
+        },
         "model": {"backbone": "tiny", "norm": {"swap": "group", "distill": 1_000_000}},
         "finetune": {"stages": [{"policy": "full", "epochs": 1}]},
     }

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import html
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from tlkit import run as runs
 from tlkit.recipe.load import load_recipe
 from tlkit.report.parts import page, plot, table
 from tlkit.report.plots import plot_runs
-
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+from tlkit.tasks.base import Task
+from tlkit.tasks.find import make_task
 
 
 @dataclasses.dataclass
@@ -27,13 +27,15 @@ class Compared:
         folder: Of the run.
         result: What result.json says.
         recipe: Resolved, as dotted keys and values.
-        right: Image name, SHA-256 of its file and its label -> whether it was named rightly.
+        task: What it learned.
+        judged: Image name, SHA-256 of its file and its label -> how good its answer is.
     """
 
     folder: pathlib.Path
     result: dict[str, Any]
     recipe: dict[str, Any]
-    right: dict[tuple[str, str, str], bool]
+    task: Task
+    judged: dict[Hashable, float]
 
 
 def read_compared(folder: str | pathlib.Path) -> Compared:
@@ -48,12 +50,11 @@ def read_compared(folder: str | pathlib.Path) -> Compared:
         rows = list(csv.DictReader(file))
     # two data sets may call different pictures alike
     content = _contents(path / "images.csv")
-    right = {
-        (row["image"], content.get(row["image"], ""), row["label"]): row["label"]
-        == row["predicted"]
-        for row in rows
+    task = make_task(result.get("task", "classification"), [])
+    judged: dict[Hashable, float] = {
+        (row["image"], content.get(row["image"], ""), row["label"]): task.judge(row) for row in rows
     }
-    return Compared(path, result, flat(recipe), right)
+    return Compared(path, result, flat(recipe), task, judged)
 
 
 def _contents(path: pathlib.Path) -> dict[str, str]:
@@ -85,42 +86,6 @@ def differences(compared: Sequence[Compared]) -> list[tuple[str, list[Any]]]:
     return [(key, values) for key, values in rows if any(v != values[0] for v in values)]
 
 
-@dataclasses.dataclass(frozen=True)
-class McNemar:
-    """Two classifiers on the same images.
-
-    Attributes:
-        images: That both have judged.
-        only_first: Named rightly by the first alone.
-        only_second: Named rightly by the second alone.
-        p: Probability of such a difference or a larger one if there were none.
-    """
-
-    images: int
-    only_first: int
-    only_second: int
-    p: float
-
-
-def mcnemar(first: dict[Any, bool], second: dict[Any, bool]) -> McNemar:
-    """McNemar's test in its exact form, on the images that one alone names rightly.
-
-    (McNemar 1947; Dietterich 1998, "Approximate Statistical Tests for Comparing Supervised
-    Classification Learning Algorithms", section 3.1.)
-
-    Args:
-        first: Image -> whether it was named rightly.
-        second: The same of another.
-    """
-    from scipy.stats import binomtest
-
-    both = first.keys() & second.keys()
-    one = sum(first[key] and not second[key] for key in both)
-    other = sum(second[key] and not first[key] for key in both)
-    p = float(binomtest(one, one + other, 0.5).pvalue) if one + other else 1.0
-    return McNemar(len(both), one, other, p)
-
-
 def describe(compared: Sequence[Compared]) -> list[str]:
     """The comparison as lines for a person."""
     names = [str(run.folder) for run in compared]
@@ -141,7 +106,7 @@ def describe(compared: Sequence[Compared]) -> list[str]:
 def figures(compared: Sequence[Compared]) -> list[list[str]]:
     """Figures of each run with their intervals, a row each, and a head."""
     rows = [["", *(chr(65 + k) for k in range(len(compared)))]]
-    for key in FIGURES:
+    for key in compared[0].task.compared:
         cells = []
         for run in compared:
             evaluation = run.result["evaluation"]
@@ -164,21 +129,11 @@ def verdicts(compared: Sequence[Compared]) -> list[str]:
     first, lines = compared[0], []
     for index, other in enumerate(compared[1:], start=1):
         name = chr(65 + index)
-        test = mcnemar(first.right, other.right)
-        if not test.images:
+        if not first.judged.keys() & other.judged.keys():
             lines.append(f"A and {name} have judged no image in common")
             continue
-        better = "A" if test.only_first > test.only_second else name
-        word = (
-            f"{better} is better, and hardly by chance"
-            if test.p < 0.05
-            else "the difference may be chance"
-        )
-        lines.append(
-            f"A and {name} on the same {test.images} images: {test.only_first} only A has right, "
-            f"{test.only_second} only {name}; McNemar's p = {test.p:.3g}: {word}"
-        )
-        missing = len(first.right.keys() ^ other.right.keys())
+        lines.append(first.task.verdict(first.judged, other.judged, name))
+        missing = len(first.judged.keys() ^ other.judged.keys())
         if missing:
             lines.append(f"  {missing} images were judged by one of them alone and are left out")
     return lines
@@ -208,7 +163,12 @@ def write_comparison(compared: Sequence[Compared], target: pathlib.Path) -> None
         table(("key", *letters), changed, True) if changed else "<p>They are the same.</p>"
     )
     picture = target.with_suffix(".png")
-    if plot_runs([run.folder / "metrics.csv" for run in compared], letters, picture):
+    if plot_runs(
+        [run.folder / "metrics.csv" for run in compared],
+        letters,
+        compared[0].task.metric.name,
+        picture,
+    ):
         parts.append("<h2>Curves</h2>" + plot(picture, "curves of all runs"))
         picture.unlink()
     target.write_text(page("Runs compared - tlkit", parts), "utf-8")

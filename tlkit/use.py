@@ -350,7 +350,7 @@ def predict_files(
             if item.problem is not None:
                 yield {"image": item.record.name, "error": item.problem}
                 continue
-            yield {"image": item.record.name, **run.task.describe(next(answers), top)}
+            yield {"image": item.record.name, **run.task.describe(next(answers), top, 6)}
         done += len(chunk)
         if progress is not None:
             progress(done, len(files))

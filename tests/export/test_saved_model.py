@@ -8,6 +8,7 @@ from tlkit.data.dataset import Split
 from tlkit.data.record import Record
 from tlkit.evaluate.grad_cam import grad_cam
 from tlkit.export import saved_model
+from tlkit.tasks.classification import Classification
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,9 @@ def test_the_network_is_constants_and_batch_norm_is_folded(tmp_path, files):
     for weight in model.weights:
         weight.assign(rng.uniform(0.1, 1, weight.shape))
     split = Split([Record("a", "", None, lambda: files[0])], np.array([0]), ["a"])
-    place = saved_model.saved_model(model, ["a", "b"], (16, 16), "crop", False, split, tmp_path)
+    place = saved_model.saved_model(
+        model, Classification(["a", "b"]), (16, 16), "crop", False, split, tmp_path
+    )
     found = operations(place)
     assert "Conv2D" in found
     assert not {"ReadVariableOp", "Rsqrt"} & set(found)  # BatchNorm divides by a deviation

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.nasty import NAMES
-from tlkit.report import glyphs, plots
+from tlkit.report import glyphs
+from tlkit.tasks.classification import plots
 
 
 @pytest.fixture

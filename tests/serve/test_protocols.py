@@ -6,8 +6,6 @@ import json
 import numpy as np
 import pytest
 
-from tlkit.serve.kserve import OUTPUTS
-
 MODEL, PREDICT = "/v1/models/colours", "/v1/models/colours:predict"
 INFER = "/v2/models/colours/infer"
 
@@ -163,7 +161,11 @@ def test_kserve_health_and_metadata(client):
     assert client.get("/v2/models/colours/ready").json() == {"name": "colours", "ready": True}
     model = client.get("/v2/models/colours/versions/1").json()
     assert (model["name"], model["versions"]) == ("colours", ["1"])
-    assert {one["name"]: one["datatype"] for one in model["outputs"]} == OUTPUTS
+    assert {one["name"]: one["datatype"] for one in model["outputs"]} == {
+        "probabilities": "FP32",
+        "label": "BYTES",
+        "label_id": "INT64",
+    }
 
 
 def test_kserve_infers_from_files(client, encoded, expected):

@@ -9,6 +9,7 @@ import pytest
 
 import tlkit
 from tlkit.errors import UserError
+from tlkit.tasks.classification import Classification
 from tlkit.train.ema import WeightAverage
 from tlkit.train.interrupt import Interrupted
 from tlkit.train.state import load_state
@@ -121,6 +122,7 @@ def test_class_weights_balance_the_loss(recipe):
 
     class Data:
         classes = ("a", "b")
+        task = Classification(["a", "b"])
 
         class train:  # noqa: N801
             labels = np.array([0, 0, 0, 1])

@@ -15,12 +15,13 @@ from tlkit.model import before_activation
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 from tlkit.surgery.walk import nodes_of
+from tlkit.tasks.base import Task
 
 
 @register("saved_model", runtime="tensorflow", takes="bytes")
 def saved_model(
     model: Any,
-    classes: list[str],
+    task: Task,
     size: tuple[int, int],
     how: Resize,
     antialias: bool,
@@ -41,13 +42,13 @@ def saved_model(
     - `explain` takes `image_bytes` and returns `heat` `(batch, h, w)` in [0, 1], where the label was
       seen (Grad-CAM, Selvaraju et al. 2017).
 
-    All but `features` return `probabilities` `(batch, classes)`, `label` (text) and `label_id`
-    (int64), and all resize as in training. `assets.extra/tf_serving_warmup_requests` makes
+    All but `features` return what the task answers, as `probabilities` `(batch, classes)`, `label`
+    (text) and `label_id` (int64), and all resize as in training. `assets.extra/tf_serving_warmup_requests` makes
     TensorFlow Serving answer a few requests before it says that it is ready.
 
     Args:
-        model: RGB in [0, 255] to probabilities.
-        classes: Names in the order of the outputs.
+        model: RGB in [0, 255] to the task's answers.
+        task: What is answered.
         size: Height and width that the model takes, in pixels.
         how: How images are brought to that size.
         antialias: Low-pass before shrinking.
@@ -60,19 +61,13 @@ def saved_model(
     """
     import tensorflow as tf
 
-    names = tf.constant(classes)
     outputs, network, above, variables = _parts(model)
     root = tf.Module()
     root.network, root.above, root.kept = network, above, variables
 
     def answer(images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         found = dict(zip(outputs, network(images), strict=True))
-        label_id = tf.argmax(found["logits"], axis=-1)
-        return found, {
-            "probabilities": tf.nn.softmax(found["logits"]),
-            "label": tf.gather(names, label_id),
-            "label_id": label_id,
-        }
+        return found, task.answer_tensors(found["logits"])
 
     def fit(image: Any) -> Any:
         return resize(image, size, how, antialias)
@@ -109,7 +104,9 @@ def saved_model(
         found, answers = answer(pixels(image_bytes))
         return {
             **answers,
-            "heat": heat_of(lambda maps: above(maps)[0], found["map"], answers["label_id"]),
+            "heat": heat_of(
+                lambda maps: above(maps)[0], found["map"], task.explained_output(answers)
+            ),
         }
 
     any_size = (None, None, None, 3)

@@ -14,20 +14,10 @@ import numpy as np
 from tlkit.data.account import account_lines
 from tlkit.paths import legible
 from tlkit.report.parts import figure, listed, page, plot, table, tiles
-from tlkit.report.plots import MOST_NAMES
 from tlkit.report.reading import read_curves
 from tlkit.tasks.base import Task
 from tlkit.tasks.find import make_task
-from tlkit.text import one_line
 
-FIGURES = (
-    ("accuracy", "accuracy"),
-    ("balanced_accuracy", "balanced accuracy"),
-    ("macro_f1", "macro F1"),
-    ("top_5_accuracy", "top-5 accuracy"),
-)
-MOST_ROWS = 200  # classes that the page lists
-MOST_CONFUSED = 50  # pairs of classes
 PHASES = {
     "import": "imports and building the network",
     "data": "reading the images",
@@ -55,21 +45,17 @@ def write_report(
         f"{result['parameters']:,} parameters, {result['image_size'][0]} x {result['image_size'][1]} "
         f"pixels, {result['classes']} classes, seed {result['seed']}"
         f"{''.join(html.escape(f'; {line}') for line in _files(data)[:1])}</p>",
-        tiles(_figures(result, evaluation)),
+        tiles(_headlines(task, result)),
         *_missed(result),
         *_worth_knowing(result, data),
         *_curves(task, folder, result),
-        *_confusion(evaluation),
-        *_pictures(
-            folder, "per_class" in evaluation and len(evaluation["per_class"]) <= MOST_NAMES
-        ),
+        *task.report_overview(evaluation, folder / "plots"),
+        *_picture(folder / "plots" / "train_images.png", "Images as the network gets them"),
     ]
     if result["stages"]:
         parts.append("<h2>What trained</h2>" + _stages(task, result["stages"]))
-    if "per_class" in evaluation:
-        parts.append("<h2>Classes</h2>" + _classes(evaluation["per_class"], data))
-    parts += _confused(evaluation)
-    parts += _examples(folder / "examples")
+    parts += task.report_details(evaluation, data["counts"].get("train", {}))
+    parts += _examples(task, folder / "examples")
     parts += _exports(task, result)
     parts += _time(result)
     parts += _how_to(folder, result)
@@ -81,20 +67,13 @@ def write_report(
     return target
 
 
-def _figures(result: dict[str, Any], evaluation: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    sure = evaluation.get("intervals", {})
-    for key, title in FIGURES:
-        if key in evaluation:
-            low, high = sure.get(key, (None, None))
-            between = "" if low is None else f", 95 % between {100 * low:.1f} and {100 * high:.1f}"
-            where = f" on {result['evaluated']}" if key == "accuracy" else ""
-            found.append((f"{100 * evaluation[key]:.1f} %", f"{title}{where}{between}"))
-    if "calibration" in evaluation:
-        found.append((f"{100 * evaluation['calibration']['ece']:.1f} %", "calibration error (ECE)"))
-    found.append((f"{evaluation['images']:,}", f"images in {result['evaluated']}"))
-    found.append((f"{result['seconds']['total']:.0f} s", "in all"))
-    return found
+def _headlines(task: Task, result: dict[str, Any]) -> list[tuple[str, str]]:
+    evaluation, split = result["evaluation"], result["evaluated"]
+    return [
+        *task.headlines(evaluation, split),
+        (f"{evaluation['images']:,}", f"images in {split}"),
+        (f"{result['seconds']['total']:.0f} s", "in all"),
+    ]
 
 
 def _files(data: dict[str, Any]) -> list[str]:
@@ -149,39 +128,8 @@ def _curves(task: Task, folder: pathlib.Path, result: dict[str, Any]) -> list[st
     return parts
 
 
-def _confusion(evaluation: dict[str, Any]) -> list[str]:
-    """The confusion matrix as a table, whose names the browser draws; of few classes only."""
-    rows = evaluation.get("per_class", ())
-    if not rows or len(rows) > MOST_NAMES or "confusion" not in evaluation:
-        return []
-    names = [f"<bdi>{html.escape(one_line(row['class']))}</bdi>" for row in rows]
-    head = "".join(f"<th title='{html.escape(row['class'])}'><span>{name}</span></th>"
-                   for row, name in zip(rows, names, strict=True))  # fmt: skip
-    body = ""
-    for name, counts in zip(names, evaluation["confusion"], strict=True):
-        total = max(1, sum(counts))
-        cells = "".join(
-            f"<td style='--share:{count / total:.3f}'{' class=most' if 2 * count > total else ''}>"
-            f"{count or ''}</td>"
-            for count in counts
-        )
-        body += f"<tr><th>{name}</th>{cells}</tr>"
-    return [
-        "<h2>Confusion matrix</h2><p class=soft>A row a true class, a column a predicted one.</p>"
-        f"<div class=scroll><table class=confusion><tr><th></th>{head}</tr>{body}</table></div>"
-    ]
-
-
-def _pictures(folder: pathlib.Path, tabled: bool) -> list[str]:
-    return [
-        f"<h2>{title}</h2>{plot(folder / 'plots' / file, title)}"
-        for title, file in (
-            ("Confusion matrix", "confusion_matrix.png"),
-            ("Calibration", "calibration.png"),
-            ("Images as the network gets them", "train_images.png"),
-        )
-        if (folder / "plots" / file).exists() and not (tabled and file == "confusion_matrix.png")
-    ]
+def _picture(file: pathlib.Path, title: str) -> list[str]:
+    return [f"<h2>{title}</h2>{plot(file, title)}"] if file.exists() else []
 
 
 def _stages(task: Task, stages: Sequence[dict[str, Any]]) -> str:
@@ -213,84 +161,32 @@ def _stages(task: Task, stages: Sequence[dict[str, Any]]) -> str:
     return table(head, rows)
 
 
-def _classes(rows: Sequence[dict[str, Any]], data: dict[str, Any]) -> str:
-    counts = data["counts"].get("train", {})
-    known = [row for row in rows if row["images"] or counts.get(row["class"])]
-    shown = [
-        (
-            one_line(row["class"]),
-            counts.get(row["class"], "-"),
-            row["images"],
-            *(
-                "-" if row[key] is None else f"{row[key]:.3f}"
-                for key in ("precision", "recall", "f1")
-            ),
-        )
-        for row in _weakest(known)
-    ]
-    head = ("class", "train images", "images", "precision", "recall", "F1")
-    less = (
-        f"<p class=soft>The {MOST_ROWS} classes of the lowest F1; all {len(known):,} are in "
-        "result.json.</p>"
-        if len(known) > MOST_ROWS
-        else ""
-    )
-    return less + table(head, shown)
-
-
-def _weakest(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """As many classes as a person can read: those of the lowest F1 where there are more."""
-    if len(rows) <= MOST_ROWS:
-        return rows
-    return sorted(rows, key=lambda row: 2.0 if row["f1"] is None else row["f1"])[:MOST_ROWS]
-
-
-def _confused(evaluation: dict[str, Any]) -> list[str]:
-    """Which classes are taken for which, where the matrix would be too large."""
-    rows = [
-        (row["class"], row["predicted"], row["images"]) for row in evaluation.get("confused", ())
-    ]
-    if not rows:
-        return []
-    return [
-        "<h2>Most often taken for another</h2>"
-        + table(("class", "taken for", "images"), rows[:MOST_CONFUSED])
-    ]
-
-
-def _examples(folder: pathlib.Path) -> list[str]:
-    """Mistakes and doubts, with what the network looked at."""
+def _examples(task: Task, folder: pathlib.Path) -> list[str]:
+    """Images worth looking at, with what the network looked at."""
     if not (folder / "examples.json").exists():
         return []
     told = json.loads((folder / "examples.json").read_text("utf-8"))
     parts = []
-    for kind, title in (
-        ("mistakes", "The most confident mistakes"),
-        ("unsure", "The images it is least sure of"),
-    ):
+    for kind, title in task.example_titles.items():
         entries = told.get(kind, [])
         if entries:
-            shown = "".join(_example(folder, entry) for entry in entries)
+            shown = "".join(_example(task, folder, entry) for entry in entries)
             parts.append(f"<h2>{title}</h2><div class='gallery wide'>{shown}</div>")
     if parts:
         parts.append(
-            "<p class=soft>Beside each picture, in warm colours, where the network saw the class that it "
-            "named (Grad-CAM).</p>"
+            "<p class=soft>Beside each picture, in warm colours, where the network saw what it "
+            "answered (Grad-CAM).</p>"
         )
     return parts
 
 
-def _example(folder: pathlib.Path, entry: dict[str, Any]) -> str:
+def _example(task: Task, folder: pathlib.Path, entry: dict[str, Any]) -> str:
     from PIL import Image
 
     names = [entry["picture"], *([entry["heat"]] if "heat" in entry else [])]
     images = [np.asarray(Image.open(folder / name).convert("RGB")) for name in names]
-    right = entry["label"] == entry["predicted"]
-    text = f"<b>{html.escape(entry['predicted'])}</b> {entry['probability']:.2f}"
-    if entry["label"] and not right:
-        own = entry.get("probability_of_label")
-        text += f"; is {html.escape(entry['label'])}" + ("" if own is None else f" {own:.2f}")
-    return figure(images, f"{text}<br>{html.escape(entry['image'])}", entry["image"])
+    text = f"{task.example_caption(entry)}<br>{html.escape(entry['image'])}"
+    return figure(images, text, entry["image"])
 
 
 def _time(result: dict[str, Any]) -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.report.glyphs import drawn, font_for, literal
+from tlkit.report.glyphs import font_for
 from tlkit.text import one_line, shortened
 
 BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#888888"
-MOST_NAMES = 40  # classes up to which the confusion matrix has names and numbers
 
 
-def _axes(width: float, height: float, columns: int = 1) -> Any:
+def axes_of(width: float, height: float, columns: int = 1) -> Any:
+    """A figure of some inches, and its axes side by side; none where `columns` is 0."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -38,7 +38,7 @@ def plot_curves(metrics: pathlib.Path, metric: str, target: pathlib.Path) -> boo
     epochs = [row for row in rows if row["val_loss"]]
     if not epochs:
         return False
-    figure, _ = _axes(11, 5.6, 0)
+    figure, _ = axes_of(11, 5.6, 0)
     (loss, other), rates = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     at = [int(row["step"]) for row in epochs]
     for axis, key in ((loss, "loss"), (other, metric)):
@@ -63,70 +63,6 @@ def plot_curves(metrics: pathlib.Path, metric: str, target: pathlib.Path) -> boo
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(target)
     return True
-
-
-def plot_calibration(found: dict[str, Any], target: pathlib.Path) -> None:
-    """Accuracy over probability, a point a bin, as large as the bin is full."""
-    figure, axis = _axes(4.6, 4.2)
-    rows = found["bins"]
-    most = max(row["images"] for row in rows)
-    axis.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="as it should be")
-    sure, true = [row["confidence"] for row in rows], [row["accuracy"] for row in rows]
-    axis.plot(sure, true, color=BLUE, lw=1)
-    axis.scatter(
-        sure, true, s=[20 + 180 * row["images"] / most for row in rows], color=BLUE, alpha=0.7
-    )
-    axis.set_xlim(0, 1.02)
-    axis.set_ylim(0, 1.02)
-    axis.set_xlabel("probability of the predicted class")
-    axis.set_ylabel("share of right answers")
-    axis.set_title(f"calibration error {100 * found['ece']:.1f} %")
-    axis.legend(frameon=False, loc="upper left")
-    figure.savefig(target)
-
-
-def _labels(classes: list[str]) -> tuple[list[str], list[str]]:
-    """Names of classes as matplotlib draws them, and the families of their fonts."""
-    names, families = drawn(classes)
-    return [literal(name) for name in names], families
-
-
-def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path) -> None:
-    """The confusion matrix, colours by share of the true class."""
-    named = len(classes) <= MOST_NAMES
-    side = min(14.0, max(4.0, 0.42 * len(classes) + 2.2)) if named else 8.0
-    figure, axis = _axes(side, side * 0.92)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axis.spines[:].set_visible(False)
-    axis.set_xlabel("predicted")
-    axis.set_ylabel("true")
-    if named:
-        names, families = _labels(classes)
-        axis.set_xticks(range(len(classes)), names, rotation=45, ha="right", fontfamily=families)
-        axis.set_yticks(range(len(classes)), names, fontfamily=families)
-        for (row, column), count in np.ndenumerate(matrix):
-            if count:
-                dark = share[row, column] > 0.5
-                axis.text(
-                    column, row, str(count), ha="center", va="center", fontsize=8,
-                    color="white" if dark else "black",
-                )  # fmt: skip
-    figure.savefig(target)
-
-
-def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
-    """F1 of each class, the weakest on top."""
-    rows = sorted(table, key=lambda row: -1 if row["f1"] is None else row["f1"])[:MOST_NAMES]
-    figure, axis = _axes(6, 0.8 + 0.28 * len(rows))
-    numbers = {row["class"]: number for number, row in enumerate(table)}
-    names, families = _labels([row["class"] for row in table])
-    axis.barh(range(len(rows)), [row["f1"] or 0 for row in rows][::-1], color=BLUE)
-    shown = [names[numbers[row["class"]]] for row in rows]
-    axis.set_yticks(range(len(rows)), shown[::-1], fontfamily=families)
-    axis.set_xlim(0, 1)
-    axis.set_xlabel("F1")
-    figure.savefig(target)
 
 
 def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -> None:
@@ -161,7 +97,7 @@ def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -
 
 def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
     """Loss over learning rate, with what is suggested."""
-    figure, axis = _axes(7, 4)
+    figure, axis = axes_of(7, 4)
     axis.semilogx(sweep.rates, sweep.losses, color=GREY, lw=0.8, label="each step")
     axis.semilogx(sweep.rates, sweep.smoothed, color=BLUE, lw=2, label="smoothed")
     for rate, name, colour in (
@@ -177,23 +113,25 @@ def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
     figure.savefig(target)
 
 
-def plot_runs(metrics: list[pathlib.Path], names: list[str], target: pathlib.Path) -> bool:
-    """Validation loss and accuracy of several runs by epoch; False where none was trained."""
+def plot_runs(
+    metrics: list[pathlib.Path], names: list[str], metric: str, target: pathlib.Path
+) -> bool:
+    """Validation loss and metric of several runs by epoch; False where none was trained."""
     import matplotlib
 
-    figure, (loss, accuracy) = _axes(11, 3.8, 2)
+    figure, axes = axes_of(11, 3.8, 2)
     drawn = False
     for index, (path, name) in enumerate(zip(metrics, names, strict=True)):
         with open(path, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["val_loss"]]
         colour = matplotlib.colormaps["tab10"](index % 10)
         at = range(1, len(rows) + 1)
-        for axis, key in ((loss, "loss"), (accuracy, "accuracy")):
+        for axis, key in zip(axes, ("loss", metric), strict=True):
             axis.plot(at, [float(r[f"val_{key}"]) for r in rows], color=colour, marker="o", ms=3,
                       label=name)  # fmt: skip
             axis.plot(at, [float(r[key]) for r in rows], color=colour, lw=0.8, ls=":")
         drawn = drawn or bool(rows)
-    for axis, title in ((loss, "loss"), (accuracy, "accuracy")):
+    for axis, title in zip(axes, ("loss", metric), strict=True):
         axis.set_title(f"{title}: validation, training dotted")
         axis.set_xlabel("epoch")
         axis.legend(frameon=False)

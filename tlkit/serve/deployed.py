@@ -18,6 +18,8 @@ from tlkit.errors import RunFailed, UserError
 from tlkit.export.parity import ALIKE
 from tlkit.run import silenced
 from tlkit.serve.find import read_signature
+from tlkit.tasks.base import Task
+from tlkit.tasks.find import make_task
 
 
 @dataclasses.dataclass
@@ -28,11 +30,11 @@ class Deployed:
         name: In addresses.
         version: In addresses.
         format: Of the export.
-        classes: Names in the order of the outputs.
+        task: What is answered.
         size: Height and width in pixels.
         prepare: From the bytes of a file to pixels.
         fit: From pixels of any size to pixels of that size.
-        run: From pixels, uint8 or float32, to probabilities.
+        run: From pixels, uint8 or float32, to the task's answers.
         features: From files to the vectors that the head gets; None where it cannot.
         explain: From files to heat maps of their labels; None where it cannot.
     """
@@ -40,13 +42,18 @@ class Deployed:
     name: str
     version: str
     format: str
-    classes: list[str]
+    task: Task
     size: tuple[int, int]
     prepare: Callable[[bytes], Any]
     fit: Callable[[Any], Any]
     run: Callable[[np.ndarray], np.ndarray]
     features: Callable[[list[bytes]], np.ndarray] | None
     explain: Callable[[list[bytes]], np.ndarray] | None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the outputs."""
+        return self.task.outputs
 
 
 def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
@@ -98,7 +105,7 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
         name=name or signature["name"],
         version=place.name if place.name.isdigit() else "1",
         format=folder.name,
-        classes=signature["labels"],
+        task=make_task(signature.get("task", "classification"), signature["labels"]),
         size=(size[0], size[1]),
         prepare=make_preparer((size[0], size[1]), how, antialias),
         fit=lambda image: resize(image, (size[0], size[1]), how, antialias),

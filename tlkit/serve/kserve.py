@@ -28,13 +28,14 @@ from tlkit.serve.tensors import (
     split_body,
     write_outputs,
 )
+from tlkit.tasks.base import ServedOutput, Task
 
 INPUTS = {
     "image_bytes": ("BYTES", [-1]),
     "images": ("FP32", [-1, -1, -1, 3]),
     "images_uint8": ("UINT8", [-1, -1, -1, 3]),
 }
-OUTPUTS = {"probabilities": "FP32", "label": "BYTES", "label_id": "INT64"}
+DATATYPES = {"float": "FP32", "text": "BYTES", "integer": "INT64"}
 EXTENSIONS = [
     "binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics",
 ]  # fmt: skip
@@ -53,6 +54,7 @@ REFUSED = {
 def routes(service: Service) -> list[Route]:
     """The addresses below `/v2`."""
     deployed = service.deployed
+    task = deployed.task
 
     def known(request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version")
@@ -109,11 +111,11 @@ def routes(service: Service) -> list[Route]:
         body = await request.body()
         header = request.headers.get(LENGTH)
         if len(body) < LARGE:
-            head, wanted, items = _read(body, header)
+            head, wanted, items = _read(task, body, header)
         else:
-            head, wanted, items = await asyncio.to_thread(_read, body, header)
-        probabilities = await service.answer(items)
-        outputs = [_output(name, asked, probabilities, deployed.classes) for name, asked in wanted]
+            head, wanted, items = await asyncio.to_thread(_read, task, body, header)
+        answered = task.answer_arrays(await service.answer(items))
+        outputs = [_output(task, output, asked, answered) for output, asked in wanted]
         named = {"model_name": deployed.name, "model_version": deployed.version}
         content, length = write_outputs({**named, **head}, outputs)
         kind, headers = "application/json", {"Vary": "Accept-Encoding"}
@@ -156,7 +158,7 @@ def _refusing(why: str) -> Any:
 def describe_model(service: Service) -> dict[str, Any]:
     """The model's metadata. Each input by itself is enough; the others are left out."""
     deployed = service.deployed
-    shapes = {"probabilities": [-1, len(deployed.classes)], "label": [-1], "label_id": [-1]}
+    task = deployed.task
     return {
         "name": deployed.name,
         "versions": [deployed.version],
@@ -166,8 +168,12 @@ def describe_model(service: Service) -> dict[str, Any]:
             for name, (kind, shape) in INPUTS.items()
         ],
         "outputs": [
-            {"name": name, "datatype": kind, "shape": shapes[name]}
-            for name, kind in OUTPUTS.items()
+            {
+                "name": output.name,
+                "datatype": DATATYPES[output.kind],
+                "shape": [-1, *[len(task.outputs)][: output.wide]],
+            }
+            for output in task.served
         ],
     }
 
@@ -199,30 +205,31 @@ def configure(service: Service) -> dict[str, Any]:
 
 
 def _read(
-    body: bytes, header: str | None
-) -> tuple[dict[str, str], list[tuple[str, dict[str, Any]]], list[bytes | np.ndarray]]:
+    task: Task, body: bytes, header: str | None
+) -> tuple[dict[str, str], list[tuple[ServedOutput, dict[str, Any]]], list[bytes | np.ndarray]]:
     """The id of a request, the outputs that it asks for, and its pictures."""
     if header is not None and header.strip() == "0":  # no JSON: the body is the file
-        return {}, [(name, {"binary_data": True}) for name in OUTPUTS], [body]
+        return {}, [(output, {"binary_data": True}) for output in task.served], [body]
     request, behind = split_body(body, header)
     number = request.get("id")
     if not isinstance(number, str | int | float | None):
         raise Refused(400, "'id' is no text")
     head = {} if number is None else {"id": str(number)}
-    return head, _wanted(request), read_inputs(request.get("inputs"), behind)
+    return head, _wanted(task, request), read_inputs(request.get("inputs"), behind)
 
 
-def _wanted(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _wanted(task: Task, body: dict[str, Any]) -> list[tuple[ServedOutput, dict[str, Any]]]:
     """The outputs that a request asks for, with their parameters; all where it names none."""
     binary = parameters_of(body).get("binary_data_output", False)
-    asked = body.get("outputs") or [{"name": name} for name in OUTPUTS]
+    outputs, scores = {output.name: output for output in task.served}, task.served[0].name
+    asked = body.get("outputs") or [{"name": name} for name in outputs]
     if not isinstance(asked, list):
         raise Refused(400, "'outputs' is no list")
     found: dict[str, dict[str, Any]] = {}
     for item in asked:
         name = item.get("name") if isinstance(item, dict) else None
-        if not isinstance(name, str) or name not in OUTPUTS:
-            raise Refused(400, f"no output {str(name)[:100]!r}; {', '.join(OUTPUTS)}")
+        if not isinstance(name, str) or name not in outputs:
+            raise Refused(400, f"no output {str(name)[:100]!r}; {', '.join(outputs)}")
         if name in found:
             raise Refused(400, f"asks for the output {name!r} twice")
         parameters = {"binary_data": binary, **parameters_of(item)}
@@ -231,35 +238,26 @@ def _wanted(body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         if not isinstance(parameters["binary_data"], bool):
             raise Refused(400, f"{name}: binary_data is neither true nor false")
         count = parameters.get("classification")
-        if count is not None and (type(count) is not int or count < 1 or name != "probabilities"):
-            raise Refused(
-                400, f"{name}: classification takes the number of labels of probabilities"
-            )
+        if count is not None and (type(count) is not int or count < 1 or name != scores):
+            raise Refused(400, f"{name}: classification takes the number of labels of {scores}")
         found[name] = parameters
-    return list(found.items())
+    return [(outputs[name], parameters) for name, parameters in found.items()]
 
 
 def _output(
-    name: str, asked: dict[str, Any], probabilities: np.ndarray, classes: list[str]
+    task: Task, output: ServedOutput, asked: dict[str, Any], answered: dict[str, np.ndarray]
 ) -> Output:
-    best = probabilities.argmax(axis=1)
-    datatype = OUTPUTS[name]
-    if name == "label":
-        values = np.array([classes[k] for k in best], object)
-    elif name == "label_id":
-        values = best.astype("int64")
-    elif "classification" in asked:
-        datatype, values = "BYTES", _classify(probabilities, classes, asked["classification"])
-    else:
-        values = probabilities.astype("float32")
-    return Output(name, datatype, values, asked["binary_data"])
+    datatype, values = DATATYPES[output.kind], answered[output.name]
+    if "classification" in asked:
+        datatype, values = "BYTES", _classify(values, task.outputs, asked["classification"])
+    return Output(output.name, datatype, values, asked["binary_data"])
 
 
-def _classify(probabilities: np.ndarray, classes: list[str], count: int) -> np.ndarray:
-    """The likeliest labels of each row as `value:index:label`."""
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+def _classify(scores: np.ndarray, names: list[str], count: int) -> np.ndarray:
+    """The outputs of the largest values of each row as `value:index:name`."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     rows = [
-        [f"{row[k]:f}:{k}:{classes[k]}" for k in best]
-        for row, best in zip(probabilities, order, strict=True)
+        [f"{row[k]:f}:{k}:{names[k]}" for k in best]
+        for row, best in zip(scores, order, strict=True)
     ]
     return np.array(rows, object)

@@ -17,6 +17,7 @@ from tlkit.serve.service import Service
 # what a signature takes; those for pixels take them as this type
 PIXELS = {"serving_default": ("float32", "DT_FLOAT"), "serve_uint8": ("uint8", "DT_UINT8")}
 FILES = ("serve_bytes", "features", "explain")
+DTYPES = {"float": "DT_FLOAT", "text": "DT_STRING", "integer": "DT_INT64"}
 DEFAULT = "serving_default"
 
 
@@ -107,7 +108,7 @@ def _signatures(service: Service) -> list[str]:
 
 def _definition(service: Service, name: str) -> dict[str, Any]:
     """A signature as TensorFlow Serving describes it."""
-    classes = len(service.deployed.classes)
+    task = service.deployed.task
     if name in PIXELS:
         inputs = {"images": _tensor(PIXELS[name][1], -1, -1, -1, 3)}
     else:
@@ -116,9 +117,8 @@ def _definition(service: Service, name: str) -> dict[str, Any]:
         outputs = {"features": _tensor("DT_FLOAT", -1, -1)}
     else:
         outputs = {
-            "probabilities": _tensor("DT_FLOAT", -1, classes),
-            "label": _tensor("DT_STRING", -1),
-            "label_id": _tensor("DT_INT64", -1),
+            output.name: _tensor(DTYPES[output.kind], -1, *[len(task.outputs)][: output.wide])
+            for output in task.served
         }
         if name == "explain":
             outputs["heat"] = _tensor("DT_FLOAT", -1, -1, -1)
@@ -170,7 +170,8 @@ async def _answer(service: Service, signature: str, given: list[Any]) -> dict[st
     if signature == "features" and deployed.features is not None:
         vectors, _ = await service.special(deployed.features, files)
         return {"features": vectors.tolist()}
-    answers = columns(service, await service.answer(items))
+    answered = deployed.task.answer_arrays(await service.answer(items))
+    answers = {name: _listed(values) for name, values in answered.items()}
     if signature == "explain" and deployed.explain is not None:
         heats, _ = await service.special(deployed.explain, files)
         answers["heat"] = heats.tolist()
@@ -189,11 +190,7 @@ def _items(signature: str, given: list[Any]) -> list[bytes | np.ndarray]:
     return [from_base64(value["b64"]) for value in given]
 
 
-def columns(service: Service, probabilities: np.ndarray) -> dict[str, list[Any]]:
-    """Probabilities, labels and their numbers."""
-    best = probabilities.argmax(axis=1)
-    return {
-        "probabilities": probabilities.astype("float64").tolist(),
-        "label": [service.deployed.classes[k] for k in best],
-        "label_id": best.tolist(),
-    }
+def _listed(values: np.ndarray) -> list[Any]:
+    """An array as JSON has it; of float32, all digits."""
+    found: list[Any] = (values.astype("float64") if values.dtype.kind == "f" else values).tolist()
+    return found

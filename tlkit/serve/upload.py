@@ -30,12 +30,12 @@ def routes(service: Service) -> list[Route]:
         if explain and deployed.explain is None:
             raise Refused(400, f"{deployed.format} cannot explain; a SavedModel can")
         files = await _files(request, service.limits.queue)
-        probabilities = await service.answer([data for _, data in files])
+        answered = await service.answer([data for _, data in files])
         answers = []
-        for (name, _), row in zip(files, probabilities.astype("float64"), strict=True):
-            order = np.argsort(-row, kind="stable")[:top]
-            best = [{"label": deployed.classes[k], "probability": float(row[k])} for k in order]
-            answers.append({"file": name, **best[0], "top": best})
+        for (name, _), row in zip(files, answered.astype("float64"), strict=True):
+            told = deployed.task.describe(row, top)
+            best = [{"label": label, "probability": value} for label, value in told.pop("top")]
+            answers.append({"file": name, **told, "top": best})
         if explain and deployed.explain is not None:
             heats, images = await service.special(deployed.explain, [data for _, data in files])
             for answer, image, heat in zip(answers, images, heats, strict=True):

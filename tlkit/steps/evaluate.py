@@ -75,22 +75,13 @@ def save_evaluation(
     task: Task, logits: np.ndarray, split: Split, folder: pathlib.Path
 ) -> dict[str, Any]:
     """Writes predictions.csv and the plots of an evaluation; returns its metrics."""
-    from tlkit.report import plots
-
     answers = task.answers(logits)
     names = [record.name for record in split.records]
     labels = [record.label for record in split.records]
     task.write_predictions(folder / "predictions.csv", names, labels, answers)
     evaluation = task.evaluate(answers, split.labels)
     (folder / "plots").mkdir(exist_ok=True)
-    if "confusion" in evaluation:
-        plots.plot_confusion(
-            np.array(evaluation["confusion"]),
-            task.outputs,
-            folder / "plots" / "confusion_matrix.png",
-        )
-        plots.plot_calibration(evaluation["calibration"], folder / "plots" / "calibration.png")
-        plots.plot_classes(evaluation["per_class"], folder / "plots" / "classes.png")
+    task.save_plots(evaluation, folder / "plots")
     return evaluation
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -57,6 +57,21 @@ class Agreement:
 
 
 @dataclasses.dataclass(frozen=True)
+class ServedOutput:
+    """A tensor that an exported model answers with.
+
+    Attributes:
+        name: In signatures and requests.
+        kind: `float`, `integer` or `text`.
+        wide: Whether it is `(batch, outputs)`; else `(batch,)`.
+    """
+
+    name: str
+    kind: Literal["float", "integer", "text"]
+    wide: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Example:
     """An image worth looking at.
 
@@ -81,6 +96,10 @@ class Task(Protocol):
 
     name: ClassVar[str]
     metric: ClassVar[Metric]
+    compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation, side by side
+    port_check: ClassVar[str]  # a program that compares a port's answers with the golden pack's
+    example_titles: ClassVar[dict[str, str]]  # of the kinds of `examples`
+    served: ClassVar[tuple[ServedOutput, ...]]  # the first is the answers themselves
 
     @property
     def outputs(self) -> list[str]:
@@ -123,6 +142,15 @@ class Task(Protocol):
     def answers(self, logits: np.ndarray) -> np.ndarray:
         """The same in NumPy, rounded to float32 at the end."""
 
+    def answer_tensors(self, logits: Tensor) -> dict[str, Tensor]:
+        """What an exported model answers, by the names of `served`."""
+
+    def answer_arrays(self, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """The same of a server that has the answers alone."""
+
+    def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
+        """The output of each image whose heat map is served, `(batch,)`."""
+
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """All metrics of a set of answers, for evaluation.json."""
 
@@ -138,8 +166,8 @@ class Task(Protocol):
     def requirements(self, evaluation: dict[str, Any]) -> dict[str, float | None]:
         """What a recipe's `require` may ask for beside the evaluation's own metrics."""
 
-    def describe(self, answer: np.ndarray, top: int) -> dict[str, Any]:
-        """One answer as `tlkit predict` writes it."""
+    def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
+        """One answer as `tlkit predict` writes it, its numbers rounded to `digits`."""
 
     def write_predictions(
         self, path: pathlib.Path, names: Sequence[str], labels: Sequence[str], answers: np.ndarray
@@ -153,6 +181,35 @@ class Task(Protocol):
         self, answers: np.ndarray, labels: np.ndarray, most: int
     ) -> dict[str, list[Example]]:
         """Images worth looking at, by kind, the worst first."""
+
+    # the report
+
+    def save_plots(self, evaluation: dict[str, Any], folder: pathlib.Path) -> None:
+        """Draws an evaluation."""
+
+    def headlines(self, evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
+        """The metrics, each a value and what it is."""
+
+    def report_overview(self, evaluation: dict[str, Any], plots: pathlib.Path) -> list[str]:
+        """HTML that shows an evaluation as a whole, from what `save_plots` drew."""
+
+    def report_details(self, evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]:
+        """HTML about each output, with the training images it has."""
+
+    def example_caption(self, told: dict[str, Any]) -> str:
+        """HTML below an image of `examples`."""
+
+    # runs side by side
+
+    def judge(self, row: dict[str, str]) -> float:
+        """How good the answer of a row of predictions.csv is."""
+
+    def verdict(
+        self, first: Mapping[Hashable, float], second: Mapping[Hashable, float], name: str
+    ) -> str:
+        """Which of run A and another is better, and whether that is chance, by what was judged."""
+
+    # exports
 
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tlkit.tasks.base import Agreement, Example, Metric
-from tlkit.tasks.classification import metrics
+from tlkit.tasks.base import Agreement, Example, Metric, ServedOutput
+from tlkit.tasks.classification import metrics, plots, report
 from tlkit.tasks.classification.examples import choose_examples
+from tlkit.tasks.classification.mcnemar import verdict
+from tlkit.tasks.classification.port_check import PORT_CHECK
 from tlkit.tasks.classification.predictions import write_predictions
 from tlkit.tensors import KerasLayer, Tensor
 from tlkit.text import one_line, shortened
@@ -30,6 +33,17 @@ class Classification:
     classes: list[str]
     name: ClassVar[str] = "classification"
     metric: ClassVar[Metric] = Metric("accuracy", "acc", good=0.9, fair=0.85)
+    compared: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+    port_check: ClassVar[str] = PORT_CHECK
+    example_titles: ClassVar[dict[str, str]] = {
+        "mistakes": "The most confident mistakes",
+        "unsure": "The images it is least sure of",
+    }
+    served: ClassVar[tuple[ServedOutput, ...]] = (
+        ServedOutput(PROBABILITIES, "float", wide=True),
+        ServedOutput("label", "text"),
+        ServedOutput("label_id", "integer"),
+    )
 
     @property
     def outputs(self) -> list[str]:
@@ -89,6 +103,27 @@ class Classification:
     def answers(self, logits: np.ndarray) -> np.ndarray:
         return metrics.softmax(logits)
 
+    def answer_tensors(self, logits: Tensor) -> dict[str, Tensor]:
+        import tensorflow as tf
+
+        label_id = tf.argmax(logits, axis=-1)
+        return {
+            PROBABILITIES: tf.nn.softmax(logits),
+            "label": tf.gather(tf.constant(self.classes), label_id),
+            "label_id": label_id,
+        }
+
+    def answer_arrays(self, answers: np.ndarray) -> dict[str, np.ndarray]:
+        best = answers.argmax(axis=1)
+        return {
+            PROBABILITIES: answers.astype("float32"),
+            "label": np.array([self.classes[k] for k in best], object),
+            "label_id": best.astype("int64"),
+        }
+
+    def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
+        return answered["label_id"]
+
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         return metrics.evaluate(answers, labels, self.classes)
 
@@ -124,12 +159,16 @@ class Classification:
         ]
         return {"worst_recall": min(recalls, default=None)}
 
-    def describe(self, answer: np.ndarray, top: int) -> dict[str, Any]:
+    def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
         best = np.argsort(-answer, kind="stable")[:top]
+        values = [
+            float(answer[k]) if digits is None else round(float(answer[k]), digits) for k in best
+        ]
+        names = [self.classes[k] for k in best]
         return {
-            "label": self.classes[best[0]],
-            "probability": round(float(answer[best[0]]), 6),
-            "top": [[self.classes[k], round(float(answer[k]), 6)] for k in best],
+            "label": names[0],
+            "probability": values[0],
+            "top": [list(pair) for pair in zip(names, values, strict=True)],
         }
 
     def write_predictions(
@@ -155,6 +194,44 @@ class Classification:
         if label >= 0:
             told["probability_of_label"] = round(float(answer[label]), 4)
         return Example(index, best, told)
+
+    # the report
+
+    def save_plots(self, evaluation: dict[str, Any], folder: pathlib.Path) -> None:
+        if "confusion" not in evaluation:
+            return
+        matrix = np.array(evaluation["confusion"])
+        plots.plot_confusion(matrix, self.classes, folder / "confusion_matrix.png")
+        plots.plot_calibration(evaluation["calibration"], folder / "calibration.png")
+        plots.plot_classes(evaluation["per_class"], folder / "classes.png")
+
+    def headlines(self, evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
+        return report.headlines(evaluation, split)
+
+    def report_overview(self, evaluation: dict[str, Any], plots: pathlib.Path) -> list[str]:
+        return report.overview(evaluation, plots)
+
+    def report_details(self, evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]:
+        return report.details(evaluation, trained_on)
+
+    def example_caption(self, told: dict[str, Any]) -> str:
+        text = f"<b>{html.escape(told['predicted'])}</b> {told['probability']:.2f}"
+        if told["label"] and told["label"] != told["predicted"]:
+            own = told.get("probability_of_label")
+            text += f"; is {html.escape(told['label'])}" + ("" if own is None else f" {own:.2f}")
+        return text
+
+    # runs side by side
+
+    def judge(self, row: dict[str, str]) -> float:
+        return float(row["label"] == row["predicted"])
+
+    def verdict(
+        self, first: Mapping[Hashable, float], second: Mapping[Hashable, float], name: str
+    ) -> str:
+        return verdict(first, second, name)
+
+    # exports
 
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
