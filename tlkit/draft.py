@@ -18,7 +18,6 @@ from tlkit import registry
 from tlkit.backbones import spec as specs
 from tlkit.data.account import FileAccount
 from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
-from tlkit.data.dataset import IMBALANCED
 from tlkit.data.frames import is_of_frames
 from tlkit.data.named_classes import classes_in_names
 from tlkit.data.read_file import Absent
@@ -28,6 +27,7 @@ from tlkit.data.record import Record, SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, UserError, did_you_mean, some_of
 from tlkit.recipe.schema import Named
+from tlkit.tasks.classification.labels import IMBALANCED
 from tlkit.text import one_line
 
 FEW = 2000  # training images up to which a batch is 16

@@ -194,7 +194,7 @@ def evaluate_run(
     source = source_of(data, _like_the_run(run, data, given))
     config = run.recipe.data.model_copy(update={"source": source, "on_broken": on_broken})
     dataset = load_for_evaluation(
-        config, run.classes, run.image_size, say.progress("reading images"), _matcher(run)
+        config, run.task, run.image_size, say.progress("reading images"), _matcher(run)
     )
     split = dataset.splits["test"]
     trained_on = _trained_on(run.folder, dataset)

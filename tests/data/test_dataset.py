@@ -7,6 +7,7 @@ from tlkit.data.dataset import keep_pixels, load_dataset, load_for_evaluation, r
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Data
+from tlkit.tasks.classification import Classification
 
 
 def config(root, **changes):
@@ -107,7 +108,7 @@ def test_a_class_missing_from_val_shifts_no_id(tmp_path):
 
 def test_a_later_evaluation_is_aligned_by_name(tmp_path):
     make(tmp_path, {"zebra": 3, "ant": 2})
-    data = load_for_evaluation(config(tmp_path), ["zebra", "cat", "ant"], (32, 32))
+    data = load_for_evaluation(config(tmp_path), Classification(["zebra", "cat", "ant"]), (32, 32))
     labels = {
         r.label: int(k)
         for r, k in zip(data.splits["test"].records, data.splits["test"].labels, strict=True)
@@ -115,7 +116,7 @@ def test_a_later_evaluation_is_aligned_by_name(tmp_path):
     assert labels == {"zebra": 0, "ant": 2}
     assert data.notes == ["no image of: cat"]
     with pytest.raises(DataError, match="does not know: zebra"):
-        load_for_evaluation(config(tmp_path), ["ant", "cat"], (32, 32))
+        load_for_evaluation(config(tmp_path), Classification(["ant", "cat"]), (32, 32))
 
 
 def test_broken_files_are_named_and_skipped(tmp_path):

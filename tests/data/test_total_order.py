@@ -10,7 +10,7 @@ from tests.data.test_folder import tree
 SCRIPT = """
 import json, sys
 from tlkit import registry
-from tlkit.data.dataset import _classes
+from tlkit.tasks.classification.labels import find_classes
 from tlkit.data.split import split_by_hash
 root = sys.argv[1]
 found = []
@@ -19,7 +19,7 @@ for name in ("folder", "manifest"):
     data = registry.SOURCES.build(name, path=path)
     labels = [r.label for r in data.records]
     hashes = [f"{k:064x}" for k in range(len(labels))]
-    found.append([[r.name for r in data.records], _classes(data.records, data), data.notes,
+    found.append([[r.name for r in data.records], find_classes(data.records, data), data.notes,
                   [i.name for i in data.ignored], split_by_hash(hashes, labels, 0.2, 0.1)])
 print(json.dumps(found))
 """

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from tlkit.audit.finding import Finding, Level
-from tlkit.data.dataset import IMBALANCED
 from tlkit.errors import some_of
+from tlkit.tasks.classification.labels import IMBALANCED
 
 LISTED = 20  # classes that a sentence names
 FEW = 10  # images of a class below which it can hardly be learned or measured

@@ -12,12 +12,9 @@ import numpy as np
 
 from tlkit.data.account import MOST_LOST, FileAccount
 from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
-from tlkit.data.named_classes import classes_in_names
-from tlkit.data.order import natural
 from tlkit.data.read_source import read_records
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.rows import Rows
-from tlkit.data.sources.folder import class_name
 from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.data.transcode import NotDecodable, decodable
@@ -29,7 +26,6 @@ from tlkit.tasks.classification import Classification
 
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
 DISK_SHARE = 0.5  # of the free disk
-IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
 MOST_NOTES = 10  # about copies
 LOOKED_AT_ONCE = 16  # images handed from TensorFlow to Python together
 
@@ -173,29 +169,27 @@ def load_dataset(
     source = read_source(config)
     scanned, prepare = _scanned(source, config, image_size, progress)
     records, hashes = scanned.records, scanned.hashes
-    classes, notes = _classes(records, source)
+    learned = Classification.learn(records, source)
     splits = assign_splits(records, hashes, config)
-    ids = {name: index for index, name in enumerate(classes)}
-    labels = np.array([ids[record.label] for record in records], np.int32)
     parts: dict[SplitName, Split] = {}
     for name in ("train", "val", "test"):
         chosen = [index for index, split in enumerate(splits) if split == name]
         if chosen:
             parts[name] = Split(
                 [records[i] for i in chosen],
-                labels[chosen],
+                learned.labels[chosen],
                 [hashes[i] for i in chosen],
                 None if scanned.pixels is None else scanned.pixels.take(chosen),
             )
     decoding = decoding_key(config, image_size)
     dataset = Dataset(
-        Classification(classes),
+        learned.task,
         parts,
         scanned.broken,
         prepare,
         image_size,
         decoding,
-        notes,
+        [*source.notes, *learned.notes],
         source.ignored,
     )
     _check_splits(dataset)
@@ -275,16 +269,16 @@ def decoding_key(config: Data, image_size: tuple[int, int]) -> str:
 
 def load_for_evaluation(
     config: Data,
-    classes: Sequence[str],
+    task: Task,
     image_size: tuple[int, int],
     progress: Progress | None = None,
     match: Callable[[str], str | None] | None = None,
 ) -> Dataset:
-    """All images of a source as one split `test`, their labels matched to `classes` by name.
+    """All images of a source as one split `test`, their labels matched to the model's by name.
 
     Args:
         config: The run's `data`, with the source to read.
-        classes: Of the model.
+        task: Of the model.
         image_size: Height and width that the network gets, in pixels.
         progress: Called with the number of images done and their total.
         match: From a label to the model's class, where they are not spelt alike.
@@ -293,27 +287,16 @@ def load_for_evaluation(
         DataError: if a label is no class of the model, or too many files are broken.
     """
     source = read_source(config)
-    ids = {name: index for index, name in enumerate(classes)}
-    composed = {class_name(name): index for name, index in ids.items()}
-    meant: dict[str, int | None] = {}
-    for label in sorted({record.label for record in source.records}, key=natural):
-        name = match(label) if match else label
-        meant[label] = ids.get(name or "", composed.get(class_name(name or "")))
-    unknown = [label for label, index in meant.items() if index is None]
-    if unknown:
-        raise DataError(
-            f"classes that the model does not know: {some_of(unknown, 10)}. It knows: "
-            f"{some_of(classes, 20)}",
-            where=f"data.source.{config.source.name}",
-        )
+    task.check_labels(source.records, match, f"data.source.{config.source.name}")
     scanned, prepare = _scanned(source, config, image_size, progress)
-    labels = np.array([meant[record.label] for record in scanned.records], np.int32)
+    labels = task.labels_of(scanned.records, match)
     split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
-    there = set(labels.tolist())
-    missing = [name for name in classes if ids[name] not in there]
+    missing = [
+        name for name, count in zip(task.outputs, task.counts(labels), strict=True) if not count
+    ]
     notes = [*source.notes, *([f"no image of: {some_of(missing, 10)}"] if missing else [])]
     return Dataset(
-        Classification(list(classes)),
+        task,
         {"test": split},
         scanned.broken,
         prepare,
@@ -499,54 +482,22 @@ def _refuse_lost(account: FileAccount, policy: str) -> None:
     )
 
 
-def _classes(records: list[Record], source: SourceData) -> tuple[list[str], list[str]]:
-    """The class names in order, with what is odd about them."""
-    labels = {record.label for record in records}
-    classes = sorted(labels, key=natural)
-    if source.empty:
-        raise DataError(
-            f"no image in class {some_of([repr(name) for name in source.empty], 10)}",
-            hint="Remove the empty folder, or put images into it.",
-        )
-    if source.classes is not None:
-        missing = [repr(name) for name in source.classes if name not in labels]
-        if missing:
-            raise DataError(f"no image in class {some_of(missing, 10)}")
-        classes = source.classes
-    if len(classes) < 2:
-        raise DataError(
-            f"only one class, {classes[0]!r}; at least two are needed to tell apart.",
-            hint=classes_in_names(record.name for record in records),
-        )
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault(name.casefold(), []).append(name)
-    notes = [
-        f"classes that differ only in case: {', '.join(names)}"
-        for names in alike.values()
-        if len(names) > 1
-    ]
-    return classes, [*source.notes, *_first(notes, MOST_NOTES)]
-
-
-def _first(notes: list[str], most: int) -> list[str]:
-    """Some notes, and how many more there are."""
-    return notes if len(notes) <= most else [*notes[:most], f"and {len(notes) - most} more alike"]
-
-
 def assign_splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
     """The source's own splits, completed by tlkit's where it names no val."""
     told = [record.split for record in records]
     if not any(told):
         return split_by_hash(
-            hashes, [record.label for record in records], config.split.val, config.split.test
+            hashes, Classification.strata(records), config.split.val, config.split.test
         )
     result: list[SplitName] = [split or "train" for split in told]
     free = [index for index, split in enumerate(result) if split == "train"]
     if "val" not in result:
         test = 0.0 if "test" in result else config.split.test
         cut = split_by_hash(
-            [hashes[i] for i in free], [records[i].label for i in free], config.split.val, test
+            [hashes[i] for i in free],
+            Classification.strata([records[i] for i in free]),
+            config.split.val,
+            test,
         )
         for index, split in zip(free, cut, strict=True):
             result[index] = split
@@ -561,23 +512,9 @@ def _check_splits(dataset: Dataset) -> None:
                 f"the {name} split is empty",
                 hint="Raise data.split.val." if name == "val" else "Lower data.split.",
             )
-    for name, counts in dataset.counts().items():
-        missing = [label for label, count in counts.items() if not count]
-        if missing and name == "train":
-            raise DataError(
-                f"the train split has no image of: {some_of(missing, 10)}",
-                hint="Add images of it, or lower data.split.",
-            )
-        if missing:
-            dataset.notes.append(f"{name} has no image of: {some_of(missing, 10)}")
+    for name, split in dataset.splits.items():
+        dataset.notes += dataset.task.check_split(str(name), split.labels)
     dataset.notes += _copies(dataset)
-    sizes = dataset.task.counts(dataset.train.labels)
-    if sizes.max() > IMBALANCED * sizes.min():
-        most, least = dataset.classes[sizes.argmax()], dataset.classes[sizes.argmin()]
-        dataset.notes.append(
-            f"train has {sizes.max()} images of {most} and {sizes.min()} of {least}; think of "
-            "finetune.class_weight: balanced"
-        )
 
 
 def _copies(dataset: Dataset) -> list[str]:

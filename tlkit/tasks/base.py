@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from tlkit.data.record import Record, SourceData
 from tlkit.tensors import KerasLayer, Tensor
+
+# from a label to the model's name for it, or None
+Match = Callable[[str], str | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,21 @@ class Metric:
     def val(self) -> str:
         """Its name on validation images."""
         return f"val_{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """What data are about.
+
+    Attributes:
+        task: With its outputs.
+        labels: Of each record, in their order.
+        notes: What a person should know.
+    """
+
+    task: Task
+    labels: np.ndarray
+    notes: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +123,37 @@ class Task(Protocol):
     @property
     def outputs(self) -> list[str]:
         """Names of the outputs in their order."""
+
+    # data
+
+    @classmethod
+    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+        """The task of training data.
+
+        Raises:
+            DataError: if there is nothing to learn.
+        """
+
+    @classmethod
+    def strata(cls, records: Sequence[Record]) -> list[str]:
+        """What of each record a split must be even in."""
+
+    def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
+        """Refuses labels that the model does not know.
+
+        Raises:
+            DataError: naming them.
+        """
+
+    def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
+        """Labels of records that `check_labels` passed."""
+
+    def check_split(self, name: str, labels: np.ndarray) -> list[str]:
+        """What is odd about the labels of a split.
+
+        Raises:
+            DataError: if it cannot be trained.
+        """
 
     # training
 

@@ -10,9 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tlkit.tasks.base import Agreement, Example, Metric, ServedOutput
+from tlkit.data.record import Record, SourceData
+from tlkit.tasks.base import Agreement, Example, Learned, Match, Metric, ServedOutput
 from tlkit.tasks.classification import metrics, plots, report
 from tlkit.tasks.classification.examples import choose_examples
+from tlkit.tasks.classification.labels import (
+    check_counts,
+    find_classes,
+    meant_classes,
+    refuse_unknown,
+)
 from tlkit.tasks.classification.mcnemar import verdict
 from tlkit.tasks.classification.port_check import PORT_CHECK
 from tlkit.tasks.classification.predictions import write_predictions
@@ -48,6 +55,29 @@ class Classification:
     @property
     def outputs(self) -> list[str]:
         return self.classes
+
+    # data
+
+    @classmethod
+    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+        classes, notes = find_classes(records, source)
+        ids = {name: index for index, name in enumerate(classes)}
+        labels = np.array([ids[record.label] for record in records], np.int32)
+        return Learned(cls(classes), labels, notes)
+
+    @classmethod
+    def strata(cls, records: Sequence[Record]) -> list[str]:
+        return [record.label for record in records]
+
+    def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
+        refuse_unknown(self.classes, meant_classes(self.classes, records, match), where)
+
+    def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
+        meant = meant_classes(self.classes, records, match)
+        return np.array([meant[record.label] for record in records], np.int32)
+
+    def check_split(self, name: str, labels: np.ndarray) -> list[str]:
+        return check_counts(self.classes, name, self.counts(labels))
 
     # training
 

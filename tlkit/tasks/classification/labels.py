@@ -1,0 +1,108 @@
+"""Class ids of images: which classes there are, in which order, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tlkit.data.named_classes import classes_in_names
+from tlkit.data.order import natural
+from tlkit.data.record import Record, SourceData
+from tlkit.data.sources.folder import class_name
+from tlkit.errors import DataError, some_of
+
+IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
+MOST_NOTES = 10
+
+
+def find_classes(records: Sequence[Record], source: SourceData) -> tuple[list[str], list[str]]:
+    """The class names in order, with what is odd about them."""
+    labels = {record.label for record in records}
+    classes = sorted(labels, key=natural)
+    if source.empty:
+        raise DataError(
+            f"no image in class {some_of([repr(name) for name in source.empty], 10)}",
+            hint="Remove the empty folder, or put images into it.",
+        )
+    if source.classes is not None:
+        missing = [repr(name) for name in source.classes if name not in labels]
+        if missing:
+            raise DataError(f"no image in class {some_of(missing, 10)}")
+        classes = source.classes
+    if len(classes) < 2:
+        raise DataError(
+            f"only one class, {classes[0]!r}; at least two are needed to tell apart.",
+            hint=classes_in_names(record.name for record in records),
+        )
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(name.casefold(), []).append(name)
+    notes = [
+        f"classes that differ only in case: {', '.join(names)}"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    return classes, _first(notes, MOST_NOTES)
+
+
+def _first(notes: list[str], most: int) -> list[str]:
+    """Some notes, and how many more there are."""
+    return notes if len(notes) <= most else [*notes[:most], f"and {len(notes) - most} more alike"]
+
+
+def meant_classes(
+    classes: Sequence[str], records: Sequence[Record], match: Callable[[str], str | None] | None
+) -> dict[str, int | None]:
+    """The class id that each label of other data means; None where the model knows no such class.
+
+    Args:
+        classes: Of the model.
+        records: Of the other data.
+        match: From a label to the model's class, where they are not spelt alike.
+    """
+    ids = {name: index for index, name in enumerate(classes)}
+    composed = {class_name(name): index for name, index in ids.items()}
+    meant: dict[str, int | None] = {}
+    for label in sorted({record.label for record in records}, key=natural):
+        name = match(label) if match else label
+        meant[label] = ids.get(name or "", composed.get(class_name(name or "")))
+    return meant
+
+
+def refuse_unknown(classes: Sequence[str], meant: dict[str, int | None], where: str) -> None:
+    """Refuses labels that mean no class of the model.
+
+    Raises:
+        DataError: naming them.
+    """
+    unknown = [label for label, index in meant.items() if index is None]
+    if unknown:
+        raise DataError(
+            f"classes that the model does not know: {some_of(unknown, 10)}. It knows: "
+            f"{some_of(classes, 20)}",
+            where=where,
+        )
+
+
+def check_counts(classes: Sequence[str], split: str, counts: np.ndarray) -> list[str]:
+    """What is odd about the classes of a split.
+
+    Raises:
+        DataError: if there is nothing to train a class on.
+    """
+    missing = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if missing and split == "train":
+        raise DataError(
+            f"the train split has no image of: {some_of(missing, 10)}",
+            hint="Add images of it, or lower data.split.",
+        )
+    if missing:
+        return [f"{split} has no image of: {some_of(missing, 10)}"]
+    if split == "train" and counts.max() > IMBALANCED * counts.min():
+        most, least = classes[int(counts.argmax())], classes[int(counts.argmin())]
+        return [
+            f"train has {counts.max()} images of {most} and {counts.min()} of {least}; think of "
+            "finetune.class_weight: balanced"
+        ]
+    return []
