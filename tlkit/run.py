@@ -241,13 +241,7 @@ def finished(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
 
 def recipe_yaml(recipe: Recipe) -> str:
     """The whole recipe, defaults and all, as YAML that can be run again."""
-    import ruamel.yaml
-
-    yaml = ruamel.yaml.YAML()
-    yaml.default_flow_style = False
-    buffer = io.StringIO()
-    yaml.dump(recipe.model_dump(mode="json", exclude_none=True), buffer)
-    return buffer.getvalue()
+    return recipe.to_yaml()
 
 
 @contextlib.contextmanager
