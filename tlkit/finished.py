@@ -152,7 +152,8 @@ class Run:
     @functools.cached_property
     def trained(self) -> use.Trained:
         """The run as the commands open it."""
-        return use.load_run(self.folder)
+        with steps.number_format_kept():
+            return use.load_run(self.folder)
 
     @property
     def model(self) -> keras.Model:
@@ -255,7 +256,7 @@ class Run:
         else:
             ((name, values),) = handed.source.items()
             source = Named(name, values)
-        with lending(handed):
+        with lending(handed), steps.number_format_kept():
             figures = use.evaluate_run(
                 self.folder,
                 source,
@@ -300,7 +301,7 @@ class Run:
                 where=str(self.folder),
                 hint="Hand them over again: tlkit.load_run(RUN, data=(images, labels)).export(...)",
             )
-        with lending(self._handed):
+        with lending(self._handed), steps.number_format_kept():
             (place,) = use.export_run(
                 self.folder,
                 [form],

@@ -181,8 +181,10 @@ def _guarded(
     handed: Handed | None = None,
 ) -> Run:
     """The straight way in a folder that this process holds, stopped cleanly by Ctrl-C."""
+    from tlkit import steps
+
     stops = Stops()
-    with stops.listening(), lending(handed):
+    with stops.listening(), lending(handed), steps.number_format_kept():
         try:
             with out_of_memory_is_told():
                 result = _straight_way(
@@ -323,12 +325,11 @@ def show_plan(
     from tlkit import steps
 
     handed = None if data is None else take(data)
-    with lending(handed):
+    with lending(handed), steps.number_format_kept():
         loaded, dataset, network, say = _loaded(
             _read(recipe, (), handed), console_of(console), calibrate=False
         )
         from tlkit.train.plans import stage_plans
-
 
         for line in steps.describe_changes(loaded):
             say.line(line)
@@ -359,7 +360,7 @@ def check_recipe(
     from tlkit import steps
 
     handed = None if data is None else take(data)
-    with lending(handed):
+    with lending(handed), steps.number_format_kept():
         loaded, dataset, network, say = _loaded(_read(recipe, (), handed), console_of(console))
         problems: list[Problem] = steps.babysit(loaded, dataset, network, say)
     if not problems:
@@ -404,7 +405,7 @@ def find_learning_rate(
     file = pathlib.Path(target)
     runs.try_to_write(file.parent)
     handed = None if data is None else take(data)
-    with lending(handed):
+    with lending(handed), steps.number_format_kept():
         loaded, dataset, network, say = _loaded(_read(recipe, (), handed), console_of(console))
         place, found = steps.find_rate(
             loaded, dataset, network, number, low, high, steps_wanted, say
