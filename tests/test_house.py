@@ -34,6 +34,7 @@ ORDER = [
         "out_of_memory",
         "registry",
         "paths",
+        "reporting",
         "serializable",
         "step_count",
         "tensors",
@@ -52,7 +53,7 @@ ORDER = [
     {"evaluate", "report", "run", "embed", "audit"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow", "rank", "checking", "compare", "serve"},
+    {"use", "finished", "workflow", "rank", "checking", "compare", "serve"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from tlkit.data.table import COLUMNS, LINES, read_table
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
+from tlkit.features.engine import WORTH_AN_ENGINE
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
@@ -54,6 +56,7 @@ class Trained:
     recipe: Recipe
     task: Task
     image_size: tuple[int, int]
+    _passes: dict[tuple[str, bool], Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:
@@ -94,8 +97,21 @@ class Trained:
 
     def prepare(self) -> Any:
         """The run's own decoder."""
+        return self._preparer
+
+    @functools.cached_property
+    def _preparer(self) -> Any:
         data = self.recipe.data
         return make_preparer(self.image_size, data.resize, data.antialias)
+
+    def kept_forward(
+        self, images: Any, count: int, engine: str, say: Callable[[str], None]
+    ) -> Callable[[Any], Any]:
+        """As `forward`, made once for few images and once for many."""
+        key = engine, count * math.prod(self.image_size) >= WORTH_AN_ENGINE
+        if key not in self._passes:
+            self._passes[key] = self.forward(images, count, engine, say)
+        return self._passes[key]
 
     def forward(
         self, images: Any, count: int, engine: str, say: Callable[[str], None]
@@ -367,7 +383,7 @@ def predict_records(
             pixels = np.stack(images)
             if forward is None:
                 with out_of_memory_is_told():
-                    forward = run.forward(pixels, len(records), engine, say)
+                    forward = run.kept_forward(pixels, len(records), engine, say)
             with out_of_memory_is_told():
                 answers = iter(run.task.answers(np.asarray(forward(pixels))))
         for item in chunk:
