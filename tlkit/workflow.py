@@ -98,7 +98,7 @@ def finetune(
         runs.write_atomic(folder / "resolved.yaml", resolved)
         beside = pathlib.Path.cwd() if file is None else file.parent
         runs.keep_modules(resolved, beside, folder)
-        return _guarded(loaded, folder, console_of(console), callbacks=callbacks, handed=handed)
+        return _guarded(loaded, folder, console_of(console), False, False, callbacks, handed)
 
 
 def resume(
