@@ -86,7 +86,7 @@ class Metrics:
 
         Args:
             split: Of the run, or `data`.
-            figures: As `tlkit.evaluate.metrics.evaluate` gives them.
+            figures: As the task of classification has them.
         """
         names = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "top_5_accuracy")
         bounds = figures.get("intervals", {}).get("accuracy")
