@@ -125,7 +125,7 @@ WORDS_ARE_THEIRS = PLAIN | {"heads", "backbones", "recipe"}
 STILL_OUTSIDE = {
     "tlkit.audit.classes", "tlkit.audit.labels", "tlkit.cli.export", "tlkit.cli.rank",
     "tlkit.data.recognize.table", "tlkit.export.parity", "tlkit.export.write", "tlkit.features.probe", "tlkit.rank",
-    "tlkit.steps.export", "tlkit.train.babysit", "tlkit.use",
+    "tlkit.finished", "tlkit.steps.export", "tlkit.train.babysit", "tlkit.use",
 }  # fmt: skip
 
 

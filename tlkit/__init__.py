@@ -32,7 +32,7 @@ if (
         UserError,
         WeightsError,
     )
-    from tlkit.finished import ClassFigures, Metrics, Prediction, Run, load_run
+    from tlkit.finished import Prediction, Run, load_run
     from tlkit.recipe.load import load_recipe
     from tlkit.recipe.schema import (
         Adversarial,
@@ -52,6 +52,7 @@ if (
     )
     from tlkit.registry import register
     from tlkit.serializable import register_layers
+    from tlkit.tasks.classification.figures import ClassFigures, Metrics
     from tlkit.train.interrupt import Interrupted
     from tlkit.workflow import (
         check_recipe,
@@ -69,7 +70,8 @@ _HOMES = {
     "tlkit.errors": (
         "DataError", "RecipeError", "RunError", "RunFailed", "UserError", "WeightsError",
     ),
-    "tlkit.finished": ("ClassFigures", "Metrics", "Prediction", "Run", "load_run"),
+    "tlkit.finished": ("Prediction", "Run", "load_run"),
+    "tlkit.tasks.classification.figures": ("ClassFigures", "Metrics"),
     "tlkit.recipe.load": ("load_recipe",),
     "tlkit.recipe.schema": (
         "Adversarial", "Cache", "Checkpoint", "Data", "EarlyStopping", "EffectiveNumber", "Ema",
