@@ -29,6 +29,7 @@ ORDER = [
         "errors",
         "facts",
         "limits",
+        "own_modules",
         "own_things",
         "out_of_memory",
         "registry",

@@ -50,7 +50,7 @@ def make_optimizer(
 
     assert stage.optimizer is not None
     arguments = dict(stage.optimizer.arguments)
-    if arguments["learning_rate"] == "auto":
+    if wants_rate(stage):
         arguments["learning_rate"] = SWEEP_START
     optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **arguments)
     optimizer.global_clipnorm = stage.global_clipnorm
@@ -229,7 +229,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
 
 def wants_rate(stage: Stage) -> bool:
     """Whether the stage's learning rate is to be found by a sweep."""
-    return stage.optimizer is not None and stage.optimizer.arguments["learning_rate"] == "auto"
+    return stage.optimizer is not None and stage.optimizer.arguments.get("learning_rate") == "auto"
 
 
 def _found_rate(training: Training, ready: Prepared) -> float:
