@@ -114,5 +114,5 @@ def test_what_people_import_into_plain_keras_needs_only_keras_and_numpy():
             fused = {"tensorflow"} if ".layers.fused_" in module else set()
             roots = {name.split(".")[0] for name in imports(path)} - {"tlkit", "__future__"}
             assert roots <= {
-                "keras", "numpy", "typing", "collections", "math", "re", "warnings", "weakref", *fused
+                "keras", "numpy", "typing", "collections", "inspect", "math", "re", "warnings", "weakref", *fused
             }, module  # fmt: skip

@@ -218,7 +218,7 @@ def why_not_there(place: pathlib.Path) -> str:
 
 def _forced(name: str, place: pathlib.Path) -> Recognized:
     if modules := own_things.modules_in(name):
-        own_modules.look_in([pathlib.Path.cwd()], modules)
+        own_modules.look_here(modules)
     if name not in registry.SOURCES:
         raise UserError(registry.SOURCES.suggest(name), where=f"source={name}")
     first = next(iter(registry.SOURCES[name].arguments.model_fields), None)

@@ -75,6 +75,11 @@ def look_in(folders: Sequence[pathlib.Path], names: Iterable[str] = ()) -> None:
                     del sys.modules[module]
 
 
+def look_here(names: Iterable[str]) -> None:
+    """`look_in` the current folder, where no recipe is."""
+    look_in([pathlib.Path.cwd()], names)
+
+
 def file_of(module: str) -> pathlib.Path | None:
     """The file of a module that `look_in` found; None for any other."""
     return _FINDER.files.get(module)

@@ -37,6 +37,7 @@ from tlkit.facts import (
     LossFacts,
     PreprocessorFacts,
     RegularizerFacts,
+    ScheduleFacts,
 )
 
 T = TypeVar("T")
@@ -176,11 +177,16 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             raise TypeError(f"fact {first['loc'][0]!r}: {first['msg']}") from None
         if said.rule is not None and not hasattr(limits, said.rule):
             raise TypeError(f"fact 'rule': tlkit.limits has no {said.rule!r}")
-        entry = Entry(name, definition, said, _words, self._handed, self.gives, self.later)
+        gives = A_CALLBACK if getattr(said, "makes_callback", False) else self.gives
+        entry = Entry(name, definition, said, _words, self._handed, gives, self.later)
         wraps = getattr(said, "wraps", None)
         if wraps is not None and wraps not in entry.arguments.model_fields:
             raise TypeError(f"fact 'wraps': {name!r} has no argument {wraps!r}")
         return entry
+
+    def of_thing(self, thing: Callable[..., Any]) -> Entry[F]:
+        """A function or class of a person's own that has no name here."""
+        return self._own(str(getattr(thing, "__name__", thing)), Definition.of_thing(thing), {})
 
     def _at(self, name: str, place: str) -> Entry[F]:
         """What a module's name stands for, read once, and again where its module was edited.
@@ -305,6 +311,7 @@ def _words() -> dict[str, Any]:
     return words(ACTIVATIONS, INITIALIZERS)
 
 
+A_CALLBACK = Expected("a keras.callbacks.Callback", "keras.callbacks:Callback")
 A_LAYER = Expected("a keras.layers.Layer", "keras.layers:Layer")
 SOURCES = Registry("data source", "tlkit.data.sources", "data.source", Facts, is_open=True)
 AUGMENTATIONS = Registry(
@@ -369,7 +376,7 @@ SCHEDULES = Registry(
     "schedule",
     "tlkit.schedules",
     "finetune.stages[].schedule",
-    Facts,
+    ScheduleFacts,
     is_open=True,
     gives=Expected("a function of the step that gives its learning rate"),
 )

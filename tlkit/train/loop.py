@@ -336,14 +336,12 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
 
 def _schedule_callback(stage: Stage) -> Any:
     """The stage's schedule as a callback."""
-    from tlkit.callbacks import HalveOnPlateau, ScheduledRate
+    from tlkit.callbacks import ScheduledRate
     from tlkit.callbacks.schedule import HANDED
 
     assert stage.schedule is not None
-    if stage.schedule.name == "halve_on_plateau":
-        callback: HalveOnPlateau = registry.SCHEDULES.build(
-            stage.schedule.name, **stage.schedule.arguments
-        )
-        return callback
-    make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
+    entry = registry.SCHEDULES[stage.schedule.name]
+    if entry.facts.makes_callback:
+        return entry.call({}, **stage.schedule.arguments)
+    make = entry.by_position(*HANDED)
     return ScheduledRate(make, **stage.schedule.arguments)

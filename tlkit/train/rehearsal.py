@@ -74,7 +74,7 @@ def _rehearse_stage(training: Training, recipe: Recipe, stage: Stage, plan: Free
 def _look_at_schedule(stage: Stage) -> None:
     """The rates of the first and the last epoch."""
     assert stage.schedule is not None and stage.optimizer is not None and stage.epochs
-    if stage.schedule.name == "halve_on_plateau":
+    if registry.SCHEDULES[stage.schedule.name].facts.makes_callback:
         registry.SCHEDULES.build(stage.schedule.name, **stage.schedule.arguments)
         return
     rate = stage.optimizer.arguments.get("learning_rate")
