@@ -44,7 +44,7 @@ ORDER = [
     {"catalog"},
     CONCEPTS,
     {"report.parts", "report.plots", "report.glyphs"},
-    {"backbones", "data", "heads", "tasks"},
+    {"backbones", "data", "heads", "tasks", "trackers"},
     {"surgery"},
     {"freeze"},
     {"features"},

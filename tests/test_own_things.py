@@ -569,6 +569,15 @@ def test_a_function_of_labels_and_logits_is_a_loss(recipe, odd):
     np.testing.assert_allclose(loss(targets, logits), expected, rtol=1e-6)
 
 
+def test_an_attack_of_ones_own_is_handed_the_loss_and_the_values(recipe, odd, tmp_path):
+    (tmp_path / f"{odd}.py").write_text(
+        ODD_KINDS + "\n\ndef away(values, loss_of, by: float = 1.0):\n    loss_of(values)\n"
+        "    return values + by\n"
+    )
+    recipe["finetune"]["adversarial"] = {"attack": {f"{odd}:away": {"by": 2.0}}}
+    assert tlkit.finetune(recipe, run_dir=tmp_path / "run").result["status"] == "done"
+
+
 def test_a_space_behind_the_colon_is_told(recipe, odd):
     recipe["finetune"]["loss"] = {odd: "to_a_power"}
     with pytest.raises(RecipeError, match=rf"without a space: {odd}:to_a_power"):
@@ -637,5 +646,10 @@ def test_the_command_line_names_modules_too(recipe, mine, tmp_path, photos):
     key = f"data.source.inner.{mine}:pictures"
     loaded = load_recipe(tmp_path / "r.yaml", [f"{key}.path={flat}", f"{key}.classes=[blue]"])
     assert loaded.data.source.arguments == {"path": str(flat), "classes": ["blue"]}
+    # a path alone is the first argument
+    recipe["data"]["source"] = {"folder": "x"}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    loaded = load_recipe(tmp_path / "r.yaml", [f"data.source.folder.path={flat}"])
+    assert loaded.data.source.arguments["path"] == str(flat)
     found = source_of(flat, [f"source={mine}:pictures", 'classes=["blue", "green", "red"]'])
     assert found.name == f"{mine}:pictures" and found.arguments["path"] == str(flat)

@@ -109,6 +109,17 @@ class ScheduleFacts(Facts):
 
 
 @dataclasses.dataclass(frozen=True)
+class TrackerFacts(Facts):
+    """Of a tracker.
+
+    Attributes:
+        required: The run ends where it fails; without any other, it goes on.
+    """
+
+    required: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class EngineFacts(Facts):
     """Of an engine.
 

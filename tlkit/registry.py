@@ -38,6 +38,7 @@ from tlkit.facts import (
     PreprocessorFacts,
     RegularizerFacts,
     ScheduleFacts,
+    TrackerFacts,
 )
 
 T = TypeVar("T")
@@ -380,6 +381,14 @@ SCHEDULES = Registry(
     is_open=True,
     gives=Expected("a function of the step that gives its learning rate"),
 )
+TRACKERS = Registry(
+    "tracker",
+    "tlkit.trackers",
+    "trackers",
+    TrackerFacts,
+    is_open=True,
+    gives=Expected("a tlkit.trackers.Tracker", "tlkit.trackers.tracker:Tracker"),
+)
 ENGINES = Registry("engine", "tlkit.features.engines", "engine", EngineFacts)
 EXPORTS = Registry("export format", "tlkit.export", "export", ExportFacts)
 
@@ -397,15 +406,18 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     OPTIMIZERS,
     SCHEDULES,
     SOURCES,
+    TRACKERS,
     ENGINES,
     EXPORTS,
 )
 
 
-def own_things_in(recipe: str) -> list[Entry[Any]]:
+def own_things_in(recipe: str, but: Sequence[Registry[Any]] = ()) -> list[Entry[Any]]:
     """What a recipe names from outside of tlkit.
 
     Args:
         recipe: The text of a recipe that was checked.
+        but: Kinds that are left out.
     """
-    return [entry for things in REGISTRIES for entry in things.named_in(recipe)]
+    kinds = [things for things in REGISTRIES if things not in but]
+    return [entry for things in kinds for entry in things.named_in(recipe)]

@@ -280,7 +280,8 @@ def _override(source: Source, text: str) -> UserError | None:
         else:
             below = node[index] if isinstance(node, list) else node.get(index)
             if isinstance(below, str):  # `adam` -> `{adam: {}}`, so that arguments can be set
-                below = {below: {}}
+                first = _first_argument(loc)
+                below = {below: {}} if first is None else {first: below}
                 node[index] = below
             elif not isinstance(below, dict | list):
                 below = {}
@@ -288,6 +289,13 @@ def _override(source: Source, text: str) -> UserError | None:
             node = below
     source.overridden.add(tuple(loc))
     return None
+
+
+def _first_argument(loc: Sequence[Any]) -> str | None:
+    """What the value of `data.source.folder` is short for, `path`; None in another place."""
+    if len(loc) != 3 or loc[:2] != ["data", "source"] or loc[2] not in registry.SOURCES:
+        return None
+    return next(iter(registry.SOURCES[loc[2]].arguments.model_fields), None)
 
 
 def _is_text(steps: Sequence[str]) -> bool:

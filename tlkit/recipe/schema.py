@@ -810,6 +810,11 @@ class Recipe(Section):
     )
     model: Model
     finetune: Finetune
+    trackers: list[named(registry.TRACKERS)] = Field(  # type: ignore[valid-type]
+        default_factory=lambda: [Named("csv"), Named("tensorboard")],
+        description="What writes the course of training down, as [tensorboard, mlflow]. metrics.csv (csv) is "
+        "always written.",
+    )
     require: Require | None = Field(
         None,
         description="Least figures, as {val_accuracy: 0.9}; a run below them ends with exit code 1.",
@@ -888,6 +893,14 @@ class Recipe(Section):
         self._check_preprocessing()
         self._check_cache()
         return self
+
+    @pydantic.field_validator("trackers")
+    @classmethod
+    def _told_once(cls, trackers: list[Named]) -> list[Named]:
+        for item in trackers:
+            if trackers.count(item) > 1:
+                raise ValueError(f"{item.name} is listed more than once")
+        return trackers
 
     def _check_cache(self) -> None:
         """Draws of images can be kept only where each image stays one image."""

@@ -79,7 +79,9 @@ class Objective:
     def __post_init__(self) -> None:
         self.attack: Any = None
         if self.adversarial is not None:
-            self.attack = registry.ADVERSARIES[self.adversarial.attack.name].load()
+            self.attack = registry.ADVERSARIES[self.adversarial.attack.name].by_position(
+                "loss_of", "values"
+            )
 
     @property
     def is_linear(self) -> bool:
