@@ -19,6 +19,7 @@ from tlkit.recipe.load import find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.train.defaults import completed
 from tlkit.train.interrupt import Interrupted, Stops
+from tlkit.train.tracking import Trackers, tracking
 
 
 @dataclasses.dataclass
@@ -148,11 +149,16 @@ def _guarded(
     allow_data_change: bool = False,
 ) -> Run:
     """The straight way in a folder that this process holds, stopped cleanly by Ctrl-C."""
-    stops = Stops()
+    from tlkit.steps import Speaker
+
+    stops, recipe = Stops(), completed(recipe)
+    say = None if console is None else Speaker(console).line
     with stops.listening():
         try:
-            with out_of_memory_is_told():
-                run = _straight_way(recipe, folder, console, resumed, allow_data_change, stops)
+            with out_of_memory_is_told(), tracking(recipe, folder, say) as trackers:
+                run = _straight_way(
+                    recipe, folder, console, resumed, allow_data_change, stops, trackers
+                )
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
@@ -192,11 +198,11 @@ def _straight_way(
     resumed: bool,
     allow_data_change: bool,
     stops: Stops,
+    trackers: Trackers,
 ) -> Run:
     from tlkit import steps
 
     clock = Clock()
-    recipe = completed(recipe)
     say = steps.Speaker(console)
     with clock.part("import"):
         steps.start_tensorflow(recipe)
@@ -210,7 +216,7 @@ def _straight_way(
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
-            recipe, dataset, network, folder, say, resumed, stops, clock.began
+            recipe, dataset, network, folder, say, resumed, stops, clock.began, trackers
         )
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
@@ -240,6 +246,7 @@ def _straight_way(
         sanity,
         folder,
     )
+    trackers.ended(result)
     say.end(folder, result, network.task.summary(evaluation))
     return Run(folder, result)
 

@@ -23,6 +23,7 @@ def train(
     resumed: bool,
     stops: Any,
     began: float,
+    trackers: Any,
 ) -> tuple[list[dict[str, Any]], np.ndarray | None]:
     """Runs the stages one after another; continues a saved state if asked to.
 
@@ -35,6 +36,7 @@ def train(
         resumed: Whether to continue a saved state.
         stops: Of the process.
         began: When the process began, by `time.perf_counter`.
+        trackers: Of the run.
 
     Returns:
         What each stage reports, and the validation images' logits where they are known.
@@ -61,9 +63,8 @@ def train(
     more = monitored_columns([plan for _, plan in plans]) if recipe.finetune.monitor else []
     if any(stage.gradient_accumulation_steps > 1 for stage, _ in plans):
         more = ["update", *more]
-    recorder = Recorder(
-        folder, network.task.metric, state.callbacks.get("Recorder", {}).get("step", 0), more
-    )
+    done = state.callbacks.get("Recorder", {}).get("step", 0)
+    recorder = Recorder(folder, network.task.metric, done, more, trackers)
     show = [Progress(say.console, network.task.metric)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
@@ -85,7 +86,7 @@ def train(
     finally:
         for callback in show:
             callback.close()
-        recorder.close()
+        recorder.flush()
     return state.results, training.val_logits
 
 
