@@ -18,7 +18,7 @@ ALL = catalog.techniques()
 
 def test_every_registered_thing_is_listed():
     listed = {(t.kind, t.name) for t in ALL}
-    places = (registry.SOURCES, registry.EXPORTS)
+    places = (registry.SOURCES, registry.TRACKERS, registry.EXPORTS)
     expected = {
         (things.kind, name)
         for things in registry.REGISTRIES

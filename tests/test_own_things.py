@@ -1,6 +1,8 @@
 """Things from outside of tlkit: named by their module, offered by a package, registered in a notebook."""
 
 import copy
+import csv
+import importlib
 import json
 import subprocess
 import sys
@@ -11,8 +13,9 @@ import pytest
 from PIL import Image
 
 import tlkit
-from tlkit import own_things, registry, use
-from tlkit.errors import RecipeError
+from tlkit import own_modules, own_things, registry, use
+from tlkit.draft import source_of
+from tlkit.errors import RecipeError, UserError
 from tlkit.recipe.json_schema import recipe_json_schema
 from tlkit.recipe.load import load_recipe
 from tlkit.registry import register
@@ -256,22 +259,22 @@ def test_what_is_not_there_is_said(recipe, mine, tmp_path, name, expected):
 
 def test_signatures_as_people_write_them(mine, tmp_path):
     (tmp_path / "odd_mine.py").write_text(ODD)
-    own_things.look_in(tmp_path)
-    losses = registry.LOSSES
+    own_modules.look_in([tmp_path], ["odd_mine"])
+    sources = registry.SOURCES  # of which what they give is looked at later
     # the last of one name counts; a default that is no literal stays the source's
-    twice = losses["odd_mine:twice"]
+    twice = sources["odd_mine:twice"]
     assert list(twice.arguments.model_fields) == ["first", "second"]
     assert twice.call({}, **twice.arguments(second=3).model_dump()) == (0.5, 3.0)
     assert twice.call({}, **twice.arguments(first=0.1).model_dump()) == (0.1, 2.0)
     # annotations are not run, and those that are not known take anything
-    assert losses["odd_mine:runs"].arguments(a="x", b=[1]).model_dump() == {
+    assert sources["odd_mine:runs"].arguments(a="x", b=[1]).model_dump() == {
         "a": "x",
         "b": [1],
         "c": 3,
     }
     assert not (tmp_path / "was_run").exists()
     # what is required is the recipe's to say, whatever it is called
-    must = losses["odd_mine:must"]
+    must = sources["odd_mine:must"]
     assert must.required == ["name", "seed"]
     assert must.call({}, **must.arguments(name="a", seed=2).model_dump()) == ("a", 2)
     sys.modules.pop("odd_mine", None)
@@ -373,3 +376,280 @@ def test_an_editor_takes_ones_own(recipe, mine):
     checked["finetune"]["loss"] = "no loss"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(checked, recipe_json_schema())
+
+
+ODD_KINDS = """
+import pathlib
+
+import keras
+
+from tlkit.data.record import Record
+from tlkit.registry import register
+
+
+class NoRate(keras.optimizers.SGD):
+    def __init__(self, momentum: float = 0.9):
+        super().__init__(0.02, momentum)
+
+
+def three():
+    return 3
+
+
+def nothing(features, classes):
+    return None
+
+
+def wide(features, classes):
+    return keras.layers.Dense(classes + 1)(keras.layers.GlobalAveragePooling2D()(features))
+
+
+def loose(features, classes):
+    return keras.Input((classes,))
+
+
+def fails(features, classes):
+    raise RuntimeError("no idea")
+
+
+@register("a_head", kind="head")
+def by_place(features, /, classes, width: int = 4):
+    x = keras.layers.GlobalAveragePooling2D()(features)
+    return keras.layers.Dense(classes)(keras.layers.Dense(width)(x))
+
+
+def no_data(path: str):
+    return None
+
+
+def words(path: str):
+    return ["a"]
+
+
+def one_by_one(path: str):
+    for file in sorted(pathlib.Path(path).rglob("*.png")):
+        yield Record(file.name, file.parent.name, None, file.read_bytes)
+
+
+def plain():
+    return lambda images: images
+
+
+class Smaller(keras.layers.Layer):
+    def call(self, x, training=False):
+        return x[:, 1:]
+
+
+@register("mix_odd", kind="augmentation", mixes_labels=True)
+class Mix(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+
+    def call(self, x, training=False):
+        return x["images"]
+
+
+class Late(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+
+    def call(self, x, training=False):
+        raise TypeError("not today")
+
+
+def number(learning_rate, epochs):
+    return 0.1
+
+
+def to_a_power(y_true, y_pred, power: float = 2.0):
+    loss = keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
+    return loss**power
+
+
+def of_rows(y_true, y_pred):
+    raise KeyError("x")
+
+
+def taken(after, units):
+    pass
+
+
+def under(_a, units):
+    pass
+
+
+class Named(keras.layers.Layer):
+    def __init__(self, copy: int = 1, json: str = "x", _b=2):
+        super().__init__()
+        self.copy, self.json, self.b = copy, json, _b
+
+    def call(self, x):
+        return x
+"""
+
+
+@pytest.fixture
+def odd(mine, tmp_path):
+    """A module `<mine>_odd` of things that are not what they are named as; its name."""
+    (tmp_path / f"{mine}_odd.py").write_text(ODD_KINDS)
+    yield f"{mine}_odd"
+    sys.modules.pop(f"{mine}_odd", None)
+    for things in registry.REGISTRIES:
+        things._added.clear()
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "expected"),
+    [
+        (("model", "head"), "nothing", "gives None; expected logits (batch, 3) that are made of"),
+        (("model", "head"), "wide", "gives (batch, 4); expected logits (batch, 3)"),
+        (("model", "head"), "loose", "is not connected to"),
+        (("model", "head"), "fails", "ODD:fails: fails: RuntimeError: no idea"),
+        (("augment", 0), "plain", "ODD:plain: gives a function; expected a keras.layers.Layer"),
+        (("augment", 0), "Smaller", "ODD:Smaller: makes images (2, 32, 32, 3) (2, 31, 32, 3)"),
+        (("augment", 0), "Mix", "ODD:Mix: fails: ValueError: gives no images and labels"),
+        (("augment", 0), "Late", "ODD:Late: fails: TypeError: not today"),
+        (("finetune", "loss"), "three", "gives 3; expected a keras.losses.Loss, or a function"),
+        (("finetune", "loss"), "of_rows", "ODD:of_rows: fails: KeyError: 'x'"),
+        (("finetune", "loss"), "by_place", "is registered as a head, not a loss; it belongs under"),
+        (("finetune", "stages", 0, "schedule"), "number", "gives 0.1; expected a function of the"),
+        (("finetune", "stages", 0, "optimizer"), "three", "expected a keras.optimizers.Optimizer"),
+        (("regularize", 0), "three", "expected a keras.regularizers.Regularizer"),
+        (("preprocess", 0), "three", "gives 3; expected a keras.layers.Layer"),
+        (("model", "insert", 0), "Late", "ODD:Late: fails: "),
+        (("model", "insert", 0), "taken", "'after', which is the recipe's own word here"),
+        (("model", "insert", 0), "under", "needs '_a', which no recipe can say"),
+        (("data", "source"), "no_data", "gives None; expected a tlkit.data.record.SourceData"),
+        (("data", "source"), "words", "gives 'a' among its records"),
+    ],
+)
+def test_what_is_not_of_its_kind_is_said_with_its_name(recipe, odd, photos, keys, name, expected):
+    node, value = recipe, f"{odd}:{name}"
+    for key in keys[:-1]:
+        node = node.setdefault(key, []) if isinstance(node, dict) else node[key]
+    if keys[0] == "data":
+        value = {value: {"path": str(photos)}}
+    if keys[-1] == 0:
+        node.append(value)
+    else:
+        node[keys[-1]] = value
+    with pytest.raises(UserError) as told:
+        tlkit.finetune(recipe)
+    assert expected.replace("ODD", odd) in str(told.value)
+
+
+def test_things_as_people_write_them_train(recipe, odd, photos, tmp_path):
+    """No rate in the constructor, a `/`, a function of labels and logits, a generator of records."""
+    recipe["data"]["source"] = {f"{odd}:one_by_one": {"path": str(photos)}}
+    recipe["model"]["head"] = {f"{odd}:by_place": {"width": 3}}
+    recipe["model"]["insert"] = [{f"{odd}:Named": {"copy": 3, "json": "y"}}]
+    recipe["finetune"]["loss"] = {f"{odd}:to_a_power": {"power": 1.0}}
+    recipe["finetune"]["stages"][0]["optimizer"] = f"{odd}:NoRate"
+    run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
+    assert run.result["status"] == "done"
+    with open(run.folder / "metrics.csv") as file:
+        first = next(csv.DictReader(file))
+    assert float(first["learning_rate"]) == pytest.approx(0.02)
+
+
+def test_a_function_of_labels_and_logits_is_a_loss(recipe, odd):
+    from tlkit.train.step import make_loss
+
+    recipe["finetune"]["loss"] = {f"{odd}:to_a_power": {"power": 3.0}}
+    loss = make_loss(load_recipe(recipe).finetune.loss, None)
+    targets, logits = np.eye(3, dtype="float32"), np.zeros((3, 3), "float32")
+    weights = np.array([1.0, 0.0, 2.0], "float32")
+    # Keras divides by the number of images
+    np.testing.assert_allclose(
+        loss(targets, logits, sample_weight=weights), np.log(3) ** 3 * 3 / 3, rtol=1e-6
+    )
+    recipe["finetune"]["loss"] = "keras.losses:categorical_focal_crossentropy"
+    loss = make_loss(load_recipe(recipe).finetune.loss, None)
+    expected = keras.losses.CategoricalFocalCrossentropy(from_logits=True)(targets, logits)
+    np.testing.assert_allclose(loss(targets, logits), expected, rtol=1e-6)
+
+
+def test_an_attack_of_ones_own_is_handed_the_loss_and_the_values(recipe, odd, tmp_path):
+    (tmp_path / f"{odd}.py").write_text(
+        ODD_KINDS + "\n\ndef away(values, loss_of, by: float = 1.0):\n    loss_of(values)\n"
+        "    return values + by\n"
+    )
+    recipe["finetune"]["adversarial"] = {"attack": {f"{odd}:away": {"by": 2.0}}}
+    assert tlkit.finetune(recipe, run_dir=tmp_path / "run").result["status"] == "done"
+
+
+def test_a_space_behind_the_colon_is_told(recipe, odd):
+    recipe["finetune"]["loss"] = {odd: "to_a_power"}
+    with pytest.raises(RecipeError, match=rf"without a space: {odd}:to_a_power"):
+        load_recipe(recipe)
+
+
+def test_an_edited_module_is_read_again(recipe, mine, tmp_path):
+    recipe["finetune"]["loss"] = f"{mine}:Steeper"
+
+    def gives():
+        from tlkit.train.step import make_loss
+
+        return make_loss(load_recipe(recipe).finetune.loss, None)
+
+    before = gives()
+    assert type(gives()) is type(before)  # not imported anew without need
+    file = tmp_path / f"{mine}.py"
+    # the same length, within the same second
+    file.write_text(MODULE.replace("power: float = 1.0", "power: float = 9.0"))
+    assert gives().power == 9.0
+    # nor is one that the person imported and then edited
+    own_modules._FINDER.files.clear()
+    sys.modules.pop(mine)
+    imported = importlib.import_module(mine)
+    assert imported.Steeper().power == 9.0
+    file.write_text(MODULE + "\n\nMORE = 1\n")
+    assert gives().power == 1.0
+    file.write_text(MODULE.replace("power: float", "force: float"))
+    with pytest.raises(RecipeError, match="unknown key 'power'"):
+        recipe["finetune"]["loss"] = {f"{mine}:Steeper": {"power": 2.0}}
+        load_recipe(recipe)
+
+
+def test_a_runs_own_copy_comes_before_the_current_folders(recipe, mine, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    (run / "modules").mkdir(parents=True)
+    (run / "modules" / f"{mine}.py").write_text(
+        MODULE.replace("power: float = 1.0", "power: float = 7.0")
+    )
+    recipe["finetune"]["loss"] = f"{mine}:Steeper"
+    (run / "recipe.yaml").write_text(json.dumps(recipe))
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as in a notebook
+    loss = load_recipe(run / "recipe.yaml").finetune.loss
+    assert registry.LOSSES.make(loss.name, {}).power == 7.0
+    loss = load_recipe(recipe).finetune.loss
+    assert registry.LOSSES.make(loss.name, {}).power == 1.0
+
+
+def test_a_module_of_ones_own_does_not_take_the_place_of_what_is_installed(recipe, mine, tmp_path):
+    (tmp_path / "json.py").write_text("1 / 0")
+    (tmp_path / "pydantic.py").write_text("1 / 0")
+    own_modules.look_in([tmp_path], ["json", "pydantic"])
+    assert own_modules.file_of("json") is own_modules.file_of("pydantic") is None
+
+
+def test_the_command_line_names_modules_too(recipe, mine, tmp_path, photos):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in photos.rglob("*.png"):
+        Image.open(path).save(flat / f"{path.parent.name}-{path.name}")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "__init__.py").touch()
+    (tmp_path / "inner" / f"{mine}.py").write_text(MODULE)
+    recipe["data"]["source"] = {f"inner.{mine}:pictures": {"path": "x", "classes": []}}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    key = f"data.source.inner.{mine}:pictures"
+    loaded = load_recipe(tmp_path / "r.yaml", [f"{key}.path={flat}", f"{key}.classes=[blue]"])
+    assert loaded.data.source.arguments == {"path": str(flat), "classes": ["blue"]}
+    # a path alone is the first argument
+    recipe["data"]["source"] = {"folder": "x"}
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    loaded = load_recipe(tmp_path / "r.yaml", [f"data.source.folder.path={flat}"])
+    assert loaded.data.source.arguments["path"] == str(flat)
+    found = source_of(flat, [f"source={mine}:pictures", 'classes=["blue", "green", "red"]'])
+    assert found.name == f"{mine}:pictures" and found.arguments["path"] == str(flat)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from tlkit import registry
+from tlkit import own_modules, own_things, registry
 from tlkit.backbones import spec as specs
 from tlkit.data.account import FileAccount
 from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
@@ -217,6 +217,8 @@ def why_not_there(place: pathlib.Path) -> str:
 
 
 def _forced(name: str, place: pathlib.Path) -> Recognized:
+    if modules := own_things.modules_in(name):
+        own_modules.look_here(modules)
     if name not in registry.SOURCES:
         raise UserError(registry.SOURCES.suggest(name), where=f"source={name}")
     first = next(iter(registry.SOURCES[name].arguments.model_fields), None)

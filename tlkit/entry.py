@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import importlib
 import inspect
+import re
 import sys
-from collections.abc import Callable, Container, Iterator
+import warnings
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tlkit import limits
@@ -23,12 +26,12 @@ REQUIRED = object()  # the default of a parameter that has none
 UNSAID = object()  # a default that only the source knows
 # a run has one seed, and gives it to all; its networks end in logits
 SET_BY_TLKIT = ("seed", "from_logits")
-# what classes of Keras take beside what is theirs
 # what an annotation from outside may be made of: names, `|`, `[...]`, numbers, calls of limits
 PLAIN = (
     ast.Name, ast.Subscript, ast.BinOp, ast.BitOr, ast.Constant, ast.Tuple, ast.List, ast.Call,
     ast.keyword, ast.UnaryOp, ast.USub, ast.expr_context,
 )  # fmt: skip
+# what classes of Keras take beside what is theirs
 SET_BY_KERAS = ("name", "dtype", "trainable", "reduction", "activity_regularizer", "autocast")
 
 
@@ -41,12 +44,19 @@ class Parameter:
         annotation: Its type, as the source has it.
         default: Its default; `REQUIRED` where it has none.
         keyword_only: It stands behind a `*`.
+        positional_only: It stands before a `/`.
     """
 
     name: str
     annotation: str
     default: Any
     keyword_only: bool
+    positional_only: bool = False
+
+    @property
+    def is_recipes(self) -> bool:
+        """Whether a recipe can say it; pydantic's models have names of their own."""
+        return not self.name.startswith("_") and self.name not in ("model_config", "model_dump")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +105,8 @@ class Definition:
             elif not isinstance(written, str):
                 written = inspect.formatannotation(written)
             default = REQUIRED if given.default is given.empty else _plain(given.default)
-            found.append(Parameter(given.name, written, default, given.kind == given.KEYWORD_ONLY))
+            kinds = given.kind == given.KEYWORD_ONLY, given.kind == given.POSITIONAL_ONLY
+            found.append(Parameter(given.name, written, default, *kinds))
         doc = inspect.getdoc(thing) if thing.__doc__ else ""
         name = getattr(thing, "__name__", type(thing).__name__)
         return cls(str(thing.__module__), name, doc or "", tuple(found), lambda: thing)
@@ -120,7 +131,7 @@ def _parameters(given: ast.arguments) -> Iterator[Parameter]:
             continue
         written = ast.unparse(arg.annotation) if arg.annotation else "Any"
         default = REQUIRED if value is None else _literal(value)
-        yield Parameter(arg.arg, written, default, (arg, value) in only)
+        yield Parameter(arg.arg, written, default, (arg, value) in only, arg in given.posonlyargs)
 
 
 def _literal(node: ast.expr) -> Any:
@@ -135,6 +146,70 @@ def _plain(value: Any) -> Any:
     """A default that a recipe can say; `UNSAID` for any other."""
     kinds = (bool, int, float, str, list, tuple, dict)
     return value if value is None or isinstance(value, kinds) else UNSAID
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What a call of a thing of one's own must give.
+
+    Attributes:
+        words: For a message.
+        place: Of the class, as `keras.layers:Layer`; empty for anything that can be called.
+    """
+
+    words: str
+    place: str = ""
+
+    def is_met_by(self, made: Any) -> bool:
+        """Whether it is that."""
+        if not self.place:
+            return callable(made) and not inspect.isclass(made)
+        module, _, name = self.place.partition(":")
+        return isinstance(made, getattr(importlib.import_module(module), name))
+
+
+@contextlib.contextmanager
+def told_as_users(name: str) -> Iterator[None]:
+    """What a person's own code raises inside, as an error that is theirs to mend.
+
+    Args:
+        name: Of the thing.
+
+    Raises:
+        UserError: in the place of any other error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # it may fail in any way
+        raise UserError(f"fails: {type(error).__name__}: {_reason(error)}", where=name) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says; Keras puts a line about the layer before it."""
+    text = re.sub("\x1b\\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        return lines[1]
+    return lines[0] if lines else "it does not say why"
+
+
+def shown(value: Any) -> str:
+    """What a value is, for a message."""
+    kinds = (bool, int, float, str, type(None))
+    return repr(value) if isinstance(value, kinds) else article(type(value).__name__)
+
+
+def article(noun: str) -> str:
+    """The noun with `a` or `an`."""
+    return f"an {noun}" if noun[0] in "aeiouAEIOU" else f"a {noun}"
+
+
+def shown_shape(shape: Sequence[int | None]) -> str:
+    """A shape, for a message."""
+    sides = ["batch" if side is None else str(side) for side in shape]
+    return f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
 
 
 def known_to_keras(thing: Any) -> Any:
@@ -167,6 +242,8 @@ class Entry(Generic[F]):
         facts: F,
         words: Callable[[], dict[str, Any]],
         handed: Container[str] | None = None,
+        gives: Expected | None = None,
+        later: tuple[str, ...] = (),
     ):
         """
         Args:
@@ -176,6 +253,12 @@ class Entry(Generic[F]):
             words: Gives what its annotations mean.
             handed: Names that tlkit hands over to things of this kind; None where all that
                 stands before `*` is, as in tlkit's own files.
+            gives: What a call of a person's own must give.
+            later: First parameters of a function that is not called to make a thing of this kind
+                but is one.
+
+        Raises:
+            TypeError: if it needs an argument that no recipe can say.
         """
         self.name = name
         self.module, self.attribute = definition.module, definition.attribute
@@ -186,8 +269,15 @@ class Entry(Generic[F]):
         self.given: list[str] = []
         self._accepted: dict[str, Parameter] = {}
         self._fixed: dict[str, Any] = {}
-        for one in definition.parameters:
-            if one.name in handed if handed is not None else not one.keyword_only:
+        self._gives = gives
+        self._ordered = [one.name for one in definition.parameters if one.positional_only]
+        first = tuple(one.name for one in definition.parameters[: len(later)])
+        self.is_called_later = bool(later) and first == later
+        for one in definition.parameters[len(later) if self.is_called_later else 0 :]:
+            if not one.is_recipes:
+                if one.default is REQUIRED:
+                    raise TypeError(f"{name!r} needs {one.name!r}, which no recipe can say")
+            elif one.name in handed if handed is not None else not one.keyword_only:
                 self.given.append(one.name)
             elif handed is None or one.name not in SET_BY_KERAS or one.default is REQUIRED:
                 self._accepted[one.name] = one
@@ -248,14 +338,16 @@ class Entry(Generic[F]):
             return given
 
         rules: dict[str, Any] = {"obey": pydantic.model_validator(mode="after")(obey)}
-        return pydantic.create_model(
-            self.name.replace("-", "_").replace(":", "_").replace(".", "_"),
-            __config__=pydantic.ConfigDict(
-                extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True
-            ),
-            __validators__=rules if self.facts.rule else {},
-            **self._fields(),
-        )
+        with warnings.catch_warnings():  # an argument may be called as a method of pydantic's
+            warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
+            return pydantic.create_model(
+                self.name.replace("-", "_").replace(":", "_").replace(".", "_"),
+                __config__=pydantic.ConfigDict(
+                    extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True
+                ),
+                __validators__=rules if self.facts.rule else {},
+                **self._fields(),
+            )
 
     def load(self) -> Any:
         """The function or class itself; imports its file first.
@@ -274,12 +366,30 @@ class Entry(Generic[F]):
             ) from error
 
     def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
-        """Calls it with those things of a context that it asks for."""
-        handed = {key: context[key] for key in self.given if key in context}
+        """Calls it with those things of a context that it asks for.
+
+        Raises:
+            UserError: if a thing of a person's own fails, or gives something else than its kind.
+        """
+        arguments |= {key: context[key] for key in self.given if key in context}
         for key, one in self._accepted.items():
             if one.default is UNSAID and arguments.get(key) is None:
                 arguments.pop(key, None)
-        return self.load()(**handed, **self._fixed, **arguments)
+        thing, arguments = self.load(), {**self._fixed, **arguments}
+        if self.is_called_later:
+            return functools.partial(thing, **arguments)
+        ordered = [arguments.pop(key) for key in self._ordered if key in arguments]
+        if self.is_packaged:
+            return thing(*ordered, **arguments)
+        with told_as_users(self.name):
+            made = thing(*ordered, **arguments)
+        if self._gives is not None and not self._gives.is_met_by(made):
+            raise UserError(f"gives {shown(made)}; expected {self._gives.words}", where=self.name)
+        return made
+
+    def tells_its_errors(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, what a thing of a person's own raises is an error that is theirs to mend."""
+        return contextlib.nullcontext() if self.is_packaged else told_as_users(self.name)
 
     def by_position(self, *names: str) -> Callable[..., Any]:
         """The same, to be called with what tlkit hands over in an order of its own.

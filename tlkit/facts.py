@@ -95,6 +95,31 @@ class RegularizerFacts(Facts):
 
 
 @dataclasses.dataclass(frozen=True)
+class ScheduleFacts(Facts):
+    """Of a schedule.
+
+    Attributes:
+        callback: The class in `tlkit.callbacks` that is made of it; if not given, its name with
+            `Decay` behind, as `CosineDecay`.
+        makes_callback: It gives a callback of Keras's, not a function of the step.
+    """
+
+    callback: str | None = None
+    makes_callback: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackerFacts(Facts):
+    """Of a tracker.
+
+    Attributes:
+        required: The run ends where it fails; without any other, it goes on.
+    """
+
+    required: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class EngineFacts(Facts):
     """Of an engine.
 

@@ -14,7 +14,8 @@ from tlkit import registry
 from tlkit.backbones import spec as specs
 from tlkit.backbones.load import load_backbone
 from tlkit.backbones.spec import BackboneSpec
-from tlkit.errors import UserError
+from tlkit.entry import shown, shown_shape
+from tlkit.errors import UserError, first_line
 from tlkit.freeze import Block, backbone_blocks, blocks_that_learn
 from tlkit.recipe.schema import Model, Named, Recipe
 from tlkit.surgery import (
@@ -149,6 +150,7 @@ def build_network(
         logits = registry.HEADS.make(config.head.name, context, **config.head.arguments)
     except ValueError as error:
         raise UserError(str(error), where=f"model.head.{config.head.name}") from None
+    _expect_logits(logits, features, len(task.outputs), f"model.head.{config.head.name}")
     outputs = task.activation()(logits)
     model = keras.Model(inputs, outputs, name="tlkit_model")
     head = [layer for layer in model.layers if id(layer) not in before and layer.weights]
@@ -168,6 +170,21 @@ def build_network(
         task=task,
         image_size=size,
     )
+
+
+def _expect_logits(logits: Any, features: Any, classes: int, where: str) -> None:
+    """Raises unless a head made logits of the features."""
+    import keras
+
+    expected = f"expected logits (batch, {classes}) that are made of the features"
+    if not isinstance(logits, keras.KerasTensor):
+        raise UserError(f"gives {shown(logits)}; {expected}", where=where)
+    if tuple(logits.shape) != (None, classes):
+        raise UserError(f"gives {shown_shape(logits.shape)}; {expected}", where=where)
+    try:
+        keras.Model(features, logits)
+    except ValueError as error:
+        raise UserError(f"{expected}: {first_line(error)}", where=where) from None
 
 
 def change_norm(

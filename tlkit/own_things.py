@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import pathlib
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
+from tlkit import own_modules
 from tlkit.entry import Definition
 from tlkit.errors import did_you_mean
 
@@ -29,24 +30,38 @@ def short_name(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def look_in(folder: pathlib.Path) -> None:
-    """Lets modules that lie in a folder be found, after all others."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
+def modules_in(text: str) -> list[str]:
+    """Modules whose things a recipe's text may name; `data.source.my:thing` may mean `my` too."""
+    places = [found[0].partition(":")[0] for found in PLACE.finditer(text)]
+    return [word for place in places for word in place.split(".")]
 
 
-def registered(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names that a function or class is registered by in its source, and the facts."""
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A `@register(...)` above a function or class.
+
+    Attributes:
+        name: That it is registered by.
+        kind: That it says it is; None in tlkit's own files, where the folder tells.
+        facts: Said of it.
+    """
+
+    name: str
+    kind: str | None
+    facts: dict[str, Any]
+
+
+def registered(node: ast.FunctionDef | ast.ClassDef) -> Iterator[Mark]:
+    """What a function or class is registered as in its source."""
     for mark in node.decorator_list:
         called = ast.unparse(mark.func).split(".")[-1] if isinstance(mark, ast.Call) else ""
         if isinstance(mark, ast.Call) and called == "register" and mark.args:
             said = {str(k.arg): ast.literal_eval(k.value) for k in mark.keywords}
-            yield ast.literal_eval(mark.args[0]), {k: v for k, v in said.items() if k != "kind"}
+            yield Mark(ast.literal_eval(mark.args[0]), said.pop("kind", None), said)
 
 
-def defined_in(place: str) -> tuple[Definition, dict[str, Any]]:
-    """What a name as `my_module:MyLoss` stands for, and the facts it is registered with there.
+def defined_in(place: str) -> tuple[Definition, list[Mark]]:
+    """What a name as `my_module:MyLoss` stands for, and what it is registered as there.
 
     The module's source is read, not run, where that tells; else the module is imported.
 
@@ -56,18 +71,18 @@ def defined_in(place: str) -> tuple[Definition, dict[str, Any]]:
     module, _, attribute = place.partition(":")
     path = source_of(module)
     names: list[str] = []
-    said: dict[str, Any] = {}
+    marks: list[Mark] = []
     if path is not None:
         nodes = [n for n in _parsed(path, module) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
         names = [node.name for node in nodes]
         # of several of one name, Python keeps the last
         for node in [node for node in nodes if node.name == attribute][-1:]:
             try:
-                said = next((facts for _, facts in registered(node)), {})
+                marks = list(registered(node))
             except ValueError:
                 raise LookupError(f"{place}: what @register is given must be literals") from None
             if _has_constructor(node):
-                return Definition.of_source(module, node), said
+                return Definition.of_source(module, node), marks
     try:
         found = getattr(importlib.import_module(module), attribute)
     except AttributeError:
@@ -81,7 +96,7 @@ def defined_in(place: str) -> tuple[Definition, dict[str, Any]]:
     if not callable(found) or not hasattr(found, "__name__"):
         raise LookupError(f"{attribute!r} of module {module!r} is neither a function nor a class")
     try:
-        return Definition.of_thing(found), said
+        return Definition.of_thing(found), marks
     except ValueError:  # some that are written in C do not tell
         raise LookupError(f"what {place!r} is called with cannot be known") from None
 
@@ -92,6 +107,9 @@ def source_of(module: str) -> pathlib.Path | None:
     Raises:
         LookupError: if there is no such module; with what to say.
     """
+    file = own_modules.file_of(module)
+    if file is not None:
+        return file
     try:
         spec = importlib.util.find_spec(module)
     except (Exception, SystemExit) as error:  # the packages around it are imported for that

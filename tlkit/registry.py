@@ -20,12 +20,12 @@ import ast
 import functools
 import importlib
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from tlkit import limits, own_things
+from tlkit import limits, own_modules, own_things
 from tlkit.annotations import words
-from tlkit.entry import Definition, Entry, F
+from tlkit.entry import Definition, Entry, Expected, F, article
 from tlkit.errors import did_you_mean
 from tlkit.facts import (
     AugmentationFacts,
@@ -37,6 +37,8 @@ from tlkit.facts import (
     LossFacts,
     PreprocessorFacts,
     RegularizerFacts,
+    ScheduleFacts,
+    TrackerFacts,
 )
 
 T = TypeVar("T")
@@ -93,6 +95,8 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         key: Where a recipe says such a name, as `finetune.stages[].schedule`.
         facts: The class of what is said about one.
         is_open: Things from outside of tlkit may be named too.
+        gives: What a call of one from outside must give.
+        later: First parameters of a function from outside that is one itself, instead of making one.
     """
 
     def __init__(
@@ -103,7 +107,10 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         facts: type[F] = Facts,  # type: ignore[assignment]
         *,
         is_open: bool = False,
+        gives: Expected | None = None,
+        later: tuple[str, ...] = (),
     ):
+        self.gives, self.later = gives, later
         self.kind = kind
         self.package = package
         self.key = key
@@ -111,6 +118,7 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         self.is_open = is_open
         self._added: dict[str, Entry[F]] = {}
         self._read: dict[str, Entry[F]] = {}
+        self._stamps: dict[str, str | None] = {}  # of their modules, when they were read
         _PACKAGES.add(package)
 
     @functools.cached_property
@@ -170,25 +178,51 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             raise TypeError(f"fact {first['loc'][0]!r}: {first['msg']}") from None
         if said.rule is not None and not hasattr(limits, said.rule):
             raise TypeError(f"fact 'rule': tlkit.limits has no {said.rule!r}")
-        entry = Entry(name, definition, said, _words, self._handed)
+        gives = A_CALLBACK if getattr(said, "makes_callback", False) else self.gives
+        entry = Entry(name, definition, said, _words, self._handed, gives, self.later)
         wraps = getattr(said, "wraps", None)
         if wraps is not None and wraps not in entry.arguments.model_fields:
             raise TypeError(f"fact 'wraps': {name!r} has no argument {wraps!r}")
         return entry
 
+    def of_thing(self, thing: Callable[..., Any]) -> Entry[F]:
+        """A function or class of a person's own that has no name here."""
+        return self._own(str(getattr(thing, "__name__", thing)), Definition.of_thing(thing), {})
+
     def _at(self, name: str, place: str) -> Entry[F]:
-        """What a module's name stands for, read once.
+        """What a module's name stands for, read once, and again where its module was edited.
 
         Raises:
             LookupError: if there is none; with what to say.
         """
-        if name not in self._read:
-            definition, said = own_things.defined_in(place)
+        stamp = own_modules.stamp(place.partition(":")[0])
+        if name not in self._read or self._stamps[name] != stamp:
+            definition, marks = own_things.defined_in(place)
+            said = self._facts_of(place, marks)
             try:
                 self._read[name] = self._own(name, definition, said)
+                self._stamps[name] = stamp
             except TypeError as error:
                 raise LookupError(f"{place}: {error}") from None
         return self._read[name]
+
+    def _facts_of(self, place: str, marks: Sequence[own_things.Mark]) -> dict[str, Any]:
+        """What `@register` says of a thing, in whose module it may stand.
+
+        Raises:
+            LookupError: if it says that the thing is of another kind.
+        """
+        for mark in marks:
+            if mark.kind in (None, self.kind):
+                return mark.facts
+        if not marks:
+            return {}
+        kind = str(marks[0].kind)
+        other = next((things for things in REGISTRIES if things.kind == kind), None)
+        belongs = f"; it belongs under {other.key}:" if other is not None and other.key else ""
+        raise LookupError(
+            f"{place} is registered as {article(kind)}, not {article(self.kind)}{belongs}"
+        )
 
     def __getitem__(self, name: str) -> Entry[F]:
         if name in self.packaged:
@@ -257,8 +291,8 @@ def _registered_in(
         module = f"{package}.{path.stem}" if place.is_dir() else package
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                for name, said in own_things.registered(node):
-                    yield name, module, node, said
+                for mark in own_things.registered(node):
+                    yield mark.name, module, node, mark.facts
 
 
 def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -273,44 +307,87 @@ def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]
     return find, lambda: sorted(homes)
 
 
-def article(noun: str) -> str:
-    """The noun with `a` or `an`."""
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
 @functools.cache
 def _words() -> dict[str, Any]:
     return words(ACTIVATIONS, INITIALIZERS)
 
 
+A_CALLBACK = Expected("a keras.callbacks.Callback", "keras.callbacks:Callback")
+A_LAYER = Expected("a keras.layers.Layer", "keras.layers:Layer")
 SOURCES = Registry("data source", "tlkit.data.sources", "data.source", Facts, is_open=True)
 AUGMENTATIONS = Registry(
-    "augmentation", "tlkit.augment", "augment", AugmentationFacts, is_open=True
+    "augmentation", "tlkit.augment", "augment", AugmentationFacts, is_open=True, gives=A_LAYER
 )
 PREPROCESSORS = Registry(
-    "preprocessing step", "tlkit.preprocess", "preprocess", PreprocessorFacts, is_open=True
+    "preprocessing step",
+    "tlkit.preprocess",
+    "preprocess",
+    PreprocessorFacts,
+    is_open=True,
+    gives=A_LAYER,
 )
 HEADS = Registry("head", "tlkit.heads", "model.head", HeadFacts, is_open=True)
-LAYERS = Registry("layer", "tlkit.layers", "model.insert", LayerFacts, is_open=True)
+LAYERS = Registry("layer", "tlkit.layers", "model.insert", LayerFacts, is_open=True, gives=A_LAYER)
 ACTIVATIONS = Registry(
-    "activation", "tlkit.activations", "model.head.mlp.activation", Facts, is_open=True
+    "activation",
+    "tlkit.activations",
+    "model.head.mlp.activation",
+    Facts,
+    is_open=True,
+    gives=Expected("a function of a tensor"),
 )
 INITIALIZERS = Registry(
-    "initializer", "tlkit.initializers", "model.head.linear.initializer", Facts, is_open=True
+    "initializer",
+    "tlkit.initializers",
+    "model.head.linear.initializer",
+    Facts,
+    is_open=True,
+    gives=Expected("a keras.initializers.Initializer, or a function of a shape"),
 )
-LOSSES = Registry("loss", "tlkit.losses", "finetune.loss", LossFacts, is_open=True)
+LOSSES = Registry(
+    "loss",
+    "tlkit.losses",
+    "finetune.loss",
+    LossFacts,
+    is_open=True,
+    gives=Expected("a keras.losses.Loss, or a function of labels and logits"),
+    later=("y_true", "y_pred"),
+)
 REGULARIZERS = Registry(
-    "regularizer", "tlkit.regularizers", "regularize", RegularizerFacts, is_open=True
+    "regularizer",
+    "tlkit.regularizers",
+    "regularize",
+    RegularizerFacts,
+    is_open=True,
+    gives=Expected("a keras.regularizers.Regularizer, or a function of the weights"),
 )
 ADVERSARIES = Registry(
     "adversarial attack", "tlkit.adversarial", "finetune.adversarial", Facts, is_open=True
 )
 POLICIES = Registry("policy", "tlkit.freeze", "finetune.stages[].policy", Facts)
 OPTIMIZERS = Registry(
-    "optimizer", "tlkit.optimizers", "finetune.stages[].optimizer", Facts, is_open=True
+    "optimizer",
+    "tlkit.optimizers",
+    "finetune.stages[].optimizer",
+    Facts,
+    is_open=True,
+    gives=Expected("a keras.optimizers.Optimizer", "keras.optimizers:Optimizer"),
 )
 SCHEDULES = Registry(
-    "schedule", "tlkit.schedules", "finetune.stages[].schedule", Facts, is_open=True
+    "schedule",
+    "tlkit.schedules",
+    "finetune.stages[].schedule",
+    ScheduleFacts,
+    is_open=True,
+    gives=Expected("a function of the step that gives its learning rate"),
+)
+TRACKERS = Registry(
+    "tracker",
+    "tlkit.trackers",
+    "trackers",
+    TrackerFacts,
+    is_open=True,
+    gives=Expected("a tlkit.trackers.Tracker", "tlkit.trackers.tracker:Tracker"),
 )
 ENGINES = Registry("engine", "tlkit.features.engines", "engine", EngineFacts)
 EXPORTS = Registry("export format", "tlkit.export", "export", ExportFacts)
@@ -329,15 +406,18 @@ REGISTRIES: tuple[Registry[Any], ...] = (
     OPTIMIZERS,
     SCHEDULES,
     SOURCES,
+    TRACKERS,
     ENGINES,
     EXPORTS,
 )
 
 
-def own_things_in(recipe: str) -> list[Entry[Any]]:
+def own_things_in(recipe: str, but: Sequence[Registry[Any]] = ()) -> list[Entry[Any]]:
     """What a recipe names from outside of tlkit.
 
     Args:
         recipe: The text of a recipe that was checked.
+        but: Kinds that are left out.
     """
-    return [entry for things in REGISTRIES for entry in things.named_in(recipe)]
+    kinds = [things for things in REGISTRIES if things not in but]
+    return [entry for things in kinds for entry in things.named_in(recipe)]

@@ -161,7 +161,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
     path = runs.open_run(folder, "model.keras")
     recipe = load_recipe(path / "resolved.yaml")
     steps.start_tensorflow(recipe)
-    for thing in registry.own_things_in(runs.recipe_yaml(recipe)):
+    for thing in registry.own_things_in(runs.recipe_yaml(recipe), (registry.TRACKERS,)):
         thing.load()  # so that Keras finds its class in the model's file
     from tlkit.model import image_size
 

@@ -22,6 +22,7 @@ from tlkit.recipe.schema import Recipe
 from tlkit.reporting import console_of
 from tlkit.train.defaults import completed
 from tlkit.train.interrupt import Interrupted, Stops
+from tlkit.train.tracking import Trackers, tracking
 
 if TYPE_CHECKING:
     import keras
@@ -183,12 +184,13 @@ def _guarded(
     """The straight way in a folder that this process holds, stopped cleanly by Ctrl-C."""
     from tlkit import steps
 
-    stops = Stops()
+    stops, recipe = Stops(), completed(recipe)
+    say = None if console is None else steps.Speaker(console).line
     with stops.listening(), lending(handed), steps.number_format_kept():
         try:
-            with out_of_memory_is_told():
+            with out_of_memory_is_told(), tracking(recipe, folder, say) as trackers:
                 result = _straight_way(
-                    recipe, folder, console, resumed, allow_data_change, stops, callbacks
+                    recipe, folder, console, resumed, allow_data_change, stops, trackers, callbacks
                 )
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
@@ -230,13 +232,13 @@ def _straight_way(
     resumed: bool,
     allow_data_change: bool,
     stops: Stops,
+    trackers: Trackers,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> dict[str, Any]:
     """The steps one after another; gives what result.json says."""
     from tlkit import steps
 
     clock = Clock()
-    recipe = completed(recipe)
     say = steps.Speaker(console)
     with clock.part("import"):
         steps.start_tensorflow(recipe)
@@ -253,7 +255,7 @@ def _straight_way(
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
-            recipe, dataset, network, folder, say, resumed, stops, clock.began, callbacks
+            recipe, dataset, network, folder, say, resumed, stops, clock.began, trackers, callbacks
         )
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
@@ -283,6 +285,7 @@ def _straight_way(
         sanity,
         folder,
     )
+    trackers.ended(result)
     say.end(folder, result, network.task.summary(evaluation))
     return result
 

@@ -1,6 +1,7 @@
-"""Every schedule as a callback that sets the learning rate of each step.
+"""Schedules as callbacks that set the learning rate of each step.
 
     model.fit(..., callbacks=[tlkit.callbacks.CosineDecay(warmup_epochs=1)])
+    model.fit(..., callbacks=[tlkit.callbacks.ScheduledRate("my_things:falling", by=0.5)])
 
 Unlike a `LearningRateSchedule` inside the optimizer, a callback needs no count
 of steps beforehand, and the rate stays a number that others may read.
@@ -8,13 +9,15 @@ of steps beforehand, and the rate stays a number that others may read.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from tlkit import schedules
+from tlkit import own_modules, own_things
 from tlkit.callbacks.one_rate import SetsRate
+from tlkit.errors import UserError, did_you_mean
 from tlkit.limits import number
 from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import SCHEDULES
@@ -46,23 +49,30 @@ class ScheduledRate(SetsRate):
     Args:
         schedule: A function of `tlkit.schedules`, or any function
             `(learning_rate, epochs, steps_per_epoch, **arguments)` that returns
-            a function of the step. `steps_per_epoch` is in updates, and no whole
-            number where accumulation does not divide the batches of an epoch.
+            a function of the step; or the name of one, as recipes have it: `cosine`, or
+            `my_module:my_schedule`. `steps_per_epoch` is in updates, and no whole
+            number where accumulation does not divide the batches of an epoch. A function that
+            has a parameter `learning_rate` is handed those of the three that it names.
         learning_rate: Where the schedule starts, at epoch 0; None for the optimizer's own.
         arguments: The schedule's own arguments.
 
     Raises:
-        ValueError: in `fit`, if it does not know its number of steps, the optimizer was given a
+        UserError: if there is no schedule of that name, or an argument is none of its own.
+        ValueError: in `fit`, if the schedule gives no function of the step, if `fit` does not know its number of steps, the optimizer was given a
             schedule of its own, something else sets the rate too, the rate to start from is
             not known, or it accumulates gradients over more batches than `fit` will have. That a
             schedule, as a warm-up, is longer than `fit` is a warning.
     """
 
     def __init__(
-        self, schedule: Callable[..., Any], learning_rate: float | None = None, **arguments: Any
+        self,
+        schedule: Callable[..., Any] | str,
+        learning_rate: float | None = None,
+        **arguments: Any,
     ):
         super().__init__()
         self.schedule = schedule
+        self._name, _ = _found(schedule, arguments)
         self.learning_rate = (
             None if learning_rate is None else number("learning_rate", learning_rate, above=0)
         )
@@ -92,15 +102,16 @@ class ScheduledRate(SetsRate):
         self.refuse_no_update(count)
         self._warn_if_too_short(count)
         base, known = self._base()
-        rate = self.schedule(base, count.epochs, count.updates_per_epoch, **self.arguments)
+        _, make = _found(self.schedule, self.arguments)
+        rate = make(base, count.epochs, count.updates_per_epoch, **self.arguments)
+        if not callable(rate):
+            name = getattr(self.schedule, "__name__", self.schedule)
+            raise ValueError(f"{name} gives {rate!r}; expected a function of the step")
         self._course = _Course(count, rate, base, known)
 
     def _warn_if_too_short(self, count: StepCount) -> None:
         """Says what of the schedule does not happen in this `fit`, as a warm-up longer than it."""
-        name = getattr(self.schedule, "__name__", "")
-        known = name in SCHEDULES and SCHEDULES[name].load() is self.schedule
-        short = too_short(name, self.arguments, count.epochs, count) if known else None
-        if short:
+        if short := too_short(self._name, self.arguments, count.epochs, count):
             warnings.warn(
                 f"{type(self).__name__} cannot do in this fit what it is told: {short}",
                 stacklevel=2,
@@ -155,6 +166,32 @@ class ScheduledRate(SetsRate):
             _SCHEDULED[optimizer] = (course.base, float(optimizer.learning_rate))
 
 
+def _found(
+    schedule: Callable[..., Any] | str, arguments: dict[str, Any]
+) -> tuple[str, Callable[..., Any]]:
+    """A schedule's name, empty for a function of a person's own, and what makes it."""
+    if not isinstance(schedule, str):
+        name = getattr(schedule, "__name__", "")
+        if name in SCHEDULES.packaged and SCHEDULES[name].load() is schedule:
+            return name, schedule
+        if "learning_rate" in inspect.signature(schedule).parameters:
+            return "", SCHEDULES.of_thing(schedule).by_position(*HANDED)
+        return "", schedule
+    own_modules.look_here(own_things.modules_in(schedule))
+    if schedule not in SCHEDULES:
+        raise UserError(SCHEDULES.suggest(schedule), where="schedule")
+    entry = SCHEDULES[schedule]
+    if entry.facts.makes_callback:
+        raise UserError(f"{schedule!r} is a callback itself, and no function of the step")
+    known = entry.arguments.model_fields
+    for key in arguments:
+        if key not in known:
+            raise UserError(
+                f"schedule {schedule!r} has no argument {key!r}. {did_you_mean(key, known)}"
+            )
+    return schedule, entry.by_position(*HANDED)
+
+
 class _Course:
     """One `fit`: its count, its schedule, and where it stands.
 
@@ -171,160 +208,3 @@ class _Course:
         self.update = -1
         self.now = base
         self.last: float | None = None
-
-
-class ExponentialDecay(ScheduledRate):
-    """`learning_rate * rate ** (epoch / every_epochs)`; see `tlkit.schedules.exponential`."""
-
-    def __init__(
-        self,
-        rate: float = 0.9,
-        every_epochs: float = 1.0,
-        warmup_epochs: float = 0.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.exponential,
-            learning_rate,
-            rate=rate,
-            every_epochs=every_epochs,
-            warmup_epochs=warmup_epochs,
-        )
-
-
-class StepDecay(ScheduledRate):
-    """`learning_rate * rate ** floor(epoch / every_epochs)`; see `tlkit.schedules.step`."""
-
-    def __init__(
-        self,
-        rate: float = 0.1,
-        every_epochs: float = 10.0,
-        warmup_epochs: float = 0.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.step,
-            learning_rate,
-            rate=rate,
-            every_epochs=every_epochs,
-            warmup_epochs=warmup_epochs,
-        )
-
-
-class CosineDecay(ScheduledRate):
-    """Half a cosine down, with warm-up and restarts; see `tlkit.schedules.cosine`."""
-
-    def __init__(
-        self,
-        warmup_epochs: float = 0.0,
-        end_factor: float = 0.0,
-        restart_epochs: float = 0.0,
-        restart_growth: float = 2.0,
-        restart_factor: float = 1.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.cosine,
-            learning_rate,
-            warmup_epochs=warmup_epochs,
-            end_factor=end_factor,
-            restart_epochs=restart_epochs,
-            restart_growth=restart_growth,
-            restart_factor=restart_factor,
-        )
-
-
-class NaturalExponentialDecay(ScheduledRate):
-    """`learning_rate * exp(-rate * epoch)`; see `tlkit.schedules.natural_exponential`."""
-
-    def __init__(
-        self, rate: float = 0.1, warmup_epochs: float = 0.0, learning_rate: float | None = None
-    ):
-        super().__init__(
-            schedules.natural_exponential, learning_rate, rate=rate, warmup_epochs=warmup_epochs
-        )
-
-
-class InverseTimeDecay(ScheduledRate):
-    """`learning_rate / (1 + rate * epoch)`; see `tlkit.schedules.inverse_time`."""
-
-    def __init__(
-        self,
-        rate: float = 0.5,
-        every_epochs: float = 1.0,
-        warmup_epochs: float = 0.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.inverse_time,
-            learning_rate,
-            rate=rate,
-            every_epochs=every_epochs,
-            warmup_epochs=warmup_epochs,
-        )
-
-
-class PiecewiseDecay(ScheduledRate):
-    """`learning_rate * factors[i]` from epoch `boundaries[i]`; see `tlkit.schedules.piecewise`."""
-
-    def __init__(
-        self,
-        boundaries: list[float],
-        factors: list[float],
-        warmup_epochs: float = 0.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.piecewise,
-            learning_rate,
-            boundaries=boundaries,
-            factors=factors,
-            warmup_epochs=warmup_epochs,
-        )
-
-
-class PolynomialDecay(ScheduledRate):
-    """A power of what is left, with cycles; see `tlkit.schedules.polynomial`."""
-
-    def __init__(
-        self,
-        power: float = 1.0,
-        end_factor: float = 0.0,
-        cycle_epochs: float = 0.0,
-        warmup_epochs: float = 0.0,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.polynomial,
-            learning_rate,
-            power=power,
-            end_factor=end_factor,
-            cycle_epochs=cycle_epochs,
-            warmup_epochs=warmup_epochs,
-        )
-
-
-class OneCycle(ScheduledRate):
-    """Up to the learning rate and far down; see `tlkit.schedules.one_cycle`."""
-
-    def __init__(
-        self,
-        rise: float = 0.25,
-        start_divisor: float = 25.0,
-        end_divisor: float = 1e4,
-        learning_rate: float | None = None,
-    ):
-        super().__init__(
-            schedules.one_cycle,
-            learning_rate,
-            rise=rise,
-            start_divisor=start_divisor,
-            end_divisor=end_divisor,
-        )
-
-
-class ConstantRate(ScheduledRate):
-    """One rate, after a warm-up; see `tlkit.schedules.constant`."""
-
-    def __init__(self, warmup_epochs: float = 0.0, learning_rate: float | None = None):
-        super().__init__(schedules.constant, learning_rate, warmup_epochs=warmup_epochs)

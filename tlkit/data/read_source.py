@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import glob
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 from tlkit import registry
 from tlkit.data.archive import archive_of, opened
 from tlkit.data.recognize import not_as_such, recognize, refuse_other_source
-from tlkit.data.record import SourceData
+from tlkit.data.record import Record, SourceData
+from tlkit.entry import shown, told_as_users
 from tlkit.errors import DataError
 from tlkit.recipe.schema import Named
 
@@ -43,12 +45,32 @@ def read_records(source: Named) -> SourceData:
     if source.name == "folder" and arguments.get("depth") is None and place.is_dir():
         refuse_other_source(place)
     try:
-        data: SourceData = registry.SOURCES.build(source.name, **arguments)
+        data = _as_source_data(registry.SOURCES.build(source.name, **arguments), source.name)
     except DataError as error:
         if source.name in ("folder", "manifest") and place.exists():
             _suggest(source.name, place, error)
         raise
     return data
+
+
+def _as_source_data(made: Any, name: str) -> SourceData:
+    """What a source gave; a list or a generator of records is taken too.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    if isinstance(made, SourceData):
+        return made
+    where = f"data.source.{name}"
+    expected = "expected a tlkit.data.record.SourceData, or records"
+    if not isinstance(made, Iterable) or isinstance(made, str | bytes):
+        raise DataError(f"gives {shown(made)}; {expected}", where=where)
+    with told_as_users(name):
+        records = list(made)
+    for one in records:
+        if not isinstance(one, Record):
+            raise DataError(f"gives {shown(one)} among its records; {expected}", where=where)
+    return SourceData(records)
 
 
 def _suggest(name: str, place: pathlib.Path, error: DataError) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
 
-from tlkit import own_things, registry
+from tlkit import own_modules, own_things, registry
 from tlkit.errors import RecipeError, UserError, did_you_mean, first_line
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
@@ -78,12 +78,14 @@ def load_recipe(path: RecipeLike, overrides: Iterable[str] = ()) -> Recipe:
         UserError: if there is no such file or it is no YAML mapping.
     """
     source = _read(path)
+    overrides = list(overrides)
+    if modules := own_things.modules_in(f"{source.values} {' '.join(overrides)}"):
+        # a run's own copies before what lies in the current folder
+        folders = (source.folder, source.folder / MODULES, pathlib.Path.cwd())
+        own_modules.look_in(folders, modules)
     problems = [problem for item in overrides if (problem := _override(source, item))]
     if problems:
         raise RecipeError(problems)
-    if own_things.PLACE.search(str(source.values)):
-        for folder in (source.folder, source.folder / MODULES, pathlib.Path.cwd()):
-            own_things.look_in(folder)
     if "name" not in source.values:
         source.values["name"] = _name_of(pathlib.Path(source.file).stem)
     try:
@@ -278,7 +280,9 @@ def _override(source: Source, text: str) -> UserError | None:
             f"found {shorten(text)}",
             where="--set",
         )
-    steps = [step for step in re.split(r"[.\[\]]+", key) if step]
+    for place in own_things.PLACE.finditer(str(source.values)):  # its dots lead nowhere
+        key = key.replace(place[0], place[0].replace(".", "\0"))
+    steps = [step.replace("\0", ".") for step in re.split(r"[.\[\]]+", key) if step]
     value: Any = raw
     if not raw or not _is_text(steps):
         try:
@@ -304,7 +308,8 @@ def _override(source: Source, text: str) -> UserError | None:
         else:
             below = node[index] if isinstance(node, list) else node.get(index)
             if isinstance(below, str):  # `adam` -> `{adam: {}}`, so that arguments can be set
-                below = {below: {}}
+                first = _first_argument(loc)
+                below = {below: {}} if first is None else {first: below}
                 node[index] = below
             elif not isinstance(below, dict | list):
                 below = {}
@@ -312,6 +317,13 @@ def _override(source: Source, text: str) -> UserError | None:
             node = below
     source.overridden.add(tuple(loc))
     return None
+
+
+def _first_argument(loc: Sequence[Any]) -> str | None:
+    """What the value of `data.source.folder` is short for, `path`; None in another place."""
+    if len(loc) != 3 or loc[:2] != ["data", "source"] or loc[2] not in registry.SOURCES:
+        return None
+    return next(iter(registry.SOURCES[loc[2]].arguments.model_fields), None)
 
 
 def _is_text(steps: Sequence[str]) -> bool:

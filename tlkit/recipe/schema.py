@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,12 +21,12 @@ from pydantic_core import PydanticCustomError
 
 from tlkit import registry
 from tlkit.backbones import spec as backbones
-from tlkit.entry import Entry
+from tlkit.entry import Entry, article
 from tlkit.errors import did_you_mean
 from tlkit.facts import Facts, LayerFacts, LossFacts
-from tlkit.own_things import PLACE
+from tlkit.own_things import PLACE, is_place
 from tlkit.recipe.schedule_length import too_short
-from tlkit.registry import Registry, article
+from tlkit.registry import Registry
 
 EPOCHS = 5  # of a stage that does not say
 
@@ -42,7 +43,9 @@ def arguments_of(entry: Entry[Facts], extra: dict[str, Any] | None) -> type[Base
     """What a recipe may pass to a registered thing, in this place."""
     if not extra:
         return entry.arguments
-    return pydantic.create_model(entry.name, __base__=entry.arguments, **extra)
+    with warnings.catch_warnings():  # where it has an argument of that name too
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
+        return pydantic.create_model(entry.name, __base__=entry.arguments, **extra)
 
 
 def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
@@ -75,8 +78,17 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
                 },
             )
         if name not in things:
-            raise PydanticCustomError("named", "{text}", {"text": things.suggest(str(name))})
+            text = things.suggest(str(name))
+            if things.is_open and is_place(f"{name}:{given}"):  # YAML reads the space
+                text = f"{text} For one of your own, without a space: {name}:{given}"
+            raise PydanticCustomError("named", "{text}", {"text": text})
         entry = things[name]
+        if taken := [key for key in extra or () if key in entry.required]:
+            text = (
+                f"{name!r} needs an argument {taken[0]!r}, which is the recipe's own word here; "
+                "give it a default or another name"
+            )
+            raise PydanticCustomError("named", "{text}", {"text": text})
         wraps = entry.facts.wraps if isinstance(entry.facts, LossFacts) else None
         if wrapped and wraps:
             text = f"{name!r} wraps another {things.kind}; it cannot be wrapped itself"
@@ -611,8 +623,12 @@ class Stage(Section):
         given = schedule.arguments
         if short := too_short(schedule.name, given, epochs):
             raise ValueError(short)
-        rate = self.optimizer.arguments["learning_rate"] if self.optimizer else "auto"
-        if schedule.name == "halve_on_plateau" and rate != "auto" and given["minimum"] >= rate:
+        rate = self.optimizer.arguments.get("learning_rate") if self.optimizer else None
+        if (
+            schedule.name == "halve_on_plateau"
+            and isinstance(rate, int | float)
+            and given["minimum"] >= rate
+        ):
             raise ValueError(
                 f"minimum {given['minimum']:g} is not below the optimizer's learning_rate, {rate:g}"
             )
@@ -839,6 +855,11 @@ class Recipe(Section):
     )
     model: Model
     finetune: Finetune
+    trackers: list[named(registry.TRACKERS)] = Field(  # type: ignore[valid-type]
+        default_factory=lambda: [Named("csv"), Named("tensorboard")],
+        description="What writes the course of training down, as [tensorboard, mlflow]. metrics.csv (csv) is "
+        "always written.",
+    )
     require: Require | None = Field(
         None,
         description="Least figures, as {val_accuracy: 0.9}; a run below them ends with exit code 1.",
@@ -927,6 +948,14 @@ class Recipe(Section):
         self._check_preprocessing()
         self._check_cache()
         return self
+
+    @pydantic.field_validator("trackers")
+    @classmethod
+    def _told_once(cls, trackers: list[Named]) -> list[Named]:
+        for item in trackers:
+            if trackers.count(item) > 1:
+                raise ValueError(f"{item.name} is listed more than once")
+        return trackers
 
     def _check_cache(self) -> None:
         """Draws of images can be kept only where each image stays one image."""

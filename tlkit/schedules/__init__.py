@@ -4,30 +4,15 @@ They take the learning rate to start from, the epochs and the steps an epoch
 has, then their own arguments, in epochs.
 """
 
+from __future__ import annotations
+
 import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
 
-from tlkit.schedules.constant import constant
-from tlkit.schedules.cosine import cosine
-from tlkit.schedules.exponential import exponential
-from tlkit.schedules.inverse_time import inverse_time
-from tlkit.schedules.natural_exponential import natural_exponential
-from tlkit.schedules.one_cycle import OneCycle, one_cycle
-from tlkit.schedules.piecewise import piecewise
-from tlkit.schedules.polynomial import polynomial
-from tlkit.schedules.step import step
+from tlkit.registry import SCHEDULES
+from tlkit.schedules.one_cycle import OneCycle
 from tlkit.schedules.warmup import Warmup, with_warmup
 
-__all__ = [
-    "OneCycle",
-    "Warmup",
-    "constant",
-    "cosine",
-    "exponential",
-    "inverse_time",
-    "natural_exponential",
-    "one_cycle",
-    "piecewise",
-    "polynomial",
-    "step",
-    "with_warmup",
-]
+# at once, since each function has the name of its own file
+_FUNCTIONS = {entry.attribute: entry.load() for entry in SCHEDULES.packaged.values()}
+globals().update(_FUNCTIONS)
+__all__ = ["OneCycle", "Warmup", "with_warmup", *_FUNCTIONS]

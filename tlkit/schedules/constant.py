@@ -11,7 +11,7 @@ from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
 
 
-@register("constant")
+@register("constant", callback="ConstantRate")
 def constant(
     learning_rate: float,
     epochs: float,

@@ -8,7 +8,7 @@ from tlkit.limits import within
 from tlkit.registry import register
 
 
-@register("halve_on_plateau")
+@register("halve_on_plateau", makes_callback=True)
 def halve_on_plateau(
     *,
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss",

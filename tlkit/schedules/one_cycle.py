@@ -69,7 +69,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-@register("one_cycle")
+@register("one_cycle", callback="OneCycle")
 def one_cycle(
     learning_rate: float,
     epochs: float,

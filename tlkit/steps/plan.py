@@ -76,10 +76,11 @@ def describe_stage(
     if stage.solver == "lbfgs":
         lines.append(f"  the head is solved to its optimum by L-BFGS, l2 {stage.l2}")
     else:
-        rate = stage.optimizer.arguments["learning_rate"]
+        rate = stage.optimizer.arguments.get("learning_rate")
+        shown = "its own rate" if rate is None else rate if rate == "auto" else f"{rate:g}"
         lines.append(
             f"  {_describe_steps(count_steps(stage, len(dataset.train)))}, "
-            f"{stage.optimizer.name} at {rate if isinstance(rate, str) else format(rate, 'g')}, "
+            f"{stage.optimizer.name} at {shown}, "
             f"schedule {stage.schedule.name}"
         )
     if stage.image_size is not None:

@@ -24,6 +24,7 @@ def train(
     resumed: bool,
     stops: Any,
     began: float,
+    trackers: Any,
     callbacks: Sequence[Any] = (),
 ) -> tuple[list[dict[str, Any]], np.ndarray | None]:
     """Runs the stages one after another; continues a saved state if asked to.
@@ -37,6 +38,7 @@ def train(
         resumed: Whether to continue a saved state.
         stops: Of the process.
         began: When the process began, by `time.perf_counter`.
+        trackers: Of the run.
         callbacks: A person's own Keras callbacks.
 
     Returns:
@@ -64,9 +66,8 @@ def train(
     more = monitored_columns([plan for _, plan in plans]) if recipe.finetune.monitor else []
     if any(stage.gradient_accumulation_steps > 1 for stage, _ in plans):
         more = ["update", *more]
-    recorder = Recorder(
-        folder, network.task.metric, state.callbacks.get("Recorder", {}).get("step", 0), more
-    )
+    done = state.callbacks.get("Recorder", {}).get("step", 0)
+    recorder = Recorder(folder, network.task.metric, done, more, trackers)
     show = [Progress(say.console, network.task.metric)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
@@ -88,7 +89,7 @@ def train(
     finally:
         for callback in show:
             callback.close()
-        recorder.close()
+        recorder.flush()
     return state.results, training.val_logits
 
 

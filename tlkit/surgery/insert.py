@@ -79,12 +79,16 @@ def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:
         )
     after = item.after or model.output._keras_history.operation.name
     channels = model.get_layer(after).output.shape[-1]
-    layer = LAYERS.make(item.name, {"units": channels}, **item.arguments)
+    entry = LAYERS[item.name]
+    layer = entry.call({"units": channels}, **item.arguments)
     layer.name = name
 
     def call(old: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = old(*args, **kwargs)
-        return layer(outputs) if old.name == after else outputs
+        if old.name != after:
+            return outputs
+        with entry.tells_its_errors():
+            return layer(outputs)
 
     return _rebuilt(model, call), layer
 

@@ -51,7 +51,7 @@ def make_optimizer(
 
     assert stage.optimizer is not None
     arguments = dict(stage.optimizer.arguments)
-    if arguments["learning_rate"] == "auto":
+    if wants_rate(stage):
         arguments["learning_rate"] = SWEEP_START
     optimizer = registry.OPTIMIZERS.build(stage.optimizer.name, **arguments)
     optimizer.global_clipnorm = stage.global_clipnorm
@@ -230,7 +230,7 @@ def run_stage(training: Training, stage: Stage, plan: FreezePlan) -> dict[str, A
 
 def wants_rate(stage: Stage) -> bool:
     """Whether the stage's learning rate is to be found by a sweep."""
-    return stage.optimizer is not None and stage.optimizer.arguments["learning_rate"] == "auto"
+    return stage.optimizer is not None and stage.optimizer.arguments.get("learning_rate") == "auto"
 
 
 def _found_rate(training: Training, ready: Prepared) -> float:
@@ -339,14 +339,12 @@ def _statistics(network: Network, plan: FreezePlan) -> list[Any]:
 
 def _schedule_callback(stage: Stage) -> Any:
     """The stage's schedule as a callback."""
-    from tlkit.callbacks import HalveOnPlateau, ScheduledRate
+    from tlkit.callbacks import ScheduledRate
     from tlkit.callbacks.schedule import HANDED
 
     assert stage.schedule is not None
-    if stage.schedule.name == "halve_on_plateau":
-        callback: HalveOnPlateau = registry.SCHEDULES.build(
-            stage.schedule.name, **stage.schedule.arguments
-        )
-        return callback
-    make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
+    entry = registry.SCHEDULES[stage.schedule.name]
+    if entry.facts.makes_callback:
+        return entry.call({}, **stage.schedule.arguments)
+    make = entry.by_position(*HANDED)
     return ScheduledRate(make, **stage.schedule.arguments)

@@ -1,20 +1,17 @@
-"""Writes the course of training to metrics.csv and TensorBoard."""
+"""Tells the trackers the course of training."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import pathlib
-import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from tlkit.recipe.schema import Named
 from tlkit.tasks.base import Metric
-from tlkit.text import cell
+from tlkit.trackers.tracker import Place
+from tlkit.train.tracking import Trackers
 
 COLUMNS = (
     "stage",
@@ -23,47 +20,6 @@ COLUMNS = (
     "learning_rate",
     "loss",
 )
-
-
-class Board:
-    """A file for TensorBoard.
-
-    `tf.summary.scalar` runs an operation for each number; a step of a head on features takes hardly
-    longer. The file is one of TFRecords that each hold an `Event`, here with all numbers of a step.
-
-    Args:
-        folder: For TensorBoard's `--logdir`; made if it is not there.
-    """
-
-    def __init__(self, folder: pathlib.Path):
-        import tensorflow as tf
-
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}.v2"
-        self._file = tf.io.TFRecordWriter(str(folder / name))
-        self._add(file_version="brain.Event:2")
-
-    def write(self, values: dict[str, float], step: int) -> None:
-        """Adds scalars by their names."""
-        from tensorflow.compat.v1 import Summary
-
-        self._add(
-            step=step,
-            summary=Summary(
-                value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-            ),
-        )
-
-    def _add(self, **what: Any) -> None:
-        from tensorflow.compat.v1 import Event
-
-        self._file.write(Event(wall_time=time.time(), **what).SerializeToString())
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class Recorder(keras.callbacks.Callback):
@@ -77,30 +33,28 @@ class Recorder(keras.callbacks.Callback):
         metric: What is watched beside the loss.
         step: Batches of the whole run that are done.
         more: Columns beside the usual ones.
+        trackers: Of the run; those that every recipe has by default, if not given.
     """
 
     def __init__(
-        self, folder: pathlib.Path, metric: Metric, step: int = 0, more: Sequence[str] = ()
+        self,
+        folder: pathlib.Path,
+        metric: Metric,
+        step: int = 0,
+        more: Sequence[str] = (),
+        trackers: Trackers | None = None,
     ):
         super().__init__()
         self.step = step
-        self._path = folder / "metrics.csv"
-        self._file: Any = None
+        self._trackers = trackers or Trackers([Named("tensorboard")], folder)
         self._metric = metric
         self._columns = [*COLUMNS, metric.name, "val_loss", metric.val, "images_per_second", *more]
-        if not self._path.exists() or not self._path.stat().st_size:
-            self._path.write_text(",".join(self._columns) + "\r\n")
-        self.rewind()
-        self._board = Board(folder / "tensorboard")
         self._epoch = 0
+        self.rewind()
 
     def rewind(self) -> None:
-        """Drops what was written of steps that will be run again."""
-        if self._file is not None:
-            self._file.close()
-        _cut(self._path, self.step, self._columns)
-        self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
-        self._writer = csv.DictWriter(self._file, self._columns)
+        """Training goes on from `step`; what was written of later ones will be told again."""
+        self._trackers.trains(self._columns, self.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
@@ -108,46 +62,20 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         shown = ("learning_rate", "loss", self._metric.name, "gradient_norm", "update")
-        self._write({key: logs[key] for key in shown if key in logs}, "step")
+        self._trackers.step(self._place(), {key: logs[key] for key in shown if key in logs})
         self.step += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._write({key: logs[key] for key in self._columns[3:] if logs and key in logs}, "epoch")
-        self._file.flush()
-        self._board.flush()
+        values = {key: logs[key] for key in self._columns[3:] if logs and key in logs}
+        self._trackers.epoch(self._place(), values)
 
-    def _write(self, values: dict[str, float], kind: str) -> None:
-        shown = {key: f"{value:.8g}" for key, value in values.items()}
-        stage = cell(self.params["stage"])
-        self._writer.writerow(
-            {"stage": stage, "epoch": self._epoch + 1, "step": self.step, **shown}
-        )
-        self._board.write({f"{kind}/{key}": value for key, value in values.items()}, self.step)
+    def _place(self) -> Place:
+        return Place(self.params["stage"], self._epoch + 1, self.step)
 
     def flush(self) -> None:
-        """Makes sure that all rows are on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Makes sure that all that was told is written down."""
+        self._trackers.flush()
 
     def close(self) -> None:
-        """Writes what is left and closes the files."""
-        self._file.close()
-        self._board.close()
-
-
-def _cut(path: pathlib.Path, step: int, columns: list[str]) -> None:
-    """Drops the rows of steps that will be run again."""
-    text = path.read_text("utf-8")
-    whole = text[: text.rfind("\n") + 1]  # of a killed process, the last row may lack its end
-    rows = list(csv.DictReader(io.StringIO(whole)))
-    kept = [
-        row
-        for row in rows
-        if int(row["step"]) < step or (int(row["step"]) == step and row["val_loss"])
-    ]
-    partial = path.with_suffix(".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(kept)
-    os.replace(partial, path)
+        """Ends the trackers, where no run does."""
+        self._trackers.ended({})

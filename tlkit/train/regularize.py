@@ -81,7 +81,7 @@ def regularize_stage(
                 where=f"regularize[{index}].{item.name}",
             )
         arguments = {k: v for k, v in item.arguments.items() if k not in PLACES}
-        shared = entry.load()(**arguments) if acts == "joint" else None
+        shared = entry.call({}, **arguments) if acts == "joint" else None
         if shared is not None:
             done.variables += shared.variables
         for number, v in enumerate(chosen):

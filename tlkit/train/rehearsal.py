@@ -9,12 +9,13 @@ import numpy as np
 
 from tlkit import registry
 from tlkit.callbacks.schedule import HANDED
+from tlkit.entry import shown_shape, told_as_users
 from tlkit.errors import UserError, first_line
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
 from tlkit.recipe.schema import Recipe, Stage
 from tlkit.regularizers.units import owners
-from tlkit.train.loop import augment_layers, make_objective, make_optimizer, wants_rate
+from tlkit.train.loop import augment_layers, make_objective, make_optimizer
 from tlkit.train.plans import plan_stage
 from tlkit.train.regularize import regularize_stage
 from tlkit.train.resizing import at_size
@@ -66,29 +67,59 @@ def _rehearse_stage(training: Training, recipe: Recipe, stage: Stage, plan: Free
     make_optimizer(stage, plan, network, regularization.variables)
     _look_at_schedule(stage)
     targets = network.task.two_targets()
-    loss = make_objective(training, regularization, None).loss
-    if not np.isfinite(float(loss(targets, np.zeros_like(targets)))):
-        raise UserError("the loss of an untrained head is no number", where="finetune.loss")
+    _look_at_loss(training, make_objective(training, regularization, None).loss, targets)
     _look_at_augmentations(stage, training.seed, network, targets)
 
 
 def _look_at_schedule(stage: Stage) -> None:
     """The rates of the first and the last epoch."""
     assert stage.schedule is not None and stage.optimizer is not None and stage.epochs
-    if stage.schedule.name == "halve_on_plateau":
+    if registry.SCHEDULES[stage.schedule.name].facts.makes_callback:
         registry.SCHEDULES.build(stage.schedule.name, **stage.schedule.arguments)
         return
-    rate = 1.0 if wants_rate(stage) else float(stage.optimizer.arguments["learning_rate"])
+    rate = stage.optimizer.arguments.get("learning_rate")
+    rate = float(rate) if isinstance(rate, int | float) else 1.0
     make = registry.SCHEDULES[stage.schedule.name].by_position(*HANDED)
     schedule = make(rate, stage.epochs, 1, **stage.schedule.arguments)
-    if not all(np.isfinite(float(schedule(step))) for step in (0, stage.epochs - 1)):
+    with registry.SCHEDULES[stage.schedule.name].tells_its_errors():
+        rates = [float(schedule(step)) for step in (0, stage.epochs - 1)]
+    if not np.isfinite(rates).all():
         raise UserError(f"schedule {stage.schedule.name!r} gives a rate that is no number")
+
+
+def _look_at_loss(training: Training, loss: Any, targets: Any) -> None:
+    """The loss of an untrained head, as the step asks for it."""
+    with registry.LOSSES[training.config.loss.name].tells_its_errors():
+        value = loss(
+            targets, np.zeros_like(targets), sample_weight=np.ones(len(targets), "float32")
+        )
+        value = np.asarray(value)
+    if value.shape != ():
+        raise UserError(
+            f"gives {shown_shape(value.shape)} for a batch; expected one number",
+            where=training.config.loss.name,
+        )
+    if not np.isfinite(value):
+        raise UserError("the loss of an untrained head is no number", where="finetune.loss")
 
 
 def _look_at_augmentations(stage: Stage, seed: int, network: Network, targets: Any) -> None:
     """Two grey images through the stage's augmentations."""
     import tensorflow as tf
 
-    if stage.augment:
-        layers = augment_layers(stage, seed, network.image_size)
-        apply_augmentations(layers, tf.fill((2, *network.image_size, 3), 127.0), targets)
+    items = stage.augment or []
+    images = tf.fill((2, *network.image_size, 3), 127.0)
+    for item, layer in zip(items, augment_layers(stage, seed, network.image_size), strict=True):
+        before = images.shape, targets.shape
+        if registry.AUGMENTATIONS[item.name].is_packaged:
+            images, targets = apply_augmentations([layer], images, targets)
+            continue
+        with told_as_users(item.name):
+            images, targets = apply_augmentations([layer], images, targets)
+        for what, old, new in zip(("images", "labels"), before, (images, targets), strict=True):
+            if tuple(new.shape) != tuple(old):
+                raise UserError(
+                    f"makes {what} {shown_shape(old)} {shown_shape(new.shape)}; an augmentation leaves "
+                    "their shape",
+                    where=item.name,
+                )

@@ -9,6 +9,7 @@ from typing import Any
 
 from tlkit import registry
 from tlkit.any_batch import for_any_batch
+from tlkit.losses.of_function import as_loss
 from tlkit.recipe.schema import Adversarial, Named
 from tlkit.tasks.base import Task
 from tlkit.train.ema import WeightAverage
@@ -27,7 +28,8 @@ def make_loss(item: Named, class_counts: Any) -> Any:
     if wrapped:
         ((name, inner),) = arguments[wrapped].items()
         arguments[wrapped] = make_loss(Named(name, inner), class_counts)
-    return registry.LOSSES.make(item.name, {"class_counts": class_counts}, **arguments)
+    made = registry.LOSSES.make(item.name, {"class_counts": class_counts}, **arguments)
+    return made if registry.LOSSES[item.name].is_packaged else as_loss(made)
 
 
 def apply_augmentations(layers: Sequence[Any], images: Any, targets: Any) -> tuple[Any, Any]:
@@ -43,6 +45,8 @@ def apply_augmentations(layers: Sequence[Any], images: Any, targets: Any) -> tup
     for layer in layers:
         if getattr(layer, "mixes_labels", False):
             mixed = layer({"images": images, "labels": targets}, training=True)
+            if not isinstance(mixed, dict) or not {"images", "labels"} <= set(mixed):
+                raise ValueError("gives no images and labels, though it says mixes_labels")
             images, targets = mixed["images"], mixed["labels"]
         else:
             images = layer(images, training=True)
@@ -75,7 +79,9 @@ class Objective:
     def __post_init__(self) -> None:
         self.attack: Any = None
         if self.adversarial is not None:
-            self.attack = registry.ADVERSARIES[self.adversarial.attack.name].load()
+            self.attack = registry.ADVERSARIES[self.adversarial.attack.name].by_position(
+                "loss_of", "values"
+            )
 
     @property
     def is_linear(self) -> bool:
