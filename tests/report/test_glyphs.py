@@ -7,6 +7,7 @@ import pytest
 
 from tests.nasty import NAMES
 from tlkit.report import glyphs
+from tlkit.report.plots import plot_images
 from tlkit.tasks.classification import plots
 
 
@@ -44,7 +45,7 @@ def test_every_plot_takes_every_name_without_a_warning(tmp_path, no_other_fonts)
         plots.plot_confusion(np.eye(count, dtype=int), classes, tmp_path / "confusion.png")
         rows = [{"class": name, "f1": 0.5} for name in classes]
         plots.plot_classes(rows, tmp_path / "classes.png")
-        plots.plot_images(np.zeros((16, 8, 8, 3)), classes, tmp_path / "images.png")
+        plot_images(np.zeros((16, 8, 8, 3)), classes, tmp_path / "images.png")
     assert len(list(tmp_path.iterdir())) == 3
 
 
