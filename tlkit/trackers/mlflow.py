@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ class MLflow(Tracker):
         self._sent = {"step": -1, "epoch": -1}  # the last step that MLflow has
 
     def began(self, recipe: Mapping[str, Any], folder: pathlib.Path) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers
         try:
             from mlflow.tracking import MlflowClient
         except ImportError:
