@@ -35,6 +35,7 @@ ORDER = [
         "out_of_memory",
         "registry",
         "paths",
+        "reporting",
         "serializable",
         "step_count",
         "tensors",
@@ -53,7 +54,7 @@ ORDER = [
     {"evaluate", "report", "run", "embed", "audit"},
     {"train", "export"},
     {"draft", "preflight", "steps"},
-    {"use", "workflow", "rank", "checking", "compare", "serve"},
+    {"use", "finished", "workflow", "rank", "checking", "compare", "serve"},
     {"cli"},
 ]
 PLAIN = CONCEPTS - {"adversarial"}  # gradients are TensorFlow's alone
@@ -125,7 +126,7 @@ WORDS_ARE_THEIRS = PLAIN | {"heads", "backbones", "recipe"}
 STILL_OUTSIDE = {
     "tlkit.audit.classes", "tlkit.audit.labels", "tlkit.cli.export", "tlkit.cli.rank",
     "tlkit.data.recognize.table", "tlkit.export.parity", "tlkit.export.write", "tlkit.features.probe", "tlkit.rank",
-    "tlkit.steps.export", "tlkit.train.babysit", "tlkit.use",
+    "tlkit.finished", "tlkit.steps.export", "tlkit.train.babysit", "tlkit.use",
 }  # fmt: skip
 
 

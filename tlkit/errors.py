@@ -6,6 +6,8 @@ import difflib
 import errno
 from collections.abc import Iterable, Sequence
 
+OF_A_CALLBACK = "raised by a callback that was handed over"  # a note on such an exception
+
 
 class UserError(Exception):
     """Something in the recipe, the data or the machine that the user can change.
@@ -69,6 +71,11 @@ def disk_trouble(error: OSError, hint: str | None = None) -> RunFailed:
     else:
         reason = f"{error.strerror or first_line(error)}."
     return RunFailed(reason, where=str(error.filename) if error.filename else None, hint=hint)
+
+
+def is_of_a_callback(error: BaseException) -> bool:
+    """Whether a person's own callback raised it, so that it is theirs, whatever it is."""
+    return OF_A_CALLBACK in getattr(error, "__notes__", ())
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

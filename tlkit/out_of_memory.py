@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tlkit.errors import RunFailed, first_line
+from tlkit.errors import RunFailed, first_line, is_of_a_callback
 from tlkit.text import shortened
 
 # what TensorFlow says where it does not call it exhausted: of a copy to a full GPU, and of CUDA
@@ -19,6 +19,8 @@ HINT = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of the machine or of a GPU, ran out."""
+    if is_of_a_callback(error):
+        return False
     if isinstance(error, MemoryError):
         return True
     tensorflow = sys.modules.get("tensorflow")

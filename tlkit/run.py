@@ -108,7 +108,7 @@ def try_to_write(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def new_run_folder(name: str, run_dir: str | pathlib.Path | None) -> Iterator[pathlib.Path]:
+def new_run_folder(name: str, run_dir: str | os.PathLike[str] | None) -> Iterator[pathlib.Path]:
     """Makes `runs/<name>/<id>/`, or takes the folder that the user names, and holds it meanwhile.
 
     Two runs never get the same folder, however close together they start.
@@ -206,7 +206,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def open_run(folder: str | pathlib.Path, needs: str = "result.json") -> pathlib.Path:
+def open_run(folder: str | os.PathLike[str], needs: str = "result.json") -> pathlib.Path:
     """A run folder that exists and has the file that is needed.
 
     Raises:
@@ -226,7 +226,7 @@ def open_run(folder: str | pathlib.Path, needs: str = "result.json") -> pathlib.
     return path
 
 
-def finished(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
+def finished(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, dict[str, Any]]:
     """The folder of a run that came to its end, and its result.json.
 
     Raises:
@@ -241,13 +241,7 @@ def finished(folder: str | pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
 
 def recipe_yaml(recipe: Recipe) -> str:
     """The whole recipe, defaults and all, as YAML that can be run again."""
-    import ruamel.yaml
-
-    yaml = ruamel.yaml.YAML()
-    yaml.default_flow_style = False
-    buffer = io.StringIO()
-    yaml.dump(recipe.model_dump(mode="json", exclude_none=True), buffer)
-    return buffer.getvalue()
+    return recipe.to_yaml()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +29,11 @@ from tlkit.data.table import COLUMNS, LINES, read_table
 from tlkit.data.walk import picture_files
 from tlkit.draft import source_of
 from tlkit.errors import DataError, RunError, RunFailed
+from tlkit.features.engine import WORTH_AN_ENGINE
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.paths import legible
 from tlkit.recipe.load import load_recipe
-from tlkit.recipe.schema import Recipe
+from tlkit.recipe.schema import Named, Recipe
 from tlkit.tasks.base import Task
 from tlkit.tasks.classification import Classification
 from tlkit.text import cell
@@ -54,6 +56,7 @@ class Trained:
     recipe: Recipe
     task: Task
     image_size: tuple[int, int]
+    _passes: dict[tuple[str, bool], Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def classes(self) -> list[str]:
@@ -94,8 +97,21 @@ class Trained:
 
     def prepare(self) -> Any:
         """The run's own decoder."""
+        return self._preparer
+
+    @functools.cached_property
+    def _preparer(self) -> Any:
         data = self.recipe.data
         return make_preparer(self.image_size, data.resize, data.antialias)
+
+    def kept_forward(
+        self, images: Any, count: int, engine: str, say: Callable[[str], None]
+    ) -> Callable[[Any], Any]:
+        """As `forward`, made once for few images and once for many."""
+        key = engine, count * math.prod(self.image_size) >= WORTH_AN_ENGINE
+        if key not in self._passes:
+            self._passes[key] = self.forward(images, count, engine, say)
+        return self._passes[key]
 
     def forward(
         self, images: Any, count: int, engine: str, say: Callable[[str], None]
@@ -164,7 +180,7 @@ def load_run(folder: str | pathlib.Path) -> Trained:
 @out_of_memory_is_told()
 def evaluate_run(
     folder: str | pathlib.Path,
-    data: pathlib.Path,
+    data: pathlib.Path | Named,
     output: pathlib.Path | None,
     console: Any,
     on_broken: str = "skip",
@@ -176,7 +192,7 @@ def evaluate_run(
     Args:
         folder: Of the run.
         data: A folder of class folders, a manifest or a TFRecord file. Where it
-            has splits, all of them count together.
+            has splits, all of them count together. Or a data source as a recipe has it.
         output: Folder for predictions.csv, plots and evaluation.json.
         console: Where to report to.
         on_broken: `skip` or `fail`.
@@ -189,9 +205,10 @@ def evaluate_run(
     """
     run = load_run(folder)
     say = steps.Speaker(console)
-    target = output or run.folder / "evaluations" / (data.resolve().stem or "data")
+    name = data.name if isinstance(data, Named) else data.resolve().stem or "data"
+    target = output or run.folder / "evaluations" / name
     runs.try_to_write(target)
-    source = source_of(data, _like_the_run(run, data, given))
+    source = data if isinstance(data, Named) else source_of(data, _like_the_run(run, data, given))
     config = run.recipe.data.model_copy(update={"source": source, "on_broken": on_broken})
     dataset = load_for_evaluation(
         config, run.task, run.image_size, say.progress("reading images"), _matcher(run)
@@ -327,14 +344,37 @@ def predict_files(
         `image`, `label`, `probability` and `top`, a list of label and
         probability; or `image` and `error` where a file does not decode.
     """
+    records = records_of(paths, say)
+    yield from predict_records(load_run(folder), records, top, engine, say, progress)
+
+
+def records_of(
+    paths: Sequence[pathlib.Path], say: Callable[[str], None] = lambda line: None
+) -> list[Record]:
+    """Images and those of folders, as records without labels.
+
+    Args:
+        paths: Images and folders of images.
+        say: Is told what is left out.
+    """
     files, ignored = find_images(paths)
     if ignored:
         for line in FileAccount({"images": len(files)}, ignored).lines():
             say(line)
-    run = load_run(folder)
+    return [Record(legible(f), "", None, functools.partial(read_file, f)) for f in files]
+
+
+def predict_records(
+    run: Trained,
+    records: Sequence[Record],
+    top: int,
+    engine: str = "auto",
+    say: Callable[[str], None] = lambda line: None,
+    progress: Any = None,
+) -> Iterator[dict[str, Any]]:
+    """Predicts images one after another, in bounded memory; as `predict_files`, of an open run."""
     from tlkit.data.dataset import look_through
 
-    records = [Record(legible(f), "", None, functools.partial(read_file, f)) for f in files]
     prepare, forward, done = run.prepare(), None, 0
     looked = look_through(records, prepare)
     while chunk := list(itertools.islice(looked, steps.EVALUATION_BATCH)):
@@ -343,7 +383,7 @@ def predict_files(
             pixels = np.stack(images)
             if forward is None:
                 with out_of_memory_is_told():
-                    forward = run.forward(pixels, len(files), engine, say)
+                    forward = run.kept_forward(pixels, len(records), engine, say)
             with out_of_memory_is_told():
                 answers = iter(run.task.answers(np.asarray(forward(pixels))))
         for item in chunk:
@@ -353,7 +393,7 @@ def predict_files(
             yield {"image": item.record.name, **run.task.describe(next(answers), top, 6)}
         done += len(chunk)
         if progress is not None:
-            progress(done, len(files))
+            progress(done, len(records))
 
 
 def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: int) -> int:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import os
 import pathlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit import run as runs
-from tlkit.errors import RunError, RunFailed, disk_trouble
+from tlkit.data.in_memory import Handed, lending, take
+from tlkit.errors import RunError, RunFailed, disk_trouble, is_of_a_callback
+from tlkit.finished import Run, expect_in_memory
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.preflight import check_files
-from tlkit.recipe.load import find_recipe, load_recipe
+from tlkit.recipe.load import RecipeLike, find_recipe, load_recipe
 from tlkit.recipe.schema import Recipe
+from tlkit.reporting import console_of
 from tlkit.train.defaults import completed
 from tlkit.train.interrupt import Interrupted, Stops
 from tlkit.train.tracking import Trackers, tracking
 
+if TYPE_CHECKING:
+    import keras
 
-@dataclasses.dataclass
-class Run:
-    """A finished run.
-
-    Attributes:
-        folder: Where everything lies.
-        result: What result.json says.
-    """
-
-    folder: pathlib.Path
-    result: dict[str, Any]
+    from tlkit.data.in_memory import InMemory
+    from tlkit.reporting import Reporting
+    from tlkit.train.babysit import Problem
+    from tlkit.train.lr_find import Sweep
 
 
 class Clock:
@@ -63,18 +61,24 @@ class Clock:
 
 
 def finetune(
-    recipe: str | pathlib.Path | dict[str, Any],
+    recipe: RecipeLike,
     overrides: Iterable[str] = (),
-    run_dir: str | pathlib.Path | None = None,
-    console: Any = None,
+    run_dir: str | os.PathLike[str] | None = None,
+    console: Reporting = "stdout",
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    data: InMemory | None = None,
 ) -> Run:
     """Runs a recipe from photos to an exported model.
 
     Args:
-        recipe: A YAML file, the name of a packaged recipe, or a mapping.
+        recipe: A YAML file, the name of a packaged recipe, a mapping, or a `tlkit.Recipe`.
         overrides: `a.b=c` strings.
         run_dir: Folder of the run; `runs/<name>/<time>` by default.
-        console: A rich console to report to; silent if not given.
+        console: A rich console to report to, or None to be silent; standard output by default.
+        callbacks: Keras callbacks, called in every stage that takes epochs, with the whole network.
+        data: Images and labels in memory in the place of the recipe's source; see
+            `tlkit.data.in_memory.take`.
 
     Returns:
         The run.
@@ -83,27 +87,37 @@ def finetune(
         UserError: if recipe or data are wrong.
         Interrupted: on Ctrl-C, with the state saved.
     """
-    loaded = load_recipe(recipe, overrides)
-    check_files(loaded)
+    handed = None if data is None else take(data)
+    loaded = _read(recipe, overrides, handed)
     with runs.new_run_folder(loaded.name, run_dir) as folder:
-        if isinstance(recipe, dict):
+        file = None if isinstance(recipe, Mapping | Recipe) else find_recipe(recipe)
+        if file is None or handed is not None:
             runs.write_atomic(folder / "recipe.yaml", runs.recipe_yaml(loaded))
         else:
-            shutil.copyfile(find_recipe(recipe), folder / "recipe.yaml")
+            shutil.copyfile(file, folder / "recipe.yaml")
         resolved = runs.recipe_yaml(completed(loaded))
         runs.write_atomic(folder / "resolved.yaml", resolved)
-        beside = pathlib.Path.cwd() if isinstance(recipe, dict) else find_recipe(recipe).parent
+        beside = pathlib.Path.cwd() if file is None else file.parent
         runs.keep_modules(resolved, beside, folder)
-        return _guarded(loaded, folder, console)
+        return _guarded(loaded, folder, console_of(console), False, False, callbacks, handed)
 
 
-def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: bool = False) -> Run:
+def resume(
+    folder: str | os.PathLike[str],
+    console: Reporting = "stdout",
+    allow_data_change: bool = False,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    data: InMemory | None = None,
+) -> Run:
     """Continues an interrupted run where its state was saved.
 
     Args:
         folder: Of the run.
-        console: A rich console to report to; silent if not given.
+        console: A rich console to report to, or None to be silent; standard output by default.
         allow_data_change: Go on where images were added, removed or changed since.
+        callbacks: As `finetune` takes them. They begin anew: what they remembered is not saved.
+        data: The same images and labels in memory, where the run was given such.
 
     Raises:
         RunError: if there is nothing to continue, or the data have changed.
@@ -114,19 +128,28 @@ def resume(folder: str | pathlib.Path, console: Any = None, allow_data_change: b
         if status in ("done", "below requirement"):
             raise RunError("is finished; there is nothing to continue", where=str(path))
     recipe = load_recipe(path / "resolved.yaml")
+    handed = None if data is None else take(data)
+    expect_in_memory(recipe, handed, path)
     with runs.locked(path):
-        return _guarded(recipe, path, console, True, allow_data_change)
+        return _guarded(
+            recipe, path, console_of(console), True, allow_data_change, callbacks, handed
+        )
 
 
 def reproduce(
-    folder: str | pathlib.Path, run_dir: str | pathlib.Path | None = None, console: Any = None
+    folder: str | os.PathLike[str],
+    run_dir: str | os.PathLike[str] | None = None,
+    console: Reporting = "stdout",
+    *,
+    data: InMemory | None = None,
 ) -> list[str]:
     """Runs the recipe of a finished run again.
 
     Args:
         folder: Of the run.
         run_dir: Folder of the new run; `runs/<name>/<time>` by default.
-        console: A rich console to report to; silent if not given.
+        console: A rich console to report to, or None to be silent; standard output by default.
+        data: The same images and labels in memory, where the run was given such.
 
     Returns:
         What differs, a line each.
@@ -137,8 +160,16 @@ def reproduce(
     from tlkit.compare import same_numbers
 
     path = runs.open_run(folder, "model.keras")
-    again = finetune(path / "resolved.yaml", run_dir=run_dir, console=console)
+    again = finetune(path / "resolved.yaml", run_dir=run_dir, console=console, data=data)
     return same_numbers(path, again.folder)
+
+
+def _read(recipe: RecipeLike, overrides: Iterable[str], handed: Handed | None) -> Recipe:
+    """A recipe whose files are there, with what was handed over as its source."""
+    more = [] if handed is None else [handed.override]
+    loaded = load_recipe(recipe, [*overrides, *more])
+    check_files(loaded)
+    return loaded
 
 
 def _guarded(
@@ -147,35 +178,38 @@ def _guarded(
     console: Any,
     resumed: bool = False,
     allow_data_change: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    handed: Handed | None = None,
 ) -> Run:
     """The straight way in a folder that this process holds, stopped cleanly by Ctrl-C."""
-    from tlkit.steps import Speaker
+    from tlkit import steps
 
     stops, recipe = Stops(), completed(recipe)
-    say = None if console is None else Speaker(console).line
-    with stops.listening():
+    say = None if console is None else steps.Speaker(console).line
+    with stops.listening(), lending(handed), steps.number_format_kept():
         try:
             with out_of_memory_is_told(), tracking(recipe, folder, say) as trackers:
-                run = _straight_way(
-                    recipe, folder, console, resumed, allow_data_change, stops, trackers
+                result = _straight_way(
+                    recipe, folder, console, resumed, allow_data_change, stops, trackers, callbacks
                 )
         except KeyboardInterrupt:
             _write_status(folder, recipe.name, "interrupted")
             raise Interrupted(folder) from None
-        except OSError as error:
-            trouble = disk_trouble(error, _how_to_go_on(folder))
-            _write_status(folder, recipe.name, "failed", str(trouble))
-            raise trouble from error
         except Exception as error:
-            _write_status(folder, recipe.name, "failed", str(error))
+            told = error
+            if isinstance(error, OSError) and not is_of_a_callback(error):
+                told = disk_trouble(error, _how_to_go_on(folder))
+            _write_status(folder, recipe.name, "failed", str(told))
+            if told is not error:
+                raise told from error
             error.add_note(f"run folder: {folder}")
             raise
-    if run.result["missed"]:
+    if result["missed"]:
         raise RunFailed(
-            f"below what the recipe requires: {'; '.join(run.result['missed'])}. Nothing was exported.",
+            f"below what the recipe requires: {'; '.join(result['missed'])}. Nothing was exported.",
             where=str(folder),
         )
-    return run
+    return Run(folder, result, handed)
 
 
 def _how_to_go_on(folder: pathlib.Path) -> str:
@@ -199,7 +233,9 @@ def _straight_way(
     allow_data_change: bool,
     stops: Stops,
     trackers: Trackers,
-) -> Run:
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, Any]:
+    """The steps one after another; gives what result.json says."""
     from tlkit import steps
 
     clock = Clock()
@@ -207,6 +243,9 @@ def _straight_way(
     with clock.part("import"):
         steps.start_tensorflow(recipe)
         from tlkit.model import served_network
+        from tlkit.train.own_callbacks import expect_callbacks
+
+        expect_callbacks(callbacks)
     with clock.part("data"):
         dataset = steps.read_data(recipe, folder, say, resumed, allow_data_change)
         steps.refuse_too_short(recipe, dataset)
@@ -216,7 +255,7 @@ def _straight_way(
         sanity = steps.quick_checks(dataset, network, recipe.seed, say)
     with clock.part("train"):
         stages, val_logits = steps.train(
-            recipe, dataset, network, folder, say, resumed, stops, clock.began, trackers
+            recipe, dataset, network, folder, say, resumed, stops, clock.began, trackers, callbacks
         )
     clock.move(steps.feature_seconds(stages), "train", "features")
     with clock.part("evaluate"):
@@ -248,7 +287,7 @@ def _straight_way(
     )
     trackers.ended(result)
     say.end(folder, result, network.task.summary(evaluation))
-    return Run(folder, result)
+    return result
 
 
 def _loaded(recipe: Recipe, console: Any, calibrate: bool = True) -> tuple[Recipe, Any, Any, Any]:
@@ -266,46 +305,67 @@ def _loaded(recipe: Recipe, console: Any, calibrate: bool = True) -> tuple[Recip
 
 
 @out_of_memory_is_told()
-def show_plan(recipe: Recipe, console: Any, profile: bool = False, whole: bool = False) -> None:
+def show_plan(
+    recipe: RecipeLike,
+    console: Reporting = "stdout",
+    profile: bool = False,
+    whole: bool = False,
+    *,
+    data: InMemory | None = None,
+) -> None:
     """Says what a recipe would do, without doing it; measures how long if `profile`.
 
     Args:
-        recipe: As it was loaded.
-        console: Where to report to.
+        recipe: As `finetune` takes it.
+        console: A rich console to report to; standard output by default.
         profile: Measure where the time would go.
         whole: A line for every block of the network.
+        data: Images and labels in memory in the place of the recipe's source.
 
     Raises:
         UserError: if recipe or data are wrong.
     """
     from tlkit import steps
 
-    recipe, dataset, network, say = _loaded(recipe, console, calibrate=False)
-    from tlkit.train.plans import stage_plans
+    handed = None if data is None else take(data)
+    with lending(handed), steps.number_format_kept():
+        loaded, dataset, network, say = _loaded(
+            _read(recipe, (), handed), console_of(console), calibrate=False
+        )
+        from tlkit.train.plans import stage_plans
 
-    for line in steps.describe_changes(recipe):
-        say.line(line)
-    for index, (stage, plan) in enumerate(stage_plans(recipe, network)):
-        for line in steps.describe_stage(index, stage, plan, network, recipe, dataset, whole):
+        for line in steps.describe_changes(loaded):
             say.line(line)
-    if profile:
-        steps.profile(recipe, dataset, network, say)
+        for index, (stage, plan) in enumerate(stage_plans(loaded, network)):
+            for line in steps.describe_stage(index, stage, plan, network, loaded, dataset, whole):
+                say.line(line)
+        if profile:
+            steps.profile(loaded, dataset, network, say)
 
 
 @out_of_memory_is_told()
-def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
+def check_recipe(
+    recipe: RecipeLike, console: Reporting = "stdout", *, data: InMemory | None = None
+) -> list[Problem]:
     """Checks whether a recipe trains at all, in a minute or so, and says what is wrong.
 
+    Args:
+        recipe: As `finetune` takes it.
+        console: A rich console to report to, or None to be silent; standard output by default.
+        data: Images and labels in memory in the place of the recipe's source.
+
     Returns:
-        The problems, each a `tlkit.train.babysit.Problem`.
+        The problems.
 
     Raises:
         UserError: if recipe or data are wrong.
     """
     from tlkit import steps
 
-    recipe, dataset, network, say = _loaded(recipe, console)
-    problems = steps.babysit(recipe, dataset, network, say)
+    handed = None if data is None else take(data)
+    with lending(handed), steps.number_format_kept():
+        loaded, dataset, network, say = _loaded(_read(recipe, (), handed), console_of(console))
+        problems: list[Problem] = steps.babysit(loaded, dataset, network, say)
     if not problems:
         say.line("no problem was found", style="bold")
     return problems
@@ -313,27 +373,30 @@ def check_recipe(recipe: Recipe, console: Any) -> list[Any]:
 
 @out_of_memory_is_told()
 def find_learning_rate(
-    recipe: Recipe,
-    number: int | None,
-    low: float,
-    high: float,
-    steps_wanted: int,
-    target: pathlib.Path,
-    console: Any,
-) -> Any:
+    recipe: RecipeLike,
+    number: int | None = None,
+    low: float = 1e-6,
+    high: float = 1.0,
+    steps_wanted: int = 100,
+    target: str | os.PathLike[str] = "lr-find.png",
+    console: Reporting = "stdout",
+    *,
+    data: InMemory | None = None,
+) -> Sweep:
     """Sweeps over learning rates for a stage of a recipe, draws the curve and says what to paste.
 
     Args:
-        recipe: As it was loaded.
+        recipe: As `finetune` takes it.
         number: Of the stage, from 0; the first that trains by gradient if not given.
         low: First rate.
         high: Last rate.
         steps_wanted: Of the sweep.
         target: PNG file to write.
-        console: Where to report to.
+        console: A rich console to report to, or None to be silent; standard output by default.
+        data: Images and labels in memory in the place of the recipe's source.
 
     Returns:
-        The sweep, a `tlkit.train.lr_find.Sweep`.
+        The sweep, whose `valley` is the rate to take.
 
     Raises:
         UserError: if recipe or data are wrong.
@@ -342,16 +405,21 @@ def find_learning_rate(
     from tlkit import steps
     from tlkit.report.plots import plot_sweep
 
-    runs.try_to_write(target.parent)
-    recipe, dataset, network, say = _loaded(recipe, console)
-    place, found = steps.find_rate(recipe, dataset, network, number, low, high, steps_wanted, say)
-    plot_sweep(found, target)
+    file = pathlib.Path(target)
+    runs.try_to_write(file.parent)
+    handed = None if data is None else take(data)
+    with lending(handed), steps.number_format_kept():
+        loaded, dataset, network, say = _loaded(_read(recipe, (), handed), console_of(console))
+        place, found = steps.find_rate(
+            loaded, dataset, network, number, low, high, steps_wanted, say
+        )
+    plot_sweep(found, file)
     say.line("\n     rate     loss  smoothed")
     for index in range(0, len(found.rates), max(1, len(found.rates) // 16)):
         say.line(
             f"{found.rates[index]:9.1e} {found.losses[index]:8.4f} {found.smoothed[index]:9.4f}"
         )
     key, _, name = place.partition(": ")
-    say.line(f"\nsteepest {found.steepest:.1e}, valley {found.valley:.1e}; drawn in {target}")
+    say.line(f"\nsteepest {found.steepest:.1e}, valley {found.valley:.1e}; drawn in {file}")
     say.line(f"{key}: {{{name}: {{learning_rate: {found.valley:.1e}}}}}", style="bold")
     return found

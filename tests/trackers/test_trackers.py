@@ -184,7 +184,7 @@ def test_what_is_told_again_takes_the_place_of_what_was(tmp_path):
 def test_a_tracker_that_fails_is_left_out_and_said(recipe, own, tmp_path, at):
     recipe["trackers"] = [{f"{own}:Fails": {"at": at}}, f"{own}:Lines"]
     with pytest.warns(UserWarning, match=rf"'{own}:Fails' fails .* RuntimeError: no {at} today"):
-        run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
+        run = tlkit.finetune(recipe, run_dir=tmp_path / "run", console=None)
     assert run.result["status"] == "done"
     log = (run.folder / "trackers.log").read_text()
     assert log.count("RuntimeError: no") == 1 and "Traceback" in log

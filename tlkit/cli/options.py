@@ -18,17 +18,9 @@ set_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
 
 def _known_engine(ctx: Any, param: Any, value: str) -> str:
-    from tlkit import registry
-    from tlkit.errors import UserError
-    from tlkit.features.engine import missing
+    from tlkit.features.engine import expect_engine
 
-    if value != "auto" and value not in registry.ENGINES:
-        raise UserError(registry.ENGINES.suggest(value), where="--engine")
-    if value != "auto" and (command := missing(value)):
-        raise UserError(
-            f"{value!r} is not installed", where="--engine", hint=f"Install it: {command}"
-        )
-    return value
+    return expect_engine(value, "--engine")
 
 
 engine_option = click.option(

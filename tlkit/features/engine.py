@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlkit import registry
-from tlkit.errors import first_line
+from tlkit.errors import UserError, first_line
 
 # of engines that only round as float32 does, and the most that they may differ then
 EXACT_COSINE, EXACT_DIFFERENCE = 0.9999, 1e-3
@@ -51,6 +51,19 @@ class Engine:
             f"{self.name}, {self.precision} (cosine {self.cosine:.6f}, difference "
             f"{self.difference:.1e} of Keras)"
         )
+
+
+def expect_engine(name: str, where: str = "engine") -> str:
+    """The name of an engine that is there, or `auto`.
+
+    Raises:
+        UserError: if it is unknown or not installed.
+    """
+    if name != "auto" and name not in registry.ENGINES:
+        raise UserError(registry.ENGINES.suggest(name), where=where)
+    if name != "auto" and (command := missing(name)):
+        raise UserError(f"{name!r} is not installed", where=where, hint=f"Install it: {command}")
+    return name
 
 
 def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:

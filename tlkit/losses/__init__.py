@@ -3,8 +3,17 @@
 `hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
 """
 
+from typing import TYPE_CHECKING
+
 import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
 
 from tlkit.registry import exports
+
+if TYPE_CHECKING:  # what editors complete; the names come from the registry
+    from tlkit.losses.flooding import Flooding as Flooding
+    from tlkit.losses.focal import Focal as Focal
+    from tlkit.losses.logit_adjustment import LogitAdjusted as LogitAdjusted
+    from tlkit.losses.multiclass_hinge import hinge as hinge
+    from tlkit.losses.softmax_cross_entropy import cross_entropy as cross_entropy
 
 __getattr__, __dir__ = exports(__name__)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import pathlib
 import re
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pydantic
@@ -15,12 +16,14 @@ from tlkit import own_modules, own_things, registry
 from tlkit.errors import RecipeError, UserError, did_you_mean, first_line
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
-from tlkit.recipe.schema import Recipe, shorten
+from tlkit.recipe.schema import Named, Recipe, Section, shorten
 
 MODULES = "modules"  # folder of a run with copies of a person's own modules
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000  # after aliases are expanded
 MAX_DEPTH = 50
+
+RecipeLike = str | pathlib.Path | Mapping[str, Any] | Recipe  # whatever can be made a recipe
 
 _PATH_KEYS = re.compile(r"\.(weights\.h5|h5|keras)$")
 
@@ -32,7 +35,7 @@ class Source:
     file: str
     folder: pathlib.Path
     values: dict[str, Any]
-    tree: Any  # ruamel's mapping, which knows lines and columns
+    tree: Any  # ruamel's mapping, which knows lines and columns; of a recipe in Python, none
     overridden: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
 
     def place(self, loc: Sequence[Any], key: bool = False) -> str:
@@ -40,6 +43,8 @@ class Source:
         for end in range(len(loc), 0, -1):
             if tuple(loc[:end]) in self.overridden:
                 return "--set " + dotted(loc[:end])
+        if self.tree is None:
+            return self.file
         node: Any = self.tree
         line = column = 0
         for depth, step in enumerate(loc):
@@ -60,11 +65,12 @@ class Source:
         return f"{self.file}:{line + 1}:{column + 1}"
 
 
-def load_recipe(path: str | pathlib.Path | dict[str, Any], overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(path: RecipeLike, overrides: Iterable[str] = ()) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        path: A YAML file, the bare name of a packaged recipe, or a mapping.
+        path: A YAML file, the bare name of a packaged recipe, a mapping, or a `tlkit.Recipe`, which
+            is left as it is.
         overrides: `a.b=c` strings; a list item is `a.0.b=c`.
 
     Raises:
@@ -85,8 +91,7 @@ def load_recipe(path: str | pathlib.Path | dict[str, Any], overrides: Iterable[s
     try:
         recipe = Recipe.model_validate(source.values)
     except pydantic.ValidationError as error:
-        found = [problem for item in error.errors() for problem in _explain(source, item)]
-        raise RecipeError(list({str(problem): problem for problem in found}.values())) from None
+        raise _problems(error, source, Recipe) from None
     return _with_absolute_paths(recipe, source)
 
 
@@ -96,9 +101,28 @@ def _name_of(stem: str) -> str:
     return name[:100] or "recipe"
 
 
-def _read(path: str | pathlib.Path | dict[str, Any]) -> Source:
-    if isinstance(path, dict):
-        return Source("recipe", pathlib.Path.cwd(), _plain(path), path)
+def explained(error: pydantic.ValidationError, section: type[Section], values: Any) -> RecipeError:
+    """What is wrong with a section that was made in Python.
+
+    Args:
+        error: As pydantic has it.
+        section: What was to be made.
+        values: Of it.
+    """
+    place = f"tlkit.{section.__name__}"
+    return _problems(error, Source(place, pathlib.Path.cwd(), values, None), section)
+
+
+def _problems(
+    error: pydantic.ValidationError, source: Source, section: type[Section]
+) -> RecipeError:
+    found = [problem for item in error.errors() for problem in _explain(source, item, section)]
+    return RecipeError(list({str(problem): problem for problem in found}.values()))
+
+
+def _read(path: RecipeLike) -> Source:
+    if isinstance(path, Mapping | Recipe):
+        return Source("recipe", pathlib.Path.cwd(), _plain(path), None)
     file = find_recipe(path)
     tree = read_yaml(file)
     return Source(
@@ -227,16 +251,20 @@ def _refuse_explosion(root: Any, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Ruamel's types as Python's own."""
-    if isinstance(value, dict):
+    """Ruamel's types, NumPy's numbers, paths and sections as Python's own."""
+    if isinstance(value, Section):
+        value = value.given()
+    if isinstance(value, Named):
+        value = {value.name: value.arguments}
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, bool) or value is None:
         return value
-    for kind in (int, float, str):
+    for kind, plain in ((numbers.Integral, int), (numbers.Real, float)):
         if isinstance(value, kind):
-            return kind(value)
+            return plain(value)  # type: ignore[call-overload]
     return str(value)
 
 
@@ -343,7 +371,7 @@ def dotted(loc: Sequence[Any]) -> str:
     return text
 
 
-def _explain(source: Source, item: Any) -> list[UserError]:
+def _explain(source: Source, item: Any, section: type[Section]) -> list[UserError]:
     """One pydantic error as messages for people."""
     loc = _without_branches(item["loc"])
     kind = item["type"]
@@ -359,7 +387,9 @@ def _explain(source: Source, item: Any) -> list[UserError]:
             )
             for inner in _deepest(context["errors"])
         ]
-    return [_message(source, loc, item, _allowed_keys(loc[:-1]), dotted(loc[:-1]) or "a recipe")]
+    whole = "a recipe" if section is Recipe else section.__name__
+    keys = _allowed_keys(loc[:-1], section)
+    return [_message(source, loc, item, keys, dotted(loc[:-1]) or whole)]
 
 
 def _deepest(errors: list[Any]) -> list[Any]:
@@ -446,9 +476,9 @@ def _is_branch(step: Any) -> bool:
     )
 
 
-def _allowed_keys(loc: tuple[Any, ...]) -> list[str]:
-    """The keys of the section at `loc`."""
-    model: Any = Recipe
+def _allowed_keys(loc: tuple[Any, ...], section: type[Section]) -> list[str]:
+    """The keys of what stands at `loc` of a section."""
+    model: Any = section
     for step in loc:
         if isinstance(step, int):
             continue

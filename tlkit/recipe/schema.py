@@ -7,11 +7,13 @@ documentation are all made from these models.
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
+import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -103,6 +105,7 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
                     "named", "{text}", {"text": f"{name!r} takes no arguments; found {given!r}"}
                 )
             given = {first: given}
+        given = {key: _path_text(item) for key, item in given.items()}
         try:
             arguments = model(**given).model_dump()
             if wraps:
@@ -213,8 +216,44 @@ def shorten(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-class Section(BaseModel):
+def _path_text(value: Any) -> Any:
+    """A path as text; anything else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+if TYPE_CHECKING:
+    _Told = BaseModel  # whose arguments editors know
+else:
+
+    class _Teller(type(BaseModel)):
+        """Of sections that are made in Python: what is wrong is told as of a file."""
+
+        def __call__(cls, *given, **values):
+            """A section.
+
+            Raises:
+                RecipeError: naming every problem.
+            """
+            from tlkit.recipe.load import explained  # which imports this file
+
+            try:
+                return super().__call__(*given, **values)
+            except pydantic.ValidationError as error:
+                problems = explained(error, cls, values)
+            raise problems
+
+    class _Told(BaseModel, metaclass=_Teller):
+        """What takes the error's place."""
+
+
+class Section(_Told):
+    """A mapping of a recipe, whose keys are all known."""
+
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    def given(self) -> dict[str, Any]:
+        """What was said of it, as plain values, without the defaults."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
 # YAML has types: `"3"` is text and `yes` no number
@@ -263,7 +302,12 @@ def _printable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=4096), pydantic.AfterValidator(_printable)]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=4096),
+    pydantic.AfterValidator(_printable),
+    BeforeValidator(_path_text),
+]
 _ENGINES = pydantic.WithJsonSchema({"enum": ["auto", *registry.ENGINES]})
 Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 
@@ -763,7 +807,8 @@ class Recipe(Section):
     """The whole of a fine-tuning run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)] = Field(
-        description="Names the run folder: letters, digits, `_`, `.` and `-`."
+        "recipe",
+        description="Names the run folder: letters, digits, `_`, `.` and `-`. Default: the file's name.",
     )
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(
         0, description="Of initial weights, order of images and augmentation."
@@ -831,6 +876,16 @@ class Recipe(Section):
         default_factory=lambda: [Named("saved_model", {})],
         description="Formats to write.",
     )
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults and all, as YAML that can be run again."""
+        import ruamel.yaml
+
+        yaml = ruamel.yaml.YAML()
+        yaml.default_flow_style = False
+        buffer = io.StringIO()
+        yaml.dump(self.model_dump(mode="json", exclude_none=True), buffer)
+        return buffer.getvalue()
 
     @pydantic.model_validator(mode="after")
     def _rooms_fit_together(self) -> Recipe:

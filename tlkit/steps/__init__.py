@@ -21,7 +21,7 @@ from tlkit.steps.network import make_network
 from tlkit.steps.plan import describe_changes, describe_stage
 from tlkit.steps.result import write_result
 from tlkit.steps.speaker import Speaker
-from tlkit.steps.start import import_tensorflow, start_tensorflow
+from tlkit.steps.start import import_tensorflow, number_format_kept, start_tensorflow
 from tlkit.steps.train import class_weights, feature_seconds, make_training, train
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "make_training",
     "missed_requirements",
     "model_card",
+    "number_format_kept",
     "profile",
     "quick_checks",
     "read_data",

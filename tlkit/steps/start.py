@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tlkit import run as runs
 from tlkit.recipe.schema import Recipe
 
@@ -15,6 +19,19 @@ def import_tensorflow() -> None:
         devices = tf.config.list_physical_devices("GPU")
     for device in devices:
         tf.config.experimental.set_memory_growth(device, True)
+
+
+@contextmanager
+def number_format_kept() -> Iterator[None]:
+    """Layers that are made afterwards, outside of tlkit, have the number format that they had before."""
+    keras = sys.modules.get("keras")
+    before = None if keras is None else keras.config.dtype_policy()
+    try:
+        yield
+    finally:
+        keras = sys.modules.get("keras")
+        if keras is not None:
+            keras.config.set_dtype_policy(before or keras.config.floatx())
 
 
 def start_tensorflow(recipe: Recipe) -> None:

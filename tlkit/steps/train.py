@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def train(
     stops: Any,
     began: float,
     trackers: Any,
+    callbacks: Sequence[Any] = (),
 ) -> tuple[list[dict[str, Any]], np.ndarray | None]:
     """Runs the stages one after another; continues a saved state if asked to.
 
@@ -37,6 +39,7 @@ def train(
         stops: Of the process.
         began: When the process began, by `time.perf_counter`.
         trackers: Of the run.
+        callbacks: A person's own Keras callbacks.
 
     Returns:
         What each stage reports, and the validation images' logits where they are known.
@@ -68,7 +71,7 @@ def train(
     show = [Progress(say.console, network.task.metric)] if say.console is not None else []
     training = make_training(recipe, dataset, network, state, state_file, say)
     training.callbacks, training.resumed, training.stops = [*show, recorder], arrays, stops
-    training.began = began
+    training.began, training.own_callbacks = began, callbacks
     _save_image_sheet(recipe, dataset, folder)
     try:
         for index, (stage, plan) in enumerate(plans):

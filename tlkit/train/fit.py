@@ -272,7 +272,7 @@ class Fit:
                 if self._due():
                     self.save()
             asked = time.perf_counter()
-            if self._out_of_time(asked - began):
+            if self._out_of_time(asked - began) or self.model.stop_training:
                 break
         total = state.sums[2]
         return {"loss": state.sums[0] / total, self.metric.name: state.sums[1] / total}

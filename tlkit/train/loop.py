@@ -26,6 +26,7 @@ from tlkit.train.ema import WeightAverage
 from tlkit.train.fit import Fit
 from tlkit.train.lr_find import SWEEP_START, sweep_rates
 from tlkit.train.monitor import Monitor
+from tlkit.train.own_callbacks import OwnCallbacks
 from tlkit.train.pipeline_augment import make_draw
 from tlkit.train.plans import stage_cut, stage_views
 from tlkit.train.regularize import Regularization, regularize_stage
@@ -309,8 +310,10 @@ def _random_state(network: Network, augment: list[Any], done: Regularization) ->
 def _callbacks(training: Training, stage: Stage, model: Any) -> Any:
     import keras
 
+    own = training.own_callbacks
+    theirs = [OwnCallbacks(own, training.network.model)] if own else []
     return keras.callbacks.CallbackList(
-        [_schedule_callback(stage), *training.callbacks],
+        [_schedule_callback(stage), *training.callbacks, *theirs],
         model=model,
         epochs=stage.epochs,
         steps=count_steps(stage, len(training.dataset.train)).batches_per_epoch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Training:
         state: Where the run stands.
         state_file: Where that is saved.
         callbacks: Keras callbacks, called in every stage.
+        own_callbacks: A person's own.
         progress: Makes a function `(done, total)` that shows how far a pass is.
         resumed: Arrays to continue from, until the stage has taken them.
         regularize: The recipe's regularizers.
@@ -70,6 +71,7 @@ class Training:
     seconds_allowed: float | None = None
     began: float = dataclasses.field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
+    own_callbacks: Sequence[Any] = ()
 
     def seconds_used(self) -> float:
         """Seconds that the run took until now, in all its processes."""
