@@ -29,6 +29,7 @@ ORDER = [
         "entry",
         "errors",
         "facts",
+        "finding",
         "limits",
         "own_modules",
         "own_things",

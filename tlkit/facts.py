@@ -27,10 +27,12 @@ class AugmentationFacts(Facts):
         mixes_labels: It mixes images and their labels alike: it is called with
             `{"images": ..., "labels": ...}`.
         fitted: Its `adapt` is called with the training images.
+        tasks: As of `LossFacts`.
     """
 
     mixes_labels: bool = False
     fitted: bool = False
+    tasks: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +53,11 @@ class HeadFacts(Facts):
 
     Attributes:
         stored: It is made of the training images' features, not trained.
+        tasks: As of `LossFacts`.
     """
 
     stored: bool = False
+    tasks: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +80,12 @@ class LossFacts(Facts):
     Attributes:
         wraps: The argument that is another loss.
         soft_labels: It takes labels that are shares of classes, as mixed images have.
+        tasks: What it is for, names of tasks separated by spaces; None where it does for all.
     """
 
     wraps: str | None = None
     soft_labels: bool = True
+    tasks: str | None = "classification"
 
 
 @dataclasses.dataclass(frozen=True)

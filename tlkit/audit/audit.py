@@ -12,7 +12,7 @@ import numpy as np
 from tlkit.audit.classes import class_findings
 from tlkit.audit.duplicates import duplicate_findings
 from tlkit.audit.files import file_findings, look_at_files
-from tlkit.audit.finding import LEVELS, Finding, Level
+from tlkit.finding import LEVELS, Finding, Level
 from tlkit.audit.labels import Doubt, judge
 from tlkit.data.account import FileAccount
 from tlkit.data.dataset import (

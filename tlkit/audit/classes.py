@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from tlkit.audit.finding import Finding, Level
+from tlkit.finding import Finding, Level
 from tlkit.errors import some_of
 from tlkit.tasks.classification.labels import IMBALANCED
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tlkit.audit.files import Seen
-from tlkit.audit.finding import Finding
+from tlkit.finding import Finding
 from tlkit.errors import some_of
 
 HASH_SIDE = 8

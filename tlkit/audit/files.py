@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tlkit.audit.finding import Finding
+from tlkit.finding import Finding
 from tlkit.data.record import Record
 from tlkit.data.transcode import NotDecodable, open_picture, orientation_of, rgb
 

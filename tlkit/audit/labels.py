@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlkit.audit.finding import Finding
+from tlkit.finding import Finding
 from tlkit.features.probe import held_out_logits
 from tlkit.tasks.classification.metrics import softmax
 

@@ -671,6 +671,14 @@ def _weights_tag(value: Any) -> str:
     return "dict[" if isinstance(value, dict) else "str"
 
 
+ClassWeight = Annotated[
+    Annotated[Literal["none", "balanced"], pydantic.Tag("str")]
+    | Annotated[EffectiveNumber, pydantic.Tag("dict[effective_number")]
+    | Annotated[dict[str, Positive], pydantic.Tag("dict[")],
+    pydantic.Discriminator(_weights_tag),
+]
+
+
 class Adversarial(Section):
     """Training on images, or features, that were moved to raise the loss."""
 
@@ -692,12 +700,7 @@ class Finetune(Section):
     loss: named(registry.LOSSES) = Field(  # type: ignore[valid-type]
         Named("cross_entropy", {}), description="What is minimised.", validate_default=True
     )
-    class_weight: Annotated[
-        Annotated[Literal["none", "balanced"], pydantic.Tag("str")]
-        | Annotated[EffectiveNumber, pydantic.Tag("dict[effective_number")]
-        | Annotated[dict[str, Positive], pydantic.Tag("dict[")],
-        pydantic.Discriminator(_weights_tag),
-    ] = Field(
+    class_weight: ClassWeight = Field(
         "none",
         description="Weight of each class in the loss: balanced (inverse to its count), "
         "{effective_number: 0.999} or {class: weight}.",

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ImageOps
 
 from tlkit.audit.audit import Audit
-from tlkit.audit.finding import Finding
+from tlkit.finding import Finding
 from tlkit.data.record import Record
 from tlkit.data.transcode import NotDecodable, open_picture, rgb
 from tlkit.report.parts import figure, listed, page, table, tiles

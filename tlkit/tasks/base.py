@@ -12,8 +12,11 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from tlkit.data.record import Record, SourceData
-from tlkit.tensors import KerasLayer, Tensor
+from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.finding import Finding
+from tlkit.recipe.schema import ClassWeight
+from tlkit.tasks.link import Link
+from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 
 # from a label to the model's name for it, or None
 Match = Callable[[str], str | None]
@@ -57,13 +60,33 @@ class Learned:
 
 
 @dataclasses.dataclass(frozen=True)
+class Doubts:
+    """Labels, held against what a network that did not learn them says.
+
+    Attributes:
+        order: Positions of all images, the most doubtful label first.
+        margin: Of each image, in [-1, 1]; the lower, the more doubtful.
+        suspect: Whether its label is counted as wrong.
+        given: The label that is doubted, in words.
+        guess: What it would rather be, in words.
+    """
+
+    order: np.ndarray
+    margin: np.ndarray
+    suspect: np.ndarray
+    given: list[str]
+    guess: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Agreement:
     """How an exported model answers, beside what was evaluated.
 
     Attributes:
         same: Whether all answers are the same, but for ties.
         share: Of the images, with the same answer.
-        difference: The largest of a value.
+        difference: The largest of an answer's, where 1 is a probability of 1, or a standard deviation
+            of what is learned.
         metric: Of the exported model, where labels are known.
         evaluated: Of the model that was evaluated.
     """
@@ -105,6 +128,29 @@ class Example:
     told: dict[str, Any]
 
 
+class Figures(Protocol):
+    """Metrics of a model on labelled images; a task's own have more.
+
+    Attributes:
+        split: `test` or `val` of the run, or `data` where other images were measured.
+        images: How many.
+        loss: Mean, of the task's own loss; None where no image has a known label.
+        figures: All there are, as result.json has them.
+    """
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def images(self) -> int: ...
+
+    @property
+    def loss(self) -> float | None: ...
+
+    @property
+    def figures(self) -> Mapping[str, Any]: ...
+
+
 class Task(Protocol):
     """What is learned.
 
@@ -114,6 +160,8 @@ class Task(Protocol):
     """
 
     name: ClassVar[str]
+    loss: ClassVar[str]  # registered name of the loss where a recipe names none
+    link: ClassVar[Link]  # by which a linear head is solved
     metric: ClassVar[Metric]
     compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation, side by side
     port_check: ClassVar[str]  # a program that compares a port's answers with the golden pack's
@@ -124,19 +172,40 @@ class Task(Protocol):
     def outputs(self) -> list[str]:
         """Names of the outputs in their order."""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes the task beside its outputs, as JSON has it; `make_task` takes it back."""
+
     # data
+
+    @classmethod
+    def fits(cls, source: SourceData) -> bool:
+        """Whether data are of this kind, where a recipe does not say what they are."""
 
     @classmethod
     def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
         """The task of training data.
 
+        Args:
+            records: Those of the source that are whole.
+            source: Where they are from.
+
         Raises:
-            DataError: if there is nothing to learn.
+            DataError: if there is nothing to learn, or labels are of another kind.
         """
 
     @classmethod
-    def strata(cls, records: Sequence[Record]) -> list[str]:
-        """What of each record a split must be even in."""
+    def split(
+        cls, records: Sequence[Record], hashes: Sequence[str], val: float, test: float
+    ) -> list[SplitName]:
+        """A split of each record, even in what is learned.
+
+        Args:
+            records: Of the data.
+            hashes: SHA-256 of their images.
+            val: Share for validation, in [0, 1).
+            test: Share for the test, in [0, 1).
+        """
 
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
         """Refuses labels that the model does not know.
@@ -155,7 +224,30 @@ class Task(Protocol):
             DataError: if it cannot be trained.
         """
 
+    def odd_labels(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
+        """What sanity checks see in training labels alone.
+
+        Args:
+            labels: In the order of the first epoch.
+            hashes: SHA-256 of the images.
+        """
+
+    @classmethod
+    def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
+        """What is odd about the labels of a data set and where they are."""
+
     # training
+
+    def weights(self, wanted: ClassWeight, labels: np.ndarray) -> np.ndarray:
+        """Weights in the loss, as `image_weights` takes them.
+
+        Args:
+            wanted: The recipe's `class_weight`.
+            labels: Of the training images.
+
+        Raises:
+            UserError: if there is no such output, or it has no meaning here.
+        """
 
     def targets(self, labels: Tensor) -> Tensor:
         """Targets of a batch's labels; labels that are targets already, as mixed ones, stay."""
@@ -169,8 +261,13 @@ class Task(Protocol):
     def score(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The metric, summed over a batch."""
 
-    def image_weights(self, targets: Tensor, weights: Tensor) -> Tensor:
-        """Each image's weight in the loss, `(batch,)`, by the weights of the outputs."""
+    def image_weights(self, targets: Tensor, weights: np.ndarray) -> Tensor:
+        """Each image's weight in the loss, `(batch,)`; `(batch, outputs)` where outputs weigh apart.
+
+        Args:
+            targets: Of a batch.
+            weights: As `weights` gives them.
+        """
 
     def counts(self, labels: np.ndarray) -> np.ndarray:
         """Images of each output, `(outputs,)`."""
@@ -183,6 +280,26 @@ class Task(Protocol):
 
     def loss_of_a_guess(self) -> float | None:
         """The usual loss of a head that knows nothing; None where that depends on the data."""
+
+    def odd_loss(self, loss: KerasLoss) -> Finding | None:
+        """What is wrong with the task's own loss as it was made: that it is not given logits."""
+
+    # a linear head on features
+
+    def folds(self, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """A fold for each image, `(n,)`, as even in the labels as can be."""
+
+    def uncertainty(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        """Standard error of the metric."""
+
+    def probed(self, labels: np.ndarray) -> np.ndarray:
+        """Which images can be judged by folds, `(n,)`: not those of what hardly occurs."""
+
+    def odd_probe(self, logits: np.ndarray, labels: np.ndarray) -> Finding | None:
+        """Says that a linear head on held-out images is no better than chance, if so."""
+
+    def doubts(self, logits: np.ndarray, labels: np.ndarray) -> Doubts | None:
+        """Labels held against a linear head's answers to held-out images; None where none can be."""
 
     # the answer
 
@@ -201,8 +318,14 @@ class Task(Protocol):
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
         """The output of each image whose heat map is served, `(batch,)`."""
 
+    def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Task:
+        """The task with what is chosen on validation answers once training is over, as thresholds."""
+
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """All metrics of a set of answers, for evaluation.json."""
+
+    def figures(self, split: str, evaluation: dict[str, Any]) -> Figures:
+        """The same with types, for `Run.metrics`."""
 
     def summary(self, evaluation: dict[str, Any]) -> str | None:
         """An evaluation in a few words, as `accuracy 0.9321`; None without known labels."""
@@ -215,6 +338,15 @@ class Task(Protocol):
 
     def requirements(self, evaluation: dict[str, Any]) -> dict[str, float | None]:
         """What a recipe's `require` may ask for beside the evaluation's own metrics."""
+
+    def predicted(self, answer: np.ndarray) -> str:
+        """One answer in a word, as golden.json has it."""
+
+    def row_head(self, top: int) -> list[str]:
+        """Columns of one answer in the CSV of `tlkit predict`."""
+
+    def row(self, told: dict[str, Any], top: int) -> list[str | float]:
+        """What `describe` says, in those columns."""
 
     def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
         """One answer as `tlkit predict` writes it, its numbers rounded to `digits`."""

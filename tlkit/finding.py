@@ -1,4 +1,4 @@
-"""What an audit finds."""
+"""One thing that a person should look at: of data, labels, a network or a run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Finding:
         text: What was found, in words.
         images: Names of the images that it is about.
         score: How sure or how bad, for the order among findings of a kind; larger is worse.
+        hint: What to do.
     """
 
     kind: str
@@ -26,3 +27,4 @@ class Finding:
     text: str
     images: tuple[str, ...] = ()
     score: float = 0.0
+    hint: str = ""
