@@ -85,7 +85,7 @@ class LossFacts(Facts):
 
     wraps: str | None = None
     soft_labels: bool = True
-    tasks: str | None = "classification"
+    tasks: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tlkit.limits import within
 from tlkit.registry import register
 
 
-@register("knn", stored=True)
+@register("knn", stored=True, tasks="classification")
 def knn(
     features: Any,
     classes: int,

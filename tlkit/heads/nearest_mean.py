@@ -10,7 +10,7 @@ from tlkit.limits import within
 from tlkit.registry import register
 
 
-@register("nearest-mean", stored=True)
+@register("nearest-mean", stored=True, tasks="classification")
 def nearest_mean(
     features: Any, classes: int, *, temperature: Annotated[float, within(1e-3, 100)] = 0.05
 ) -> Any:

@@ -12,7 +12,7 @@ from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
 
 
-@register("focal")
+@register("focal", tasks="classification")
 @keras.saving.register_keras_serializable(package="tlkit")
 class Focal(OfClasses):
     """Cross-entropy that counts images the less, the surer the network is of them.

@@ -12,7 +12,7 @@ from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
 
 
-@register("logit_adjustment")
+@register("logit_adjustment", tasks="classification")
 @keras.saving.register_keras_serializable(package="tlkit")
 class LogitAdjusted(OfClasses):
     """Cross-entropy of logits to which the classes' frequencies were added.

@@ -35,7 +35,7 @@ class Hinge(OfClasses):
         return keras.losses.Loss.get_config(self)
 
 
-@register("hinge", soft_labels=False)
+@register("hinge", soft_labels=False, tasks="classification")
 def hinge(**kwargs: Any) -> Hinge:
     """max(0, 1 + max(0, max_(k not y) z_k) - z_y), the loss of a support vector machine.
 
