@@ -24,7 +24,8 @@ def main() -> None:
     from tlkit import registry
     from tlkit.features.cut import whole
     from tlkit.features.engine import compare
-    from tlkit.features.lbfgs import FOLDS, solve_head, stratified_folds
+    from tlkit.features.lbfgs import FOLDS, solve_head
+    from tlkit.tasks.folds import stratified_folds
 
     assets = pathlib.Path(os.environ["TLKIT_TEST_ASSETS"])
     base = keras.applications.MobileNetV2(

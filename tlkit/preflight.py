@@ -13,6 +13,8 @@ from tlkit.errors import RecipeError, UserError
 from tlkit.export.write import missing as missing_format
 from tlkit.features.engine import missing
 from tlkit.recipe.schema import Recipe
+from tlkit.tasks.find import TASKS
+from tlkit.tasks.fit import settled
 
 
 def check_files(recipe: Recipe) -> None:
@@ -45,5 +47,10 @@ def check_files(recipe: Recipe) -> None:
             problems.append(
                 UserError(f"export: {item.name} is not installed", hint=f"Install it: {command}")
             )
+    if recipe.task is not None:
+        try:
+            settled(recipe, TASKS[recipe.task])
+        except RecipeError as error:
+            problems += error.problems
     if problems:
         raise RecipeError(problems)

@@ -14,7 +14,7 @@ from tlkit.backbones import spec as specs
 from tlkit.data.dataset import Dataset, Split, load_dataset, resized
 from tlkit.data.pipeline import epoch_order
 from tlkit.draft import source_of
-from tlkit.errors import DataError, RunFailed, UserError, first_line, some_of
+from tlkit.errors import RunFailed, UserError, first_line
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.recipe.schema import Data
 
@@ -30,8 +30,9 @@ class Ranked:
         size: Side of the images, in pixels.
         features: Numbers that it gives for an image.
         parameters: Of the backbone.
-        accuracy: Of a linear head on held-out folds.
-        error: Standard error of the accuracy.
+        value: Of the task's metric, of a linear head on held-out folds.
+        error: Standard error of the value.
+        metric: What it is called.
         log_me: Logarithm of maximum evidence, per image and class.
         images_per_second: Of the pass, decoding included where images are not in memory.
         seconds: For all of it.
@@ -42,12 +43,18 @@ class Ranked:
     size: int = 0
     features: int = 0
     parameters: int = 0
-    accuracy: float | None = None
+    value: float | None = None
     error: float | None = None
+    metric: str = ""
     log_me: float | None = None
     images_per_second: float | None = None
     seconds: float = 0.0
     problem: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """With the value called as its metric."""
+        found = dataclasses.asdict(self)
+        return {found.pop("metric") or "value": found.pop("value"), **found}
 
 
 @out_of_memory_is_told()
@@ -92,7 +99,6 @@ def rank(
             dataset = load_dataset(config, (side, side), say.progress("reading images"))
             for line in steps.describe_data(dataset):
                 say.line(line)
-            _expect_two_of_each(dataset)
             dataset = _sample(dataset, images, seed)
         elif dataset.image_size != (side, side):
             dataset = resized(dataset, config, (side, side))
@@ -101,19 +107,7 @@ def rank(
     if all(row.problem for row in rows):
         problems = "".join(f"\n    {row.backbone}: {row.problem}" for row in rows)
         raise RunFailed(f"no backbone could be measured:{problems}")
-    return sorted(rows, key=lambda row: (row.problem is not None, -(row.accuracy or 0)))
-
-
-def _expect_two_of_each(dataset: Dataset) -> None:
-    """Refuses classes that no fold could both learn and measure."""
-    counts = dataset.counts()["train"]
-    single = [name for name, count in counts.items() if count < 2]
-    if single:
-        raise DataError(
-            f"{some_of(single)}: fewer than two training images, of which cross-validation needs one "
-            "to learn from and one to measure.",
-            hint="Add images, or leave these classes out.",
-        )
+    return sorted(rows, key=lambda row: (row.problem is not None, -(row.value or 0)))
 
 
 def parse_backbone(item: str, weights: str = "auto") -> tuple[str, str]:
@@ -136,17 +130,14 @@ def own_size(name: str) -> int:
 
 
 def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Some of the training images, two of each class at the least, and no others."""
+    """Some of the training images, as many of each output as folds need, and no others.
+
+    Raises:
+        DataError: if there are not so many.
+    """
     train = dataset.train
     order = epoch_order(len(train), seed, 0)
-    ranks = np.empty(len(order), int)  # how many of its class were drawn before an image
-    seen = np.zeros(len(dataset.classes), int)
-    for index in order:
-        ranks[index] = seen[train.labels[index]]
-        seen[train.labels[index]] += 1
-    must = [index for index in order if ranks[index] < 2]
-    rest = [index for index in order if ranks[index] >= 2]
-    chosen = np.sort([*must, *rest][: max(count, len(must))])
+    chosen = np.sort(dataset.task.sample(train.labels, order, count))
     pixels = None if train.pixels is None else train.pixels.take(chosen)
     part = Split(
         [train.records[i] for i in chosen],
@@ -154,7 +145,7 @@ def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
         [train.hashes[i] for i in chosen],
         pixels,
     )
-    nothing = Split([], np.empty(0, np.int32), [])
+    nothing = Split([], train.labels[:0], [])
     return dataclasses.replace(dataset, splits={"train": part, "val": nothing})
 
 
@@ -182,15 +173,17 @@ def _measure(name: str, weights: str, dataset: Dataset, engine: str, seed: int, 
     if found is None:
         return Ranked(name, side, problem="its features fit neither on disk nor in memory")
     x, made, backbone = found
-    probe = linear_probe(x, dataset.train.labels, seed)
+    task, labels = dataset.task, dataset.train.labels
+    probe = linear_probe(task, x, labels, seed)
     return Ranked(
         backbone=name,
         size=side,
         features=x.shape[1],
         parameters=backbone.count_params(),
-        accuracy=round(probe.accuracy, 4),
+        value=round(probe.value, 4),
+        metric=task.metric.name,
         error=round(probe.error, 4),
-        log_me=round(log_me(x, dataset.train.labels), 4),
+        log_me=round(log_me(x, np.asarray(task.targets(labels))), 4),
         images_per_second=made.images_per_second,
         seconds=round(time.perf_counter() - began, 1),
     )

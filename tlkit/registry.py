@@ -344,6 +344,13 @@ INITIALIZERS = Registry(
     is_open=True,
     gives=Expected("a keras.initializers.Initializer, or a function of a shape"),
 )
+# a package of `tlkit.tasks` each
+TASK_NAMES = tuple(
+    sorted(
+        file.parent.name.replace("_", "-")
+        for file in pathlib.Path(__file__).parent.glob("tasks/*/__init__.py")
+    )
+)
 LOSSES = Registry(
     "loss",
     "tlkit.losses",

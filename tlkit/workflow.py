@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import keras
 
     from tlkit.data.in_memory import InMemory
+    from tlkit.finding import Finding
     from tlkit.reporting import Reporting
-    from tlkit.train.babysit import Problem
     from tlkit.train.lr_find import Sweep
 
 
@@ -248,6 +248,7 @@ def _straight_way(
         expect_callbacks(callbacks)
     with clock.part("data"):
         dataset = steps.read_data(recipe, folder, say, resumed, allow_data_change)
+        recipe = steps.settle(recipe, dataset, say, folder)
         steps.refuse_too_short(recipe, dataset)
     with clock.part("import"):
         network = steps.make_network(recipe, dataset, say)
@@ -298,6 +299,7 @@ def _loaded(recipe: Recipe, console: Any, calibrate: bool = True) -> tuple[Recip
     say = steps.Speaker(console)
     steps.start_tensorflow(recipe)
     dataset = steps.look_at_data(recipe, say)
+    recipe = steps.settle(recipe, dataset, say)
     steps.refuse_too_short(recipe, dataset)
     network = steps.make_network(recipe, dataset, say, calibrate)
     steps.rehearse(recipe, dataset, network, say)
@@ -346,7 +348,7 @@ def show_plan(
 @out_of_memory_is_told()
 def check_recipe(
     recipe: RecipeLike, console: Reporting = "stdout", *, data: InMemory | None = None
-) -> list[Problem]:
+) -> list[Finding]:
     """Checks whether a recipe trains at all, in a minute or so, and says what is wrong.
 
     Args:
@@ -365,7 +367,7 @@ def check_recipe(
     handed = None if data is None else take(data)
     with lending(handed), steps.number_format_kept():
         loaded, dataset, network, say = _loaded(_read(recipe, (), handed), console_of(console))
-        problems: list[Problem] = steps.babysit(loaded, dataset, network, say)
+        problems: list[Finding] = steps.babysit(loaded, dataset, network, say)
     if not problems:
         say.line("no problem was found", style="bold")
     return problems

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tlkit.features.lbfgs import GRID, choose_l2, solve_head, stratified_folds
+from tlkit.features.lbfgs import GRID, choose_l2, solve_head
+from tlkit.tasks.folds import stratified_folds
 
 RNG = np.random.default_rng(0)
 CLASSES = 4
@@ -64,7 +65,7 @@ def test_a_warm_start_gives_the_same_in_fewer_iterations():
 def test_the_strength_chosen_is_good_on_images_not_seen():
     few, labels = X[:60], Y[:60]
     targets = np.eye(CLASSES)[labels]
-    scores = choose_l2(few, labels, targets)
+    scores = choose_l2(few, targets, targets, stratified_folds(labels, 5, 0))
     best = min(scores, key=scores.get)
     x, y = draw(5000, 2)
 

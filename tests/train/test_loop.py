@@ -9,6 +9,7 @@ import pytest
 
 import tlkit
 from tlkit.errors import UserError
+from tlkit.recipe.schema import Recipe
 from tlkit.tasks.classification import Classification
 from tlkit.train.ema import WeightAverage
 from tlkit.train.interrupt import Interrupted
@@ -117,23 +118,16 @@ def test_a_later_stage_that_only_harms_is_undone(recipe, tmp_path):
 
 
 def test_class_weights_balance_the_loss(recipe):
-    from tlkit.recipe.schema import Recipe
-    from tlkit.steps import class_weights
+    task, labels = Classification(["a", "b"]), np.array([0, 0, 0, 1])
 
-    class Data:
-        classes = ("a", "b")
-        task = Classification(["a", "b"])
+    def weights(wanted):
+        recipe["finetune"]["class_weight"] = wanted
+        return task.weights(Recipe.model_validate(recipe).finetune.class_weight, labels)
 
-        class train:  # noqa: N801
-            labels = np.array([0, 0, 0, 1])
-
-    recipe["finetune"]["class_weight"] = "balanced"
-    np.testing.assert_allclose(class_weights(Recipe.model_validate(recipe), Data), [4 / 6, 4 / 2])
-    recipe["finetune"]["class_weight"] = {"b": 3.0}
-    np.testing.assert_allclose(class_weights(Recipe.model_validate(recipe), Data), [1, 3])
-    recipe["finetune"]["class_weight"] = {"bb": 3.0}
+    np.testing.assert_allclose(weights("balanced"), [4 / 6, 4 / 2])
+    np.testing.assert_allclose(weights({"b": 3.0}), [1, 3])
     with pytest.raises(UserError, match="Did you mean 'b'"):
-        class_weights(Recipe.model_validate(recipe), Data)
+        weights({"bb": 3.0})
 
 
 def test_the_weight_average_follows_its_formula():

@@ -7,12 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from tlkit.audit.classes import class_findings
 from tlkit.audit.duplicates import duplicate_findings
 from tlkit.audit.files import file_findings, look_at_files
-from tlkit.finding import LEVELS, Finding, Level
 from tlkit.audit.labels import Doubt, judge
 from tlkit.data.account import FileAccount
 from tlkit.data.dataset import (
@@ -26,9 +22,11 @@ from tlkit.data.dataset import (
 )
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record, SourceData
-from tlkit.errors import UserError, first_line, some_of
+from tlkit.errors import DataError, UserError, first_line, some_of
+from tlkit.finding import LEVELS, Finding, Level
 from tlkit.recipe.schema import Data
-from tlkit.tasks.classification import Classification
+from tlkit.tasks.base import Learned, Task
+from tlkit.tasks.find import find_task
 
 
 @dataclasses.dataclass
@@ -117,23 +115,33 @@ def audit(
     skipped: list[str] = []
     splits: list[str] = []
     doubts: list[Doubt] = []
+    counts: dict[str, dict[str, int]] = {}
     if whole:
         records = [item.record for item in whole]
-        splits = list(assign_splits(records, [item.digest for item in whole], config))
+        kind = find_task(source)
+        splits = list(assign_splits(records, [item.digest for item in whole], config, kind))
         findings += duplicate_findings(whole, splits)
-        findings += class_findings([record.label for record in records], splits)
+        findings += kind.audit(records, splits)
+        learned, reason = _learned(kind, records, source)
+        counts = _counts(learned, records, splits)
         if backbone is None:
             skipped.append("labels and outliers: no backbone was wanted")
+        elif learned is None:
+            skipped.append(f"labels and outliers: {reason}")
         else:
             judged, doubts, reason = _judge_labels(
-                records, backbone, config, image_size, engine, bar, progress, say
+                kind,
+                dataclasses.replace(source, records=records),
+                backbone,
+                config,
+                image_size,
+                engine,
+                bar,
+                progress,
+                say,
             )
             findings += judged
             skipped += [reason] if reason else []
-    counts: dict[str, dict[str, int]] = {}
-    for item, split in zip(whole, splits, strict=True):
-        row = counts.setdefault(split, {})
-        row[item.record.label] = row.get(item.record.label, 0) + 1
     # kinds stay together, in the order in which they were first found
     kinds = {kind: place for place, kind in enumerate(dict.fromkeys(f.kind for f in findings))}
     findings.sort(key=lambda finding: (LEVELS.index(finding.level), kinds[finding.kind]))
@@ -161,8 +169,35 @@ def _account_findings(account: FileAccount, source: SourceData) -> Iterator[Find
         yield Finding("ignored", level, text + some_of(names))
 
 
+def _learned(
+    kind: type[Task], records: list[Record], source: SourceData
+) -> tuple[Learned | None, str]:
+    """What the whole images would teach, or why they teach nothing."""
+    try:
+        return kind.learn(records, dataclasses.replace(source, classes=None, empty=())), ""
+    except DataError as error:
+        return None, first_line(error)
+
+
+def _counts(
+    learned: Learned | None, records: list[Record], splits: list[str]
+) -> dict[str, dict[str, int]]:
+    """Images of each output in each split."""
+    counts: dict[str, dict[str, int]] = {}
+    for split in dict.fromkeys(splits):
+        rows = [k for k, other in enumerate(splits) if other == split]
+        if learned is None:
+            counts[split] = dict(Counter(records[k].label for k in rows))
+            continue
+        found = learned.task.counts(learned.labels[rows])
+        named = zip(learned.task.outputs, found, strict=True)
+        counts[split] = {name: int(count) for name, count in named if count}
+    return counts
+
+
 def _judge_labels(
-    records: list[Record],
+    kind: type[Task],
+    source: SourceData,
     backbone: tuple[str, str],
     config: Data,
     image_size: tuple[int, int],
@@ -174,17 +209,13 @@ def _judge_labels(
     """Findings from a network's features, and why there are none."""
     from tlkit.embed import embed
 
-    classes = sorted({record.label for record in records})
-    if len(classes) < 2:
-        return [], [], "labels and outliers: there is only one class"
     prepare = make_preparer(image_size, config.resize, config.antialias)
-    kept = keep_pixels(config.cache, len(records), image_size)
-    scanned = scan(records, prepare, kept, bar("decoding"))
-    ids = {name: index for index, name in enumerate(classes)}
-    labels = np.array([ids[record.label] for record in scanned.records], np.int32)
-    split = Split(scanned.records, labels, scanned.hashes, scanned.pixels)
+    kept = keep_pixels(config.cache, len(source.records), image_size)
+    scanned = scan(source.records, prepare, kept, bar("decoding"))
+    learned = kind.learn(scanned.records, dataclasses.replace(source, classes=None, empty=()))
+    split = Split(scanned.records, learned.labels, scanned.hashes, scanned.pixels)
     decoding = decoding_key(config, image_size)
-    dataset = Dataset(Classification(classes), {"train": split}, [], prepare, image_size, decoding)
+    dataset = Dataset(learned.task, {"train": split}, [], prepare, image_size, decoding)
     name, weights = backbone
     try:
         found = embed(name, weights, dataset, split, engine, progress, say)
@@ -196,5 +227,5 @@ def _judge_labels(
     broken = [
         Finding("broken", "error", f"{name} {reason}", (name,)) for name, reason in scanned.broken
     ]
-    findings, doubts = judge(found[0], labels, names, classes)
+    findings, doubts = judge(learned.task, found[0], learned.labels, names)
     return [*broken, *findings], doubts, ""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tlkit.audit.files import Seen
-from tlkit.finding import Finding
 from tlkit.errors import some_of
+from tlkit.finding import Finding
 
 HASH_SIDE = 8
 MOST_BITS = 8  # of 63 that may differ before two pictures are not even compared

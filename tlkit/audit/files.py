@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tlkit.finding import Finding
 from tlkit.data.record import Record
 from tlkit.data.transcode import NotDecodable, open_picture, orientation_of, rgb
+from tlkit.finding import Finding
 
 SIDE = 32  # of the thumbnails that are compared, in pixels
 SMALLEST = 32  # shorter side below which a picture is called tiny

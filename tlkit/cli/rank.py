@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import pathlib
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from tlkit.cli.options import console, engine_option
 if TYPE_CHECKING:
     from tlkit.rank import Ranked
 
-COLUMNS = ("backbone", "size", "features", "Mparams", "MB", "accuracy", "LogME", "images/s", "s")
+BEFORE, AFTER = ("backbone", "size", "features", "Mparams", "MB"), ("LogME", "images/s", "s")
 
 
 @click.command()
@@ -50,7 +49,7 @@ def rank(
     """Compare pretrained networks on DATA without training any.
 
     One pass each over the training images of DATA, a folder of class folders or a manifest:
-    then the accuracy of a linear head by cross-validation, and LogME, how well the features
+    then the metric, as accuracy, of a linear head by cross-validation, and LogME, how well the features
     explain the labels. Features are kept, so that a run with the winner finds them.
     """
     from tlkit import rank as ranking
@@ -67,7 +66,7 @@ def rank(
         console=console(stderr=as_json),
     )
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        click.echo(json.dumps([row.as_json() for row in rows], indent=2))
         return
     click.echo()
     for line in table(rows):
@@ -76,19 +75,20 @@ def rank(
 
 def table(rows: list[Ranked]) -> list[str]:
     """The rows in columns, the best first; what could not be measured below."""
-    cells = [COLUMNS]
+    metric = next((row.metric for row in rows if row.metric), "")
+    cells = [(*BEFORE, metric, *AFTER)]
     for row in rows:
         if row.problem is None:
             speed = row.images_per_second
             cells.append(
                 (
                     row.backbone, str(row.size), str(row.features), f"{row.parameters / 1e6:.1f}",
-                    f"{row.parameters * 4 / 1e6:.0f}", f"{row.accuracy:.3f} ± {row.error:.3f}",
+                    f"{row.parameters * 4 / 1e6:.0f}", f"{row.value:.3f} ± {row.error:.3f}",
                     f"{row.log_me:.3f}", "-" if speed is None else f"{speed:.0f}",
                     f"{row.seconds:.1f}",
                 )
             )  # fmt: skip
-    widths = [max(len(line[k]) for line in cells) for k in range(len(COLUMNS))]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
     lines = [
         "  ".join(
             cell.ljust(width) if k == 0 else cell.rjust(width)

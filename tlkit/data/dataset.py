@@ -15,14 +15,13 @@ from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
 from tlkit.data.read_source import read_records
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
 from tlkit.data.rows import Rows
-from tlkit.data.split import split_by_hash
 from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
 from tlkit.out_of_memory import is_out_of_memory
 from tlkit.recipe.schema import Data
 from tlkit.tasks.base import Task
-from tlkit.tasks.classification import Classification
+from tlkit.tasks.find import find_task
 
 MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
 DISK_SHARE = 0.5  # of the free disk
@@ -42,7 +41,7 @@ class Split:
 
     Attributes:
         records: In a fixed order.
-        labels: int32 class ids `(n,)`; -1 where the class is unknown.
+        labels: Of the task, a row an image.
         hashes: SHA-256 of each image's encoded bytes.
         pixels: uint8 `(n, height, width, 3)` where the images are kept in memory, or a
             list of features `(n, ...)` in their place.
@@ -153,7 +152,10 @@ def read_source(config: Data) -> SourceData:
 
 
 def load_dataset(
-    config: Data, image_size: tuple[int, int], progress: Progress | None = None
+    config: Data,
+    image_size: tuple[int, int],
+    progress: Progress | None = None,
+    task: type[Task] | None = None,
 ) -> Dataset:
     """Reads, checks and splits the images of a recipe.
 
@@ -161,16 +163,21 @@ def load_dataset(
         config: The recipe's `data`.
         image_size: Height and width that the network gets, in pixels.
         progress: Called with the number of images done and their total.
+        task: What is learned; found from the data if not given.
 
     Raises:
         DataError: if too many files are broken, there are fewer than two
             classes, a class or a split is empty.
     """
     source = read_source(config)
+    kind = task or find_task(source)
+    kind.learn(
+        source.records, source
+    )  # labels of another kind are refused before an hour of reading
     scanned, prepare = _scanned(source, config, image_size, progress)
     records, hashes = scanned.records, scanned.hashes
-    learned = Classification.learn(records, source)
-    splits = assign_splits(records, hashes, config)
+    learned = kind.learn(records, source)
+    splits = assign_splits(records, hashes, config, kind)
     parts: dict[SplitName, Split] = {}
     for name in ("train", "val", "test"):
         chosen = [index for index, split in enumerate(splits) if split == name]
@@ -482,22 +489,19 @@ def _refuse_lost(account: FileAccount, policy: str) -> None:
     )
 
 
-def assign_splits(records: list[Record], hashes: list[str], config: Data) -> list[SplitName]:
+def assign_splits(
+    records: list[Record], hashes: list[str], config: Data, task: type[Task]
+) -> list[SplitName]:
     """The source's own splits, completed by tlkit's where it names no val."""
     told = [record.split for record in records]
     if not any(told):
-        return split_by_hash(
-            hashes, Classification.strata(records), config.split.val, config.split.test
-        )
+        return task.split(records, hashes, config.split.val, config.split.test)
     result: list[SplitName] = [split or "train" for split in told]
     free = [index for index, split in enumerate(result) if split == "train"]
     if "val" not in result:
         test = 0.0 if "test" in result else config.split.test
-        cut = split_by_hash(
-            [hashes[i] for i in free],
-            Classification.strata([records[i] for i in free]),
-            config.split.val,
-            test,
+        cut = task.split(
+            [records[i] for i in free], [hashes[i] for i in free], config.split.val, test
         )
         for index, split in zip(free, cut, strict=True):
             result[index] = split

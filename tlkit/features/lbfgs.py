@@ -1,10 +1,12 @@
-"""A linear softmax head taken to its optimum on features that do not change."""
+"""A linear head taken to its optimum on features that do not change."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+
+from tlkit.tasks.link import IDENTITY, SOFTMAX, Link
 
 # where the gradient is this share of what it was at zero, the head is solved
 TOLERANCE = 1e-4
@@ -19,12 +21,12 @@ class Solution:
     """A solved head.
 
     Attributes:
-        kernel: `(features, classes)`.
-        bias: `(classes,)`.
+        kernel: `(features, outputs)`.
+        bias: `(outputs,)`.
         l2: Strength of the penalty.
         loss: Of the training images, with the penalty.
         gradient: Length of the gradient, as a share of that at zero weights.
-        iterations: Of L-BFGS.
+        iterations: Of L-BFGS; 1 where the optimum is the solution of a linear system.
     """
 
     kernel: np.ndarray
@@ -42,19 +44,23 @@ def solve_head(
     weights: np.ndarray | None = None,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float = TOLERANCE,
+    *,
+    link: Link = SOFTMAX,
 ) -> Solution:
-    """Minimises the mean cross-entropy of a linear head plus l2 / 2 ||kernel||^2.
+    """Minimises the mean loss of a linear head plus l2 / 2 ||kernel||^2.
 
-    L-BFGS (Liu and Nocedal 1989) in float64. The problem is convex, so there is one
-    optimum; the bias is not penalised.
+    L-BFGS (Liu and Nocedal 1989) in float64; squares by their normal equations. The problem is
+    convex, so there is one optimum; the bias is not penalised.
 
     Args:
         features: `(images, features)`.
-        targets: Probabilities `(images, classes)`: one-hot, or smoothed.
+        targets: `(images, outputs)`, as the link takes them; with a softmax one-hot, or smoothed.
         l2: Strength of the penalty, 0 or more.
-        weights: Of the images, `(images,)`; all 1 if not given.
+        weights: Of the images, `(images,)`, or of each output of them, `(images, outputs)`; all 1 if
+            not given.
         start: Kernel and bias to begin at; zeros if not given.
         tolerance: Share of the gradient at zero below which the head is solved.
+        link: The loss.
 
     Raises:
         ValueError: if shapes do not fit or `l2` is negative.
@@ -67,7 +73,7 @@ def solve_head(
         raise ValueError(f"{len(features)} images of features, {len(targets)} of targets")
     x, y = np.asarray(features, "float64"), np.asarray(targets, "float64")
     share = np.full(len(x), 1.0) if weights is None else np.asarray(weights, "float64")
-    share = share / len(x)
+    share = (share[:, None] if share.ndim == 1 else share) / len(x)
     width, classes = x.shape[1], y.shape[1]
     # centred and of one size on the whole, the problem is better conditioned; the bias makes
     # up for the centre, which is not penalised
@@ -80,12 +86,9 @@ def solve_head(
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         kernel, bias = flat[: width * classes].reshape(width, classes), flat[width * classes :]
         logits = x @ kernel + bias
-        logits -= logits.max(1, keepdims=True)
-        log_sum = np.log(np.exp(logits).sum(1, keepdims=True))
-        log_p = logits - log_sum
-        # y may sum to less than one nowhere, so the slope of the log-sum is p itself
-        difference = share[:, None] * (np.exp(log_p) - y)
-        loss = -float(share @ (y * log_p).sum(1)) + 0.5 * penalty * float((kernel**2).sum())
+        difference = share * link.slope(logits, y)
+        loss = float((share * link.loss(logits, y)).sum())
+        loss += 0.5 * penalty * float((kernel**2).sum())
         slope = x.T @ difference + penalty * kernel
         return loss, np.concatenate([slope.ravel(), difference.sum(0)])
 
@@ -94,62 +97,81 @@ def solve_head(
     begin = zeros
     if start is not None:
         begin = np.concatenate([(start[0] * scale).ravel(), start[1] + center @ start[0]])
-    found = minimize(
-        objective, begin, jac=True, method="L-BFGS-B",
-        options={"maxiter": 5000, "maxfun": 10000, "maxcor": 20, "ftol": 0.0,
-                 "gtol": 1e-3 * tolerance * first},
-    )  # fmt: skip
-    loss, slope = objective(found.x)
-    kernel = found.x[: width * classes].reshape(width, classes) / scale
+    if link is IDENTITY:
+        best, iterations = _least_squares(x, y, share, penalty), 1
+    else:
+        found = minimize(
+            objective, begin, jac=True, method="L-BFGS-B",
+            options={"maxiter": 5000, "maxfun": 10000, "maxcor": 20, "ftol": 0.0,
+                     "gtol": 1e-3 * tolerance * first},
+        )  # fmt: skip
+        best, iterations = found.x, int(found.nit)
+    loss, slope = objective(best)
+    kernel = best[: width * classes].reshape(width, classes) / scale
     return Solution(
         kernel=kernel,
-        bias=found.x[width * classes :] - center @ kernel,
+        bias=best[width * classes :] - center @ kernel,
         l2=l2,
         loss=loss,
         gradient=float(np.linalg.norm(slope)) / first,
-        iterations=int(found.nit),
+        iterations=iterations,
     )
+
+
+def _least_squares(x: np.ndarray, y: np.ndarray, share: np.ndarray, penalty: float) -> np.ndarray:
+    """Kernel and bias, flat, where the slope of the mean squares and their penalty is zero."""
+    whole = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    ridge = np.append(np.full(x.shape[1], penalty), 0.0)
+    columns = []
+    for k in range(y.shape[1]):
+        # Keras's loss is the mean of the outputs, whose slope is 2 / outputs of an error
+        weight = 2 / y.shape[1] * np.broadcast_to(share, y.shape)[:, k, None]
+        system = whole.T @ (weight * whole) + np.diag(ridge)
+        columns.append(np.linalg.lstsq(system, whole.T @ (weight[:, 0] * y[:, k]), rcond=None)[0])
+    solved = np.stack(columns, axis=1)
+    return np.concatenate([solved[:-1].ravel(), solved[-1]])
 
 
 def choose_l2(
     features: np.ndarray,
-    labels: np.ndarray,
+    known: np.ndarray,
     targets: np.ndarray,
+    folds: np.ndarray,
     weights: np.ndarray | None = None,
-    seed: int = 0,
+    *,
+    link: Link = SOFTMAX,
 ) -> dict[float, float]:
-    """Mean log loss of held-out images for each strength of a grid, by stratified folds.
+    """Mean loss of held-out images for each strength of a grid.
 
     From the strongest to the weakest, each begun where the one before it ended; the
     grid is left when the loss has risen twice.
 
     Args:
         features: `(images, features)`.
-        labels: Class ids `(images,)`, for the strata and the loss.
-        targets: `(images, classes)`, what the heads learn.
-        weights: Of the images.
-        seed: Of the folds.
+        known: `(images, outputs)`, what held-out images are measured by.
+        targets: `(images, outputs)`, what the heads learn: smoothed, perhaps.
+        folds: Of each image, `(images,)`.
+        weights: Of the images, as `solve_head` takes them.
+        link: The loss.
 
     Returns:
         Strength -> loss; the best is the least.
     """
-    folds = stratified_folds(labels, FOLDS, seed)
-    shares = np.ones(len(labels)) if weights is None else np.asarray(weights)
-    begin: list[tuple[np.ndarray, np.ndarray] | None] = [None] * FOLDS
+    shares = np.ones(len(known)) if weights is None else np.asarray(weights)
+    wide = shares[:, None] if shares.ndim == 1 else shares
+    begin: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     scores: dict[float, float] = {}
     for l2 in GRID:
-        losses = np.zeros(len(labels))
-        for fold in range(FOLDS):
+        losses = np.zeros(known.shape)
+        for fold in np.unique(folds):
             out = folds == fold
             solution = solve_head(
-                features[~out], targets[~out], l2, shares[~out], begin[fold], ROUGH
+                features[~out], targets[~out], l2, shares[~out], begin.get(fold), ROUGH, link=link
             )
             begin[fold] = solution.kernel, solution.bias
             logits = features[out].astype("float64") @ solution.kernel + solution.bias
-            logits -= logits.max(1, keepdims=True)
-            log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-            losses[out] = -log_p[np.arange(out.sum()), labels[out]]
-        scores[l2] = float((losses * shares).sum() / shares.sum())
+            losses[out] = link.loss(logits, known[out])
+        scores[l2] = float((losses * wide).sum() / wide.mean(1).sum())
         recent = list(scores.values())[-3:]
         if len(recent) == 3 and recent[0] < recent[1] < recent[2]:
             break
@@ -159,15 +181,3 @@ def choose_l2(
 def best_l2(scores: dict[float, float]) -> float:
     """The strength with the least loss."""
     return min(scores, key=scores.__getitem__)
-
-
-def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """A fold for each image, every class spread over all folds as evenly as can be."""
-    rng = np.random.default_rng(seed)
-    assigned = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        rng.shuffle(places)
-        # another first fold for each class, so that small classes do not all go into the first
-        assigned[places] = (np.arange(len(places)) + label) % folds
-    return assigned

@@ -8,34 +8,32 @@ ITERATIONS = 50
 CLOSE = 1e-4
 
 
-def log_me(features: np.ndarray, labels: np.ndarray) -> float:
-    """The logarithm of maximum evidence, per image, averaged over the classes.
+def log_me(features: np.ndarray, targets: np.ndarray) -> float:
+    """The logarithm of maximum evidence, per image, averaged over the outputs.
 
-    Each class's one-hot column y is modelled as F w + noise with w ~ N(0, 1 / alpha) and
+    Each output's column y, one-hot where classes are learned, is modelled as F w + noise with w ~ N(0, 1 / alpha) and
     noise ~ N(0, 1 / beta); the evidence p(y | F, alpha, beta) is maximised over alpha and
     beta by MacKay's fixed point. Larger is better. (You et al. 2021, "LogME: Practical
     Assessment of Pre-trained Models for Transfer Learning", equation 2 and algorithm 1.)
 
     Args:
         features: `(images, features)`.
-        labels: Class ids `(images,)`.
+        targets: `(images, outputs)`; columns that are the same for all images are left out.
 
     Raises:
-        ValueError: if there are fewer than two classes.
+        ValueError: if all images are alike.
     """
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        raise ValueError("LogME needs two classes or more")
+    columns = [column for column in np.asarray(targets, "float64").T if np.ptp(column)]
+    if not columns:
+        raise ValueError("LogME needs two classes or more, or numbers that differ")
     x = np.asarray(features, "float64")
     u, s, _ = np.linalg.svd(x, full_matrices=False)
-    return float(np.mean([_evidence(x.shape, u, s**2, labels == k) for k in classes]))
+    return float(np.mean([_evidence(x.shape, u, s**2, column) for column in columns]))
 
 
-def _evidence(
-    shape: tuple[int, ...], u: np.ndarray, sigma: np.ndarray, member: np.ndarray
-) -> float:
-    """Of one class, per image; `sigma` are the eigenvalues of F^T F."""
-    (n, d), y = shape, member.astype("float64")
+def _evidence(shape: tuple[int, ...], u: np.ndarray, sigma: np.ndarray, y: np.ndarray) -> float:
+    """Of one output, per image; `sigma` are the eigenvalues of F^T F."""
+    n, d = shape
     inside = (u.T @ y) ** 2  # of y, along each direction of the features
     outside = max(float(y @ y - inside.sum()), 0.0)
     alpha = beta = 1.0

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from tlkit.features.lbfgs import FOLDS, ROUGH, best_l2, choose_l2, solve_head, stratified_folds
+from tlkit.features.lbfgs import FOLDS, ROUGH, best_l2, choose_l2, solve_head
+from tlkit.tasks.base import Task
 
 
 @dataclasses.dataclass
@@ -14,62 +15,60 @@ class Probe:
     """What a linear head reaches on images that it was not solved on.
 
     Attributes:
-        accuracy: Share of images named rightly.
+        value: Of the task's metric.
         error: Standard error of that.
         l2: Strength that was chosen.
     """
 
-    accuracy: float
+    value: float
     error: float
     l2: float
 
 
-def linear_probe(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Probe:
-    """Accuracy of a solved linear head on held-out folds.
+def linear_probe(task: Task, features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Probe:
+    """The task's metric of a solved linear head on held-out folds.
 
-    The strength is chosen by log loss on the same folds, one number for all of them, which
-    flatters the accuracy by less than its own error.
+    The strength is chosen by the loss on the same folds, one number for all of them, which
+    flatters the metric by less than its own error.
 
     Args:
+        task: What is learned.
         features: `(images, features)`.
-        labels: Class ids `(images,)`.
+        labels: Of the images.
         seed: Of the folds.
 
     Raises:
-        ValueError: if a class has fewer than two images.
+        ValueError: if there are too few images of what is learned.
     """
-    logits, ids, l2 = held_out_logits(features, labels, seed)
-    accuracy = float((logits.argmax(1) == ids).mean())
-    error = float(np.sqrt(accuracy * (1 - accuracy) / len(ids)))
-    return Probe(accuracy, error, l2)
+    own, labels = task.among(labels)
+    logits, l2 = held_out_logits(own, features, labels, seed)
+    value = own.measure(logits, labels)[own.metric.name]
+    return Probe(value, own.uncertainty(logits, labels), l2)
 
 
 def held_out_logits(
-    features: np.ndarray, labels: np.ndarray, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, float]:
+    task: Task, features: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, float]:
     """What linear heads say of images that they were not solved on.
 
     Args:
+        task: What is learned, of outputs that all occur; see `Task.among`.
         features: `(images, features)`.
-        labels: Class ids `(images,)`.
+        labels: Of the images.
         seed: Of the folds.
 
     Returns:
-        Logits `(images, classes that occur)`, the labels as positions among those classes, and
-        the strength of the penalty that was chosen.
+        Logits `(images, outputs)`, and the strength of the penalty that was chosen.
 
     Raises:
-        ValueError: if a class has fewer than two images.
+        ValueError: if there are too few images of what is learned.
     """
-    known, ids = np.unique(labels, return_inverse=True)
-    if np.bincount(ids).min() < 2:
-        raise ValueError("a linear probe needs two images or more of each class")
-    targets = np.eye(len(known))[ids]
-    l2 = best_l2(choose_l2(features, ids, targets, seed=seed))
-    folds = stratified_folds(ids, FOLDS, seed)
-    logits = np.zeros((len(ids), len(known)))
-    for fold in range(FOLDS):
+    folds = task.folds(labels, FOLDS, seed)
+    targets = np.asarray(task.targets(labels), "float64")
+    l2 = best_l2(choose_l2(features, targets, targets, folds, link=task.link))
+    logits = np.zeros(targets.shape)
+    for fold in np.unique(folds):
         out = folds == fold
-        found = solve_head(features[~out], targets[~out], l2, tolerance=ROUGH)
+        found = solve_head(features[~out], targets[~out], l2, tolerance=ROUGH, link=task.link)
         logits[out] = features[out] @ found.kernel + found.bias
-    return logits, ids, l2
+    return logits, l2

@@ -7,7 +7,7 @@ from typing import Any
 from tlkit.registry import register
 
 
-@register("original")
+@register("original", tasks="classification")
 def original(features: Any, classes: int) -> Any:
     """Keeps the network's own top and its own classes, as ImageNet's 1000.
 

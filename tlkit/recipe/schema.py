@@ -296,6 +296,12 @@ def _engine(name: str) -> str:
     return name
 
 
+def _task(name: str) -> str:
+    if name not in registry.TASK_NAMES:
+        raise ValueError(f"there is no task {name!r}. {did_you_mean(name, registry.TASK_NAMES)}")
+    return name
+
+
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError(f"expected text without control characters, found {shorten(value)}")
@@ -308,6 +314,7 @@ Text = Annotated[
     pydantic.AfterValidator(_printable),
     BeforeValidator(_path_text),
 ]
+_TASKS = pydantic.WithJsonSchema({"enum": list(registry.TASK_NAMES)})
 _ENGINES = pydantic.WithJsonSchema({"enum": ["auto", *registry.ENGINES]})
 Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 
@@ -637,7 +644,9 @@ class Stage(Section):
 class EarlyStopping(Section):
     """Stops a stage that no longer improves, and goes back to its best weights."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = Field("val_loss", description="What to watch.")
+    monitor: Literal["val_loss", "val_accuracy", "val_map", "val_r2"] = Field(
+        "val_loss", description="What to watch: the loss, or the metric of the task."
+    )
     patience: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
         3, description="Epochs without improvement before stopping."
     )
@@ -693,12 +702,15 @@ class Adversarial(Section):
     )
 
 
+LOSS: pydantic.TypeAdapter[Named] = pydantic.TypeAdapter(named(registry.LOSSES))
+
+
 class Finetune(Section):
     """How the network is trained."""
 
     stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="One after another.")
-    loss: named(registry.LOSSES) = Field(  # type: ignore[valid-type]
-        Named("cross_entropy", {}), description="What is minimised.", validate_default=True
+    loss: named(registry.LOSSES) | None = Field(  # type: ignore[valid-type]
+        None, description="What is minimised. Default: the task's own, as cross_entropy."
     )
     class_weight: ClassWeight = Field(
         "none",
@@ -712,7 +724,7 @@ class Finetune(Section):
     early_stopping: EarlyStopping | None = Field(None, description="Default: off.")
     best_weights: Flag = Field(
         True,
-        description="End each stage with the weights of the epoch whose validation accuracy is "
+        description="End each stage with the weights of the epoch whose metric on validation is "
         "best, or what early_stopping monitors.",
     )
     ema: Ema | None = Field(None, description="Default: off.")
@@ -798,7 +810,17 @@ class Require(Section):
     balanced_accuracy: Figure | None = Field(None, description="Mean recall of the classes.")
     macro_f1: Figure | None = Field(None, description="Mean F1 of the classes.")
     worst_recall: Figure | None = Field(None, description="Recall of the weakest class.")
-    loss: Positive | None = Field(None, description="Cross-entropy in nats, at most.")
+    map: Figure | None = Field(None, description="Mean average precision of the labels.")
+    f1_micro: Figure | None = Field(None, description="F1 of all labels together.")
+    f1_macro: Figure | None = Field(None, description="Mean F1 of the labels.")
+    r2: Figure | None = Field(None, description="Share of the numbers' variance that is explained.")
+    mae: Positive | None = Field(None, description="Mean absolute error of a number, at most.")
+    rmse: Positive | None = Field(None, description="Root of the mean squared error, at most.")
+    loss: Positive | None = Field(
+        None, description="Of the task, as cross-entropy in nats, at most."
+    )
+    val_map: Figure | None = Field(None, description="On the validation split.")
+    val_r2: Figure | None = Field(None, description="On the validation split.")
     val_accuracy: Figure | None = Field(None, description="On the validation split.")
     val_loss: Positive | None = Field(None, description="On the validation split, at most.")
 
@@ -815,6 +837,11 @@ class Recipe(Section):
     )
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(
         0, description="Of initial weights, order of images and augmentation."
+    )
+    task: Annotated[str, pydantic.AfterValidator(_task), _TASKS] | None = Field(
+        None,
+        description="What is learned: classification (one class an image), multi-label (any number of "
+        "labels) or regression (numbers). Default: found from the data.",
     )
     deterministic: Flag = Field(
         False,
@@ -900,10 +927,6 @@ class Recipe(Section):
             other = ("drop_connect", "spectral_normalization")
             if head != "linear" or any(arguments.get(key) for key in other):
                 raise ValueError("solver lbfgs needs a plain linear head: head: linear")
-            if self.finetune.loss.name != "cross_entropy":
-                raise ValueError(
-                    f"solver lbfgs minimises cross_entropy; found loss {self.finetune.loss.name!r}"
-                )
             if self.finetune.adversarial is not None:
                 raise ValueError("solver lbfgs cannot be had with adversarial")
         if head == "original" or registry.HEADS[head].facts.stored:
@@ -1026,6 +1049,8 @@ class Recipe(Section):
     def _check_labels(self) -> None:
         """Mixed labels need a loss that takes them."""
         loss = self.finetune.loss
+        if loss is None:
+            return
         wrapped = registry.LOSSES[loss.name].facts.wraps
         used = [loss.name, *(loss.arguments[wrapped] if wrapped else ())]
         whole = [name for name in used if not registry.LOSSES[name].facts.soft_labels]

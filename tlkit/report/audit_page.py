@@ -11,9 +11,9 @@ import numpy as np
 from PIL import ImageOps
 
 from tlkit.audit.audit import Audit
-from tlkit.finding import Finding
 from tlkit.data.record import Record
 from tlkit.data.transcode import NotDecodable, open_picture, rgb
+from tlkit.finding import Finding
 from tlkit.report.parts import figure, listed, page, table, tiles
 
 MOST = 24  # pictures of a kind

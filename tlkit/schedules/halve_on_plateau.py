@@ -11,7 +11,7 @@ from tlkit.registry import register
 @register("halve_on_plateau", makes_callback=True)
 def halve_on_plateau(
     *,
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss",
+    monitor: Literal["val_loss", "val_accuracy", "val_map", "val_r2"] = "val_loss",
     patience: Annotated[int, within(1, 10_000)] = 2,
     factor: Annotated[float, within(1e-3, 0.999)] = 0.5,
     min_delta: Annotated[float, within(0, 100)] = 1e-4,

@@ -8,7 +8,7 @@ from tlkit.steps.ahead import (
     refuse_too_short,
     rehearse,
 )
-from tlkit.steps.data import describe_data, look_at_data, read_data
+from tlkit.steps.data import describe_data, look_at_data, read_data, settle
 from tlkit.steps.evaluate import (
     EVALUATION_BATCH,
     evaluate,
@@ -22,13 +22,12 @@ from tlkit.steps.plan import describe_changes, describe_stage
 from tlkit.steps.result import write_result
 from tlkit.steps.speaker import Speaker
 from tlkit.steps.start import import_tensorflow, number_format_kept, start_tensorflow
-from tlkit.steps.train import class_weights, feature_seconds, make_training, train
+from tlkit.steps.train import feature_seconds, make_training, train
 
 __all__ = [
     "EVALUATION_BATCH",
     "Speaker",
     "babysit",
-    "class_weights",
     "describe_changes",
     "describe_data",
     "describe_stage",
@@ -50,6 +49,7 @@ __all__ = [
     "refuse_too_short",
     "rehearse",
     "save_evaluation",
+    "settle",
     "start_tensorflow",
     "train",
     "write_result",

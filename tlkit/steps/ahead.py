@@ -72,7 +72,7 @@ def babysit(recipe: Recipe, dataset: Dataset, network: Any, say: Speaker) -> lis
     problems = []
     for problem in checks.babysit(training, stages):
         problems.append(problem)
-        say.line(f"{problem.check}: {problem.text}. {problem.hint}", style="bold red")
+        say.line(f"{problem.kind}: {problem.text}. {problem.hint}", style="bold red")
     return problems
 
 
@@ -82,7 +82,7 @@ def quick_checks(dataset: Dataset, network: Any, seed: int, say: Speaker) -> lis
 
     found = [*checks.check_data(dataset, seed), *checks.check_range(network, dataset, seed)]
     for problem in found:
-        say.line(f"{problem.check}: {problem.text}. {problem.hint}", style="bold yellow")
+        say.line(f"{problem.kind}: {problem.text}. {problem.hint}", style="bold yellow")
     return [dataclasses.asdict(problem) for problem in found]
 
 

@@ -10,6 +10,8 @@ from tlkit.data.labels import labels_text, read_labels
 from tlkit.errors import RunError
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
+from tlkit.tasks.find import TASKS
+from tlkit.tasks.fit import settled
 from tlkit.text import one_line, shortened
 
 WIDEST = 40  # characters of a class name in a table
@@ -20,7 +22,8 @@ def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
     from tlkit.model import image_size
 
     say.line(f"reading images from {recipe.data.source.name} ...")
-    dataset = load_dataset(recipe.data, image_size(recipe), say.progress("reading images"))
+    task = None if recipe.task is None else TASKS[recipe.task]
+    dataset = load_dataset(recipe.data, image_size(recipe), say.progress("reading images"), task)
     for line in describe_data(dataset):
         say.line(line)
     return dataset
@@ -56,6 +59,24 @@ def read_data(
     runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
     runs.write_json(folder / "environment.json", runs.environment())
     return dataset
+
+
+def settle(
+    recipe: Recipe, dataset: Dataset, say: Speaker, folder: pathlib.Path | None = None
+) -> Recipe:
+    """The recipe with what is learned, as the data say, and that task's loss; resolved.yaml has it too.
+
+    Raises:
+        RecipeError: if something of it is for another task.
+    """
+    done = settled(recipe, dataset.task)
+    if recipe.task is None and dataset.task.name != "classification":
+        say.line(
+            f"task: {dataset.task.name}, by what the labels are; a recipe says it with `task:`"
+        )
+    if folder is not None:
+        runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(done))
+    return done
 
 
 def describe_data(dataset: Dataset) -> list[str]:

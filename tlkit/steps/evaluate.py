@@ -115,7 +115,7 @@ def missed_requirements(
     missed = []
     for key, wanted in recipe.require.model_dump(exclude_none=True).items():
         value = found.get(key)
-        most = key.endswith("loss")
+        most = key.endswith(("loss", "mae", "rmse"))
         if value is None or (value > wanted if most else value < wanted):
             shown = "not known" if value is None else f"{value:.4f}"
             missed.append(

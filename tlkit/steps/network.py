@@ -10,7 +10,7 @@ import numpy as np
 from tlkit.data.dataset import Dataset
 from tlkit.recipe.schema import Norm, Recipe
 from tlkit.steps.speaker import Speaker
-from tlkit.tasks.classification import Classification
+from tlkit.tasks.find import make_task
 
 
 def make_network(recipe: Recipe, dataset: Dataset, say: Speaker, calibrate: bool = True) -> Any:
@@ -59,4 +59,4 @@ def _use_original_classes(dataset: Dataset, say: Speaker) -> None:
         split.labels = np.array(
             [-1 if (k := own[int(label)]) is None else k for label in split.labels], np.int32
         )
-    dataset.task = Classification(names)
+    dataset.task = make_task(dataset.task.name, names)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from tlkit.data.dataset import Dataset
-from tlkit.errors import RunFailed, UserError
-from tlkit.recipe.schema import EffectiveNumber, Recipe
+from tlkit.errors import RunFailed
+from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
+from tlkit.tasks.fit import settled
 
 
 def train(
@@ -104,8 +105,8 @@ def make_training(
     return Training(
         network=network,
         dataset=dataset,
-        config=recipe.finetune,
-        class_weights=class_weights(recipe, dataset),
+        config=settled(recipe, dataset.task).finetune,
+        weights=dataset.task.weights(recipe.finetune.class_weight, dataset.train.labels),
         seed=recipe.seed,
         state=state,
         state_file=state_file,
@@ -173,38 +174,6 @@ def _idle(stage: Any, plan: Any) -> dict[str, Any]:
         "best_epoch": 0,
         "metrics": {},
     }
-
-
-def class_weights(recipe: Recipe, dataset: Dataset) -> np.ndarray:
-    """Weight of each class in the loss, `(classes,)`.
-
-    `balanced` is n / (classes * n_class), whose mean over the images is 1.
-
-    Raises:
-        UserError: if the recipe weighs a class that does not exist.
-    """
-    wanted = recipe.finetune.class_weight
-    weights = np.ones(len(dataset.classes), np.float32)
-    if wanted == "balanced":
-        from tlkit.losses.class_weights import inverse_frequency
-
-        return inverse_frequency(dataset.task.counts(dataset.train.labels))
-    if isinstance(wanted, EffectiveNumber):
-        from tlkit.losses.class_weights import effective_number
-
-        counts = dataset.task.counts(dataset.train.labels)
-        return effective_number(counts, wanted.effective_number)
-    if isinstance(wanted, dict):
-        from tlkit.errors import did_you_mean
-
-        for name, weight in wanted.items():
-            if name not in dataset.classes:
-                raise UserError(
-                    f"{name!r} is not a class. {did_you_mean(name, dataset.classes)}",
-                    where="finetune.class_weight",
-                )
-            weights[dataset.classes.index(name)] = weight
-    return weights
 
 
 def _save_image_sheet(recipe: Recipe, dataset: Dataset, folder: pathlib.Path) -> None:

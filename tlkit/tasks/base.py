@@ -163,6 +163,9 @@ class Task(Protocol):
     loss: ClassVar[str]  # registered name of the loss where a recipe names none
     link: ClassVar[Link]  # by which a linear head is solved
     metric: ClassVar[Metric]
+    required: ClassVar[
+        tuple[str, ...]
+    ]  # figures that `require` may ask for, beside loss and metric
     compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation, side by side
     port_check: ClassVar[str]  # a program that compares a port's answers with the golden pack's
     example_titles: ClassVar[dict[str, str]]  # of the kinds of `examples`
@@ -286,6 +289,25 @@ class Task(Protocol):
 
     # a linear head on features
 
+    def among(self, labels: np.ndarray) -> tuple[Task, np.ndarray]:
+        """The task of images that may not have all outputs, and their labels in it.
+
+        Raises:
+            ValueError: if there are too few images to hold some out.
+        """
+
+    def sample(self, labels: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+        """Positions of some images, enough of each output to hold some out.
+
+        Args:
+            labels: Of all images.
+            order: In which they are taken.
+            count: How many, or as many more as are needed.
+
+        Raises:
+            DataError: if there are too few images of an output.
+        """
+
     def folds(self, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
         """A fold for each image, `(n,)`, as even in the labels as can be."""
 
@@ -293,7 +315,7 @@ class Task(Protocol):
         """Standard error of the metric."""
 
     def probed(self, labels: np.ndarray) -> np.ndarray:
-        """Which images can be judged by folds, `(n,)`: not those of what hardly occurs."""
+        """Whether each image can be judged by folds, `(n,)`: not those of what hardly occurs."""
 
     def odd_probe(self, logits: np.ndarray, labels: np.ndarray) -> Finding | None:
         """Says that a linear head on held-out images is no better than chance, if so."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +23,7 @@ from tlkit.evaluate.forward import make_forward
 from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.features.engines.keras import as_traced
 from tlkit.features.probe import held_out_logits
+from tlkit.finding import Finding
 from tlkit.freeze import FreezePlan, is_batch_norm
 from tlkit.model import Network
 from tlkit.recipe.schema import Stage
@@ -45,22 +44,12 @@ RANGES = {"tf": (-1.0, 1.0), "torch": (-2.2, 2.7), "caffe": (-124.0, 152.0), "no
 OFF = 20.0  # times by which a first BatchNorm's variance may differ from what it remembers
 
 
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What a check found.
-
-    Attributes:
-        check: Its name.
-        text: What was seen, and what was expected.
-        hint: What to do.
-    """
-
-    check: str
-    text: str
-    hint: str
+def _problem(check: str, text: str, hint: str) -> Finding:
+    """What a check saw and expected, and what to do."""
+    return Finding(check, "warning", text, hint=hint)
 
 
-def check_data(dataset: Dataset, seed: int) -> Iterator[Problem]:
+def check_data(dataset: Dataset, seed: int) -> Iterator[Finding]:
     """What can be seen from images and labels alone, in no time.
 
     Args:
@@ -68,47 +57,16 @@ def check_data(dataset: Dataset, seed: int) -> Iterator[Problem]:
         seed: Of the run.
     """
     if not len(dataset.val):
-        yield Problem(
+        yield _problem(
             "validation", "there is no validation image", "Raise data.split.val, or add val/."
         )
-    yield from _same_classes(dataset)
-    labels = dataset.train.labels[epoch_order(len(dataset.train), seed, 0)]
-    labels = labels[labels >= 0]
-    shares = np.bincount(labels) / max(len(labels), 1)
-    expected = float((shares**2).sum())
-    alike = float((labels[1:] == labels[:-1]).mean()) if len(labels) > 1 else 0.0
-    spread = math.sqrt(expected * (1 - expected) / max(len(labels) - 1, 1))
-    if alike > expected + 6 * spread:
-        yield Problem(
-            "order",
-            f"{alike:.0%} of neighbouring images are of one class, {expected:.0%} would be by chance: "
-            "the images are not shuffled",
-            "Images must come in random order.",
-        )
+    order = epoch_order(len(dataset.train), seed, 0)
+    digests = dataset.train.hashes
+    yield from dataset.task.odd_labels(dataset.train.labels[order], [digests[k] for k in order])
     yield from _one_decoder(dataset)
 
 
-def _same_classes(dataset: Dataset) -> Iterator[Problem]:
-    """Two classes with the same images."""
-    hashes: dict[int, set[str]] = {}
-    for split in dataset.splits.values():
-        for label, digest in zip(split.labels, split.hashes, strict=True):
-            hashes.setdefault(int(label), set()).add(digest)
-    held = Counter(digest for group in hashes.values() for digest in group)
-    for label, group in hashes.items():
-        if label < 0:
-            continue
-        shared = sum(held[digest] > 1 for digest in group)
-        if shared > len(group) / 2:
-            yield Problem(
-                "classes",
-                f"{shared} of {len(group)} images of {dataset.classes[label]!r} are also in another "
-                "class",
-                "A class folder may have been copied. See: tlkit check",
-            )
-
-
-def _one_decoder(dataset: Dataset) -> Iterator[Problem]:
+def _one_decoder(dataset: Dataset) -> Iterator[Finding]:
     """A file must give the same pixels in training and validation, and as it will be served."""
     for name in ("train", "val"):
         split = dataset.splits.get(name)
@@ -118,14 +76,14 @@ def _one_decoder(dataset: Dataset) -> Iterator[Problem]:
         with as_traced():
             again = np.asarray(dataset.prepare(decodable(split.records[0].read())))
         if not np.array_equal(np.asarray(images)[0], again):
-            yield Problem(
+            yield _problem(
                 "decoding",
                 f"{split.records[0].name} gives other pixels in {name} than when it is decoded",
                 "The file may have changed since it was scanned.",
             )
 
 
-def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Problem]:
+def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Finding]:
     """Pixels as the backbone gets them, against what its weights were trained on.
 
     Args:
@@ -144,7 +102,7 @@ def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Probl
     values = np.asarray(keras.Model(model.inputs, found[0])([images], training=False))
     least, most, span = float(values.min()), float(values.max()), high - low
     if least < low - 0.05 * span or most > high + 0.05 * span or most - least < 0.1 * span:
-        yield Problem(
+        yield _problem(
             "range",
             f"the backbone gets values from {least:.3g} to {most:.3g}; its weights expect about "
             f"{low:g} to {high:g}",
@@ -152,7 +110,7 @@ def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Probl
         )
 
 
-def check_network(training: Training) -> Iterator[Problem]:
+def check_network(training: Training) -> Iterator[Finding]:
     """What a pass of a few images shows: their range, and whether they can be told apart."""
     network, dataset = training.network, training.dataset
     images = some_images(dataset, training.seed, SAMPLE).astype("float32")
@@ -164,18 +122,18 @@ def check_network(training: Training) -> Iterator[Problem]:
     features = np.asarray(network.extractor(images, training=False))
     features = features.reshape(len(features), -1)
     if not np.isfinite(features).all():
-        yield Problem(
+        yield _problem(
             "features", "the features hold infinite numbers", "Look at weights and preprocessing."
         )
     elif features.std(0).max() < 1e-6 * max(float(np.abs(features).max()), 1e-12):
-        yield Problem(
+        yield _problem(
             "features",
             "all images give the same features",
             "The network is dead: look at its weights and at preprocess.",
         )
 
 
-def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Problem]:
+def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Finding]:
     """What reaches the first BatchNorm, against the statistics it was pretrained with."""
     (output, *_) = outputs_of(flat, lambda operation: operation is norm)
     values = np.asarray(keras.Model(flat.inputs, output)([images], training=False))
@@ -185,7 +143,7 @@ def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Problem]:
     variance = values.reshape(-1, width).var(0)[usable] / gamma[usable] ** 2
     ratio = float(np.median(variance))
     if not 1 / OFF < ratio < OFF:
-        yield Problem(
+        yield _problem(
             "range",
             f"the first BatchNorm sees {ratio:.2g} times the variance it was pretrained with",
             "Images reach the network in another range than its weights expect; look at preprocess.",
@@ -194,7 +152,7 @@ def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Problem]:
 
 def check_stage(
     training: Training, stage: Stage, plan: FreezePlan, first: bool
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     """What some steps on two batches show. Puts everything back.
 
     Args:
@@ -207,7 +165,7 @@ def check_stage(
     head = {v.path for layer in network.head for v in layer.trainable_weights}
     stuck = sorted(head - set(plan.trainable))
     if stuck and first:
-        yield Problem(
+        yield _problem(
             "head",
             f"the new head does not train: {', '.join(stuck[:3])}",
             "A new head must train in the first stage.",
@@ -219,7 +177,7 @@ def check_stage(
         yield from _check_steps(training, ready, first)
 
 
-def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[Problem]:
+def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[Finding]:
     put_back = putting_back(
         [*training.network.model.variables, *ready.optimizer.variables, *ready.seeds]
     )
@@ -233,7 +191,7 @@ def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[P
     try:
         if first:
             yield from _start(training, forward, given)
-        yield from _shift(training, ready)
+        yield from _own_loss(training, ready)
         yield from _by_heart(training, ready, forward, given)
         yield from _gradients(ready)
         yield from _penalty(training, ready)
@@ -242,41 +200,31 @@ def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[P
         put_back()
 
 
-def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Problem]:
+def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Finding]:
     """A new head knows nothing: its cross-entropy is that of a guess."""
     task = training.network.task
     loss, guess = _measure(task, forward, given)["loss"], task.loss_of_a_guess()
     if guess is not None and not 0.5 * guess < loss < 1.5 * guess + 0.5:
-        yield Problem(
+        yield _problem(
             "first loss",
-            f"before any training the cross-entropy is {loss:.3g}; a guess among "
-            f"{len(task.outputs)} classes has {guess:.3g}",
+            f"before any training the loss is {loss:.3g}; a guess among {len(task.outputs)} classes "
+            f"has {guess:.3g}",
             "Look at the head's initial weights, and at how large the features are.",
         )
 
 
-def _shift(training: Training, ready: Prepared) -> Iterator[Problem]:
-    """A softmax does not change when a number is added to all logits, and so no loss on it does."""
-    if training.config.loss.name != "cross_entropy":
-        return
-    loss = ready.step.objective.loss
-    classes = len(training.network.classes)
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(8, classes)).astype("float32")
-    targets = np.repeat(training.network.task.two_targets(), 4, axis=0)
-    one, other = (float(loss(targets, logits + shift)) for shift in (0.0, 3.0))
-    if not abs(one - other) < 1e-3 * max(abs(one), 1.0):
-        yield Problem(
-            "loss",
-            f"the loss changes from {one:.4g} to {other:.4g} when 3 is added to all logits: it takes "
-            "them for something else",
-            "A loss here is given logits: from_logits=True.",
-        )
+def _own_loss(training: Training, ready: Prepared) -> Iterator[Finding]:
+    """The task's own loss must be given what it takes."""
+    task = training.network.task
+    if training.loss.name == task.loss:
+        found = task.odd_loss(ready.step.objective.loss)
+        if found is not None:
+            yield found
 
 
 def _by_heart(
     training: Training, ready: Prepared, forward: Any, given: list[Any]
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     """Two batches can be learned by heart, and a sound rate does not tear the network apart."""
     rate = float(ready.optimizer.learning_rate)
     losses: list[float] = []
@@ -300,14 +248,14 @@ def _by_heart(
     worst = max(losses[1:EARLY], default=losses[0])
     torn = worst > (TORN if metric < enough else SHREDDED) * losses[0]
     if torn or not np.isfinite(losses).all():
-        yield Problem(
+        yield _problem(
             "rate",
             f"at a learning rate of {rate:.2g} the loss goes from {losses[0]:.3g} to {worst:.3g} in the "
             "first updates",
             "Take a lower one; find it with: tlkit lr-find",
         )
     elif metric < enough:
-        yield Problem(
+        yield _problem(
             "by heart",
             f"after {steps} updates on the same {sum(len(y) for _, y in given)} images the network has "
             f"{name} {metric:.0%} on them (loss {losses[0]:.3g} to {losses[-1]:.3g})",
@@ -321,20 +269,20 @@ def _measure(task: Task, forward: Any, given: list[Any]) -> dict[str, float]:
     return task.measure(logits, np.concatenate([labels for _, labels in given]))
 
 
-def _gradients(ready: Prepared) -> Iterator[Problem]:
+def _gradients(ready: Prepared) -> Iterator[Finding]:
     """After some updates a gradient has reached every variable that trains."""
     if not any(v.shape for v in ready.optimizer.variables):
         return  # plain gradient descent remembers nothing
     left = unreached(to_move(ready.plan), ready.optimizer)
     if left:
-        yield Problem(
+        yield _problem(
             "gradients",
             f"no gradient reaches {some_of(left)}",
             "Something before it is dead or detached.",
         )
 
 
-def _penalty(training: Training, ready: Prepared) -> Iterator[Problem]:
+def _penalty(training: Training, ready: Prepared) -> Iterator[Finding]:
     """A penalty on weights makes the loss larger."""
     by_path = {v.path: v for v in training.network.model.variables}
     kernels = [by_path[p] for p in ready.plan.trainable if by_path[p].name == "kernel"]
@@ -349,19 +297,19 @@ def _penalty(training: Training, ready: Prepared) -> Iterator[Problem]:
     more = float(sum(map(float, ready.model.losses))) - without
     variable.regularizer = old
     if abs(more - 0.1 * length) > 0.01 * length + 1e-6:
-        yield Problem(
+        yield _problem(
             "penalty",
             f"an L2 of 0.1 on {variable.path} adds {more:.4g} to the loss; expected {0.1 * length:.4g}",
             "Penalties do not reach the loss.",
         )
 
 
-def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iterator[Problem]:
+def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iterator[Finding]:
     """What is frozen, moving statistics too, is as it was."""
     after = checksums(training.network, ready.plan)
     changed = changed_though_frozen(before, after, ready.plan)
     if changed:
-        yield Problem(
+        yield _problem(
             "frozen",
             f"{some_of(changed)} changed, though frozen",
             "A frozen BatchNorm in training mode does that; look at custom layers.",
@@ -370,7 +318,7 @@ def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iter
 
 def babysit(
     training: Training, stages: list[tuple[Training, Stage, FreezePlan]]
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     """All checks of a recipe.
 
     Args:
@@ -381,7 +329,7 @@ def babysit(
     if not len(training.dataset.val):
         return
     yield from check_network(training)
-    if len(training.network.classes) == len(np.unique(training.dataset.train.labels)):
+    if training.dataset.task.counts(training.dataset.train.labels).all():
         yield from check_labels(training)
     for index, (own, stage, plan) in enumerate(stages):
         for problem in check_stage(own, stage, plan, index == 0):
@@ -389,29 +337,20 @@ def babysit(
             yield dataclasses.replace(problem, text=text)
 
 
-def check_labels(training: Training) -> Iterator[Problem]:
+def check_labels(training: Training) -> Iterator[Finding]:
     """Labels must have to do with the images: a linear head must beat chance on held-out ones."""
-    dataset, network = training.dataset, training.network
+    dataset, network, task = training.dataset, training.network, training.network.task
     order = epoch_order(len(dataset.train), training.seed, 0)[:JUDGED]
-    labels = dataset.train.labels[order]
-    kept, counts = np.unique(labels, return_counts=True)
-    usable = np.isin(labels, kept[counts >= 5])
-    if len(np.unique(labels[usable])) < 2:
+    order = order[task.probed(dataset.train.labels[order])]
+    try:
+        own, labels = task.among(dataset.train.labels[order])
+    except ValueError:  # too few images to hold some out
         return
-    order, labels = order[usable], labels[usable]
     forward = make_forward(network.extractor)
     given = batches(dataset.train, dataset.prepare, SAMPLE, order)
     features = np.concatenate([np.asarray(forward(images)) for images, _ in given])
     features = features.reshape(len(features), -1)
-    logits, ids, _ = held_out_logits(principal(features, AXES), labels)
-    accuracy = float((logits.argmax(1) == ids).mean())
-    chance = float(np.bincount(ids).max() / len(ids))
-    spread = math.sqrt(chance * (1 - chance) / len(ids))
-    if accuracy < chance + 3 * spread:
-        yield Problem(
-            "labels",
-            f"a linear head on the backbone's features names {accuracy:.0%} of held-out images rightly, "
-            f"and {chance:.0%} are of the largest class: images and labels have nothing to do with each "
-            "other",
-            "Look whether labels were shuffled; see: tlkit check",
-        )
+    logits, _ = held_out_logits(own, principal(features, AXES), labels)
+    found = own.odd_probe(logits, labels)
+    if found is not None:
+        yield found

@@ -335,7 +335,7 @@ class Fit:
     def _compare_with_a_guess(self, loss: float) -> None:
         """Before it has learned anything, a head's usual loss is that of a guess."""
         guess = self.task.loss_of_a_guess()
-        usual = self.training.config.loss.name == "cross_entropy"
+        usual = self.training.loss.name == self.task.loss
         if usual and guess is not None and loss > 2 * guess + 0.5:
             self.training.say(
                 f"the first loss is {loss:.3g}, that of a guess would be {guess:.3g}; see: tlkit babysit"
@@ -416,9 +416,9 @@ class Fit:
     def _solve(self) -> dict[str, float]:
         """In the place of an epoch: the optimum of the head, and no step towards it."""
         training = self.training
-        smoothing = training.config.loss.arguments.get("label_smoothing", 0.0)
+        smoothing = training.loss.arguments.get("label_smoothing", 0.0)
         (layer,) = training.network.head
-        train, weights = self.dataset.train, training.class_weights
+        train, weights = self.dataset.train, training.weights
         logs, found = solve(self.task, layer, train, self.stage, smoothing, weights, training.seed)
         training.say(
             f"head solved with l2 {found.l2:.2g} in {found.iterations} iterations, gradient "

@@ -292,8 +292,8 @@ def make_objective(
     counts = task.counts(training.dataset.train.labels)
     return Objective(
         task,
-        make_loss(training.config.loss, counts),
-        training.class_weights.astype("float32"),
+        make_loss(training.loss, counts),
+        training.weights.astype("float32"),
         regularization,
         training.config.adversarial,
         parts,

@@ -89,7 +89,7 @@ def _look_at_schedule(stage: Stage) -> None:
 
 def _look_at_loss(training: Training, loss: Any, targets: Any) -> None:
     """The loss of an untrained head, as the step asks for it."""
-    with registry.LOSSES[training.config.loss.name].tells_its_errors():
+    with registry.LOSSES[training.loss.name].tells_its_errors():
         value = loss(
             targets, np.zeros_like(targets), sample_weight=np.ones(len(targets), "float32")
         )
@@ -97,7 +97,7 @@ def _look_at_loss(training: Training, loss: Any, targets: Any) -> None:
     if value.shape != ():
         raise UserError(
             f"gives {shown_shape(value.shape)} for a batch; expected one number",
-            where=training.config.loss.name,
+            where=training.loss.name,
         )
     if not np.isfinite(value):
         raise UserError("the loss of an untrained head is no number", where="finetune.loss")

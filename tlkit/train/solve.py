@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkit.data.dataset import Split
 from tlkit.errors import RunFailed
-from tlkit.features.lbfgs import Solution, best_l2, choose_l2, solve_head
+from tlkit.features.lbfgs import FOLDS, Solution, best_l2, choose_l2, solve_head
 from tlkit.recipe.schema import Stage
 from tlkit.tasks.base import Task
 
@@ -19,7 +19,7 @@ def solve(
     train: Split,
     stage: Stage,
     smoothing: float,
-    class_weights: np.ndarray,
+    weights: np.ndarray,
     seed: int,
 ) -> tuple[dict[str, float], Solution]:
     """Sets a dense layer to the optimum for given features.
@@ -30,7 +30,7 @@ def solve(
         train: Features in the place of images.
         stage: Its `l2`.
         smoothing: Of the labels.
-        class_weights: `(classes,)`.
+        weights: As `Task.weights` gives them.
         seed: Of the folds by which a strength is chosen.
 
     Returns:
@@ -42,14 +42,15 @@ def solve(
     if not isinstance(train.pixels, list) or train.pixels[0].ndim != 2:
         raise RunFailed("solver lbfgs needs the features of all images, on disk or in memory")
     features, labels = np.asarray(train.pixels[0]), train.labels
-    classes = len(class_weights)
-    targets = np.eye(classes)[labels] * (1 - smoothing) + smoothing / classes
-    weights = class_weights[labels]
+    known, link = np.asarray(task.targets(labels)), task.link
+    shares = np.asarray(task.image_weights(known, weights))
+    targets = link.smoothed(known.astype("float64"), smoothing)
     if stage.l2 == "auto":
-        l2 = best_l2(choose_l2(features, labels, targets, weights, seed))
+        folds = task.folds(labels, FOLDS, seed)
+        l2 = best_l2(choose_l2(features, known, targets, folds, shares, link=link))
     else:
         l2 = stage.l2
-    solution = solve_head(features, targets, l2, weights)
+    solution = solve_head(features, targets, l2, shares, link=link)
     layer.kernel.assign(solution.kernel)
     layer.bias.assign(solution.bias)
     measured = task.measure(features @ solution.kernel + solution.bias, labels)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from tlkit import registry
 from tlkit.any_batch import for_any_batch
 from tlkit.losses.of_function import as_loss
@@ -62,7 +64,7 @@ class Objective:
     Attributes:
         task: What is learned.
         loss: A Keras loss on logits and targets.
-        class_weights: Weight of each class, `(classes,)`.
+        weights: Of the outputs, as `Task.weights` gives them.
         regularization: Put in place on the variables.
         adversarial: Of the recipe.
         parts: Models from the input to features and from those to logits,
@@ -71,7 +73,7 @@ class Objective:
 
     task: Task
     loss: Any
-    class_weights: Any
+    weights: np.ndarray
     regularization: Regularization
     adversarial: Adversarial | None = None
     parts: tuple[Any, Any] | None = None
@@ -93,11 +95,15 @@ class Objective:
 
         Neither penalties nor what a loss makes of the mean, as flooding does, are in them.
         """
-        weights = self.task.image_weights(targets, self.class_weights)
+        weights = self.task.image_weights(targets, self.weights)
         loss = _innermost(self.loss)
+        # outputs that weigh apart are as many images of one output
+        alone = len(weights.shape) == 2
+        expected = targets[..., None] if alone else targets
 
         def loss_of(logits: Any) -> Any:
-            return loss(targets, logits, sample_weight=weights)
+            given = logits[..., None] if alone else logits
+            return loss(expected, given, sample_weight=weights)
 
         if self.adversarial is None:
             logits = model(images, training=True)

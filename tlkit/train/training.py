@@ -25,7 +25,7 @@ class Training:
         network: What is trained.
         dataset: What it is trained on.
         config: The recipe's `finetune`.
-        class_weights: Weight of each class in the loss, `(classes,)`.
+        weights: In the loss, as `Task.weights` gives them.
         seed: Of the run.
         state: Where the run stands.
         state_file: Where that is saved.
@@ -51,7 +51,7 @@ class Training:
     network: Network
     dataset: Dataset
     config: Finetune
-    class_weights: np.ndarray
+    weights: np.ndarray
     seed: int
     state: TrainState
     state_file: pathlib.Path
@@ -72,6 +72,12 @@ class Training:
     began: float = dataclasses.field(default_factory=time.perf_counter)
     seconds_before: float = 0.0
     own_callbacks: Sequence[Any] = ()
+
+    @property
+    def loss(self) -> Named:
+        """What is minimised."""
+        assert self.config.loss is not None  # the recipe is settled
+        return self.config.loss
 
     def seconds_used(self) -> float:
         """Seconds that the run took until now, in all its processes."""

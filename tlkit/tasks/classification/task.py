@@ -10,10 +10,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tlkit.data.record import Record, SourceData
-from tlkit.tasks.base import Agreement, Example, Learned, Match, Metric, ServedOutput
-from tlkit.tasks.classification import metrics, plots, report
+from tlkit.data.record import Record, SourceData, SplitName
+from tlkit.data.split import split_by_hash
+from tlkit.errors import DataError, UserError, did_you_mean, some_of
+from tlkit.finding import Finding
+from tlkit.recipe.schema import ClassWeight, EffectiveNumber
+from tlkit.tasks.base import Agreement, Doubts, Example, Learned, Match, Metric, ServedOutput
+from tlkit.tasks.classification import metrics, plots, report, sanity
+from tlkit.tasks.classification.audit import class_findings
+from tlkit.tasks.classification.doubts import label_doubts
 from tlkit.tasks.classification.examples import choose_examples
+from tlkit.tasks.classification.figures import Metrics
 from tlkit.tasks.classification.labels import (
     check_counts,
     find_classes,
@@ -23,10 +30,13 @@ from tlkit.tasks.classification.labels import (
 from tlkit.tasks.classification.mcnemar import verdict
 from tlkit.tasks.classification.port_check import PORT_CHECK
 from tlkit.tasks.classification.predictions import write_predictions
-from tlkit.tensors import KerasLayer, Tensor
-from tlkit.text import one_line, shortened
+from tlkit.tasks.folds import stratified_folds
+from tlkit.tasks.link import SOFTMAX, Link
+from tlkit.tensors import KerasLayer, KerasLoss, Tensor
+from tlkit.text import cell, one_line, shortened
 
 PROBABILITIES = "probabilities"
+PROBED = 5  # images of a class from which a linear head can be judged on it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +49,15 @@ class Classification:
 
     classes: list[str]
     name: ClassVar[str] = "classification"
+    loss: ClassVar[str] = "cross_entropy"
+    link: ClassVar[Link] = SOFTMAX
     metric: ClassVar[Metric] = Metric("accuracy", "acc", good=0.9, fair=0.85)
+    required: ClassVar[tuple[str, ...]] = (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "worst_recall",
+    )
     compared: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
     port_check: ClassVar[str] = PORT_CHECK
     example_titles: ClassVar[dict[str, str]] = {
@@ -56,7 +74,15 @@ class Classification:
     def outputs(self) -> list[str]:
         return self.classes
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {}
+
     # data
+
+    @classmethod
+    def fits(cls, source: SourceData) -> bool:
+        return True
 
     @classmethod
     def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
@@ -66,8 +92,10 @@ class Classification:
         return Learned(cls(classes), labels, notes)
 
     @classmethod
-    def strata(cls, records: Sequence[Record]) -> list[str]:
-        return [record.label for record in records]
+    def split(
+        cls, records: Sequence[Record], hashes: Sequence[str], val: float, test: float
+    ) -> list[SplitName]:
+        return split_by_hash(hashes, [record.label for record in records], val, test)
 
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
         refuse_unknown(self.classes, meant_classes(self.classes, records, match), where)
@@ -79,7 +107,33 @@ class Classification:
     def check_split(self, name: str, labels: np.ndarray) -> list[str]:
         return check_counts(self.classes, name, self.counts(labels))
 
+    def odd_labels(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
+        return list(sanity.odd_labels(labels, hashes, self.classes))
+
+    @classmethod
+    def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
+        return list(class_findings([record.label for record in records], splits))
+
     # training
+
+    def weights(self, wanted: ClassWeight, labels: np.ndarray) -> np.ndarray:
+        """`(classes,)`; `balanced` is n / (classes * n_class), whose mean over the images is 1."""
+        from tlkit.losses.class_weights import effective_number, inverse_frequency
+
+        weights = np.ones(len(self.classes), np.float32)
+        if wanted == "balanced":
+            return inverse_frequency(self.counts(labels))
+        if isinstance(wanted, EffectiveNumber):
+            return effective_number(self.counts(labels), wanted.effective_number)
+        if isinstance(wanted, dict):
+            for name, weight in wanted.items():
+                if name not in self.classes:
+                    raise UserError(
+                        f"{name!r} is not a class. {did_you_mean(name, self.classes)}",
+                        where="finetune.class_weight",
+                    )
+                weights[self.classes.index(name)] = weight
+        return weights
 
     def targets(self, labels: Tensor) -> Tensor:
         import tensorflow as tf
@@ -103,11 +157,11 @@ class Classification:
         right = tf.argmax(logits, -1) == tf.argmax(targets, -1)
         return tf.reduce_sum(tf.cast(right, tf.float32))
 
-    def image_weights(self, targets: Tensor, weights: Tensor) -> Tensor:
+    def image_weights(self, targets: Tensor, weights: np.ndarray) -> Tensor:
         """A class's weight counts by its share in a mixed label."""
         import tensorflow as tf
 
-        return tf.linalg.matvec(targets, weights)
+        return tf.linalg.matvec(targets, tf.cast(weights, targets.dtype))
 
     def counts(self, labels: np.ndarray) -> np.ndarray:
         return np.bincount(labels[labels >= 0], minlength=len(self.classes))
@@ -122,6 +176,52 @@ class Classification:
 
     def loss_of_a_guess(self) -> float | None:
         return float(np.log(len(self.classes)))
+
+    def odd_loss(self, loss: KerasLoss) -> Finding | None:
+        return sanity.odd_loss(loss, self.two_targets())
+
+    # a linear head on features
+
+    def among(self, labels: np.ndarray) -> tuple[Classification, np.ndarray]:
+        known, ids = np.unique(labels, return_inverse=True)
+        if len(known) < 2 or np.bincount(ids).min() < 2:
+            raise ValueError("a linear probe needs two images or more of each of two classes")
+        return Classification([self.classes[k] for k in known]), ids.astype(np.int32)
+
+    def sample(self, labels: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
+        """Two of each class at the least."""
+        single = [self.classes[k] for k, images in enumerate(self.counts(labels)) if images < 2]
+        if single:
+            raise DataError(
+                f"{some_of(single)}: fewer than two training images, of which cross-validation needs "
+                "one to learn from and one to measure.",
+                hint="Add images, or leave these classes out.",
+            )
+        ranks = np.empty(len(order), int)  # how many of its class were drawn before an image
+        seen = np.zeros(len(self.classes), int)
+        for index in order:
+            ranks[index] = seen[labels[index]]
+            seen[labels[index]] += 1
+        must = [index for index in order if ranks[index] < 2]
+        rest = [index for index in order if ranks[index] >= 2]
+        return np.array([*must, *rest][: max(count, len(must))])
+
+    def folds(self, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+        return stratified_folds(labels, count, seed)
+
+    def uncertainty(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        accuracy = float((logits.argmax(1) == labels).mean())
+        return float(np.sqrt(accuracy * (1 - accuracy) / len(labels)))
+
+    def probed(self, labels: np.ndarray) -> np.ndarray:
+        kept, counts = np.unique(labels, return_counts=True)
+        return np.isin(labels, kept[(counts >= PROBED) & (kept >= 0)])
+
+    def odd_probe(self, logits: np.ndarray, labels: np.ndarray) -> Finding | None:
+        return sanity.odd_probe(logits, labels)
+
+    def doubts(self, logits: np.ndarray, labels: np.ndarray) -> Doubts | None:
+        return label_doubts(logits, labels, self.classes)
 
     # the answer
 
@@ -153,6 +253,12 @@ class Classification:
 
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
         return answered["label_id"]
+
+    def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Classification:
+        return self
+
+    def figures(self, split: str, evaluation: dict[str, Any]) -> Metrics:
+        return Metrics.of(split, evaluation)
 
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         return metrics.evaluate(answers, labels, self.classes)
@@ -188,6 +294,16 @@ class Classification:
             row["recall"] for row in evaluation.get("per_class", ()) if row["recall"] is not None
         ]
         return {"worst_recall": min(recalls, default=None)}
+
+    def predicted(self, answer: np.ndarray) -> str:
+        return self.classes[int(answer.argmax())]
+
+    def row_head(self, top: int) -> list[str]:
+        return [f"{key}_{k}" for k in range(1, top + 1) for key in ("label", "probability")]
+
+    def row(self, told: dict[str, Any], top: int) -> list[str | float]:
+        cells = [one for label, p in told.get("top", []) for one in (cell(label), p)]
+        return cells + [""] * (2 * top - len(cells))
 
     def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
         best = np.argsort(-answer, kind="stable")[:top]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from tlkit.finding import Finding, Level
 from tlkit.errors import some_of
+from tlkit.finding import Finding, Level
 from tlkit.tasks.classification.labels import IMBALANCED
 
 LISTED = 20  # classes that a sentence names
