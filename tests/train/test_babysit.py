@@ -39,7 +39,7 @@ def found(recipe, change=lambda dataset, network: None):
     dataset = steps.look_at_data(given, say)
     network = steps.make_network(given, dataset, say)
     change(dataset, network)
-    return {problem.check: problem.text for problem in steps.babysit(given, dataset, network, say)}
+    return {problem.kind: problem.text for problem in steps.babysit(given, dataset, network, say)}
 
 
 @pytest.mark.parametrize("policy", ["head-only", "full", {"last-blocks": 2}])
