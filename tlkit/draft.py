@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from tlkit.backbones import spec as specs
 from tlkit.data.account import FileAccount
 from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
 from tlkit.data.frames import is_of_frames
-from tlkit.data.named_classes import classes_in_names
 from tlkit.data.read_file import Absent
 from tlkit.data.read_source import path_keys, read_records
 from tlkit.data.recognize import Recognized, recognize
@@ -27,7 +25,7 @@ from tlkit.data.record import Record, SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, UserError, did_you_mean, some_of
 from tlkit.recipe.schema import Named
-from tlkit.tasks.classification.labels import IMBALANCED
+from tlkit.tasks.find import find_task
 from tlkit.text import one_line
 
 FEW = 2000  # training images up to which a batch is 16
@@ -81,35 +79,31 @@ def draft_recipe(
     found = found_in(data, given, say)
     source = read_records(_named(found))
     records, absent = _there(source.records)
-    counts = Counter(record.label for record in records)
-    if len(counts) < 2:
-        raise DataError(
-            f"has fewer than two classes{''.join(f', only {label!r}' for label in counts)}.",
-            where=str(data),
-            hint=classes_in_names(record.name for record in records),
-        )
+    outline = find_task(dataclasses.replace(source, records=records)).outline(records, str(data))
     told = {record.split for record in records} - {None}
     train = sum(record.split in (None, "train") for record in records)
     name = recipe_name(data)
-    shown = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:8])
-    more = f", and {len(counts) - 8} more" if len(counts) > 8 else ""
-    counted = f"{len(records)} images, {len(counts)} classes ({shown}{more})"
-    weighted = max(counts.values()) > IMBALANCED * min(counts.values())
     size = "16" if train < FEW else "32"
     split = (
         f"  # val and test are the data's own: {', '.join(sorted(str(t) for t in told))}\n"
         if "val" in told
         else "  split: {val: 0.2}            # held out by file content, the same in every class\n"
     )
-    notes = [*found.notes, *source.notes, *_empty(source, set(counts)), *_more_notes(data)]
+    notes = [
+        *found.notes,
+        *source.notes,
+        *_empty(source, {record.label for record in records}),
+        *_more_notes(data),
+    ]
     account = FileAccount({"images": len(records)}, source.ignored, absent).lines()
     reasons = "".join(f"  # {one_line(text)}\n" for text in (found_as(found), *notes))
     text = (
         "# yaml-language-server: $schema=recipe.schema.json\n"
-        f"# {name}: {one_line(counted)}\n"
+        f"# {name}: {one_line(outline.text)}\n"
         f"# Check it:  tlkit validate {name}.yaml      Look ahead:  tlkit plan {name}.yaml\n"
         f"name: {yaml_text(name)}\n"
         "seed: 0\n"
+        f"{''.join(line + chr(10) for line in outline.recipe)}"
         "data:\n"
         f"{reasons}"
         f"  source: {_written(found, folder)}\n"
@@ -117,22 +111,20 @@ def draft_recipe(
         "  resize: crop                 # crop | squash | pad\n"
         f"{split}"
         f"  batch_size: {size}\n"
-        "augment: [flip]                # random changes; more: tlkit techniques --kind augmentation\n"
+        f"augment: {outline.augment}\n"
         "model:\n"
         f"  backbone: {backbone}       # others: tlkit backbones\n"
         f"  weights: {'bundled' if spec.bundled else 'imagenet'}            # or a file, or none\n"
         "  head: {linear: {dropout: 0.2}}\n"
         "finetune:\n"
-        "  loss: {cross_entropy: {label_smoothing: 0.1}}\n"
-        f"  class_weight: {'balanced' if weighted else 'none'}       # "
-        f"{'the classes differ much in size' if weighted else 'the classes are of similar size'}\n"
+        f"{''.join(f'  {line}' + chr(10) for line in outline.finetune)}"
         "  stages:\n"
         "    - {policy: head-only, epochs: 10, augment: []}   # first only the new head, on frozen\n"
         "    - {policy: full, epochs: 8}        # features computed once; then everything, slowly\n"
         "  early_stopping: {patience: 5}\n"
         "export: [saved_model]\n"
     )
-    lines = [f"{data}: taken for {found_as(found)}; {counted}", *account]
+    lines = [f"{data}: taken for {found_as(found)}; {outline.text}", *account]
     lines += [f"note: {note}" for note in notes]
     return Draft(name, text, [one_line(line) for line in lines])
 
@@ -228,8 +220,9 @@ def _forced(name: str, place: pathlib.Path) -> Recognized:
 
 
 def _typed(annotation: str, text: str) -> Any:
-    """What an argument that was typed is: text stays text, `depth=1` is a number."""
-    if annotation.split(" | ")[0] == "str":
+    """What an argument that was typed is: text stays text, `depth=1` is a number, `["a", "b"]` a list."""
+    listed = "list[" in annotation and text.startswith("[")
+    if annotation.split(" | ")[0] == "str" and not listed:
         return text
     try:
         return json.loads(text)

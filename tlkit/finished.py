@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tlkit.paths import expanded
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Named, Recipe
 from tlkit.reporting import console_of
-from tlkit.tasks.classification.figures import Metrics
+from tlkit.tasks.find import AnyFigures, make_task
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,7 @@ class Prediction:
         label: The most probable class; empty where the file does not decode.
         probability: Of it.
         top: The most probable classes and their probabilities, as many as were asked for.
+        values: Numbers by their names, where those were learned.
         error: Why the file does not decode, if so.
     """
 
@@ -50,6 +51,7 @@ class Prediction:
     label: str = ""
     probability: float = 0.0
     top: tuple[tuple[str, float], ...] = ()
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
     error: str | None = None
 
 
@@ -93,9 +95,10 @@ class Run:
         return self.trained.classes
 
     @functools.cached_property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> AnyFigures:
         """Figures on the test split, or val where there is none."""
-        return Metrics.of(self.result["evaluated"], self.result["evaluation"])
+        task = make_task(self.result.get("task", "classification"), self.classes)
+        return task.figures(self.result["evaluated"], self.result["evaluation"])
 
     @property
     def exports(self) -> dict[str, pathlib.Path]:
@@ -139,6 +142,7 @@ class Run:
                 row.get("label", ""),
                 row.get("probability", 0.0),
                 tuple((label, share) for label, share in row.get("top", ())),
+                row.get("values", {}),
                 row.get("error"),
             )
             for row in rows
@@ -152,7 +156,7 @@ class Run:
         engine: str = "auto",
         console: Reporting = None,
         **arguments: Any,
-    ) -> Metrics:
+    ) -> AnyFigures:
         """Measures the model on labelled images; classes are matched by name.
 
         Args:
@@ -187,7 +191,7 @@ class Run:
                 expect_engine(engine),
                 [f"{key}={value}" for key, value in arguments.items()],
             )
-        return Metrics.of("data", figures)
+        return self.trained.task.figures("data", figures)
 
     def export(
         self,

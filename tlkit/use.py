@@ -36,6 +36,7 @@ from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Named, Recipe
 from tlkit.tasks.base import Task
 from tlkit.tasks.classification import Classification
+from tlkit.tasks.find import read_task
 from tlkit.text import cell
 
 MOST_LINES = 60  # classes or broken files that the terminal lists
@@ -174,7 +175,10 @@ def load_run(folder: str | pathlib.Path) -> Trained:
         if not labels.is_file():
             raise RunError("has no labels.txt", where=str(path))
         classes = read_labels(labels)
-    return Trained(path, recipe, Classification(classes), image_size(recipe))
+    task: Task = Classification(classes)
+    if (path / "task.json").is_file():
+        task = read_task({**runs.read_json(path / "task.json"), "outputs": classes})
+    return Trained(path, recipe, task, image_size(recipe))
 
 
 @out_of_memory_is_told()
@@ -240,11 +244,12 @@ def _like_the_run(run: Trained, data: pathlib.Path, given: Sequence[str]) -> lis
         return list(given)
     known = read_table(data).columns
     keys = {item.partition("=")[0] for item in given}
-    found = [
-        f"{key}={name}"
-        for key in ("path_column", "label_column", "split_column")
-        if key not in keys and (name := own.arguments.get(key)) in known
-    ]
+    found = []
+    for key in ("path_column", "label_column", "split_column"):
+        name = own.arguments.get(key)
+        names = name if isinstance(name, list) else [name]
+        if key not in keys and all(one in known for one in names):
+            found.append(f"{key}={json.dumps(name) if isinstance(name, list) else name}")
     return [*(["source=manifest"] if found and "source" not in keys else []), *found, *given]
 
 
@@ -396,21 +401,28 @@ def predict_records(
             progress(done, len(records))
 
 
-def write_rows(rows: Iterator[dict[str, Any]], stream: TextIO, form: str, top: int) -> int:
-    """Writes predictions as CSV or JSON lines as they come; returns how many files were broken."""
+def write_rows(
+    rows: Iterator[dict[str, Any]], stream: TextIO, form: str, task: Task, top: int
+) -> int:
+    """Writes predictions as CSV or JSON lines as they come; returns how many files were broken.
+
+    Args:
+        rows: As `predict_files` gives them.
+        stream: To write to.
+        form: `csv` or `jsonl`.
+        task: What was predicted.
+        top: The most probable classes that are told.
+    """
     broken = 0
     writer = csv.writer(stream)
     if form == "csv":
-        head = [f"{key}_{k}" for k in range(1, top + 1) for key in ("label", "probability")]
-        writer.writerow(["image", *head, "error"])
+        writer.writerow(["image", *task.row_head(top), "error"])
     for row in rows:
         broken += "error" in row
         if form == "jsonl":
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
-            cells = [one for label, p in row.get("top", []) for one in (cell(label), p)]
-            cells += [""] * (2 * top - len(cells))
-            writer.writerow([cell(row["image"]), *cells, cell(row.get("error", ""))])
+            writer.writerow([cell(row["image"]), *task.row(row, top), cell(row.get("error", ""))])
         stream.flush()
     return broken
 
@@ -498,7 +510,7 @@ def _proof_images(run: Trained, say: steps.Speaker) -> tuple[Split, Dataset | No
         dataset = load_dataset(run.recipe.data, run.image_size)
         if run.recipe.model.head.name == "original":
             for split in dataset.splits.values():
-                split.labels = np.full(len(split), -1, np.int32)
+                split.labels = run.task.unknown(len(split))
         return dataset.val, dataset
     except DataError as error:
         say.line(f"the run's images are gone ({error}); checking with drawn ones")
@@ -507,4 +519,4 @@ def _proof_images(run: Trained, say: steps.Speaker) -> tuple[Split, Dataset | No
     pixels = np.random.default_rng(0).integers(0, 256, (8, *run.image_size, 3), dtype=np.uint8)
     encoded = [tf.io.encode_png(image).numpy() for image in pixels]
     records = [Record(f"drawn:{k}", "", None, lambda d=data: d) for k, data in enumerate(encoded)]  # type: ignore[misc]
-    return Split(records, np.full(8, -1, np.int32), [""] * 8, pixels), None
+    return Split(records, run.task.unknown(8), [""] * 8, pixels), None

@@ -38,13 +38,16 @@ def predict(
     show = None
     if output is not None or not sys.stdout.isatty():
         show = Speaker(screen).progress("predicting")
-    rows = use.predict_files(run, paths, top, engine, Speaker(screen).line, show)
+    say = Speaker(screen).line
+    records = use.records_of(paths, say)
+    opened = use.load_run(run)
+    rows = use.predict_records(opened, records, top, engine, say, show)
     if output is None:
-        broken = use.write_rows(rows, sys.stdout, form, top)
+        broken = use.write_rows(rows, sys.stdout, form, opened.task, top)
     else:
         try_to_write(output.parent)
         with open(output, "w", encoding="utf-8", newline="") as file:
-            broken = use.write_rows(rows, file, form, top)
+            broken = use.write_rows(rows, file, form, opened.task, top)
     if broken:
         click.secho(
             f"{broken} files could not be read; see the column error", fg="yellow", err=True

@@ -15,6 +15,8 @@ from tlkit.text import shortened
 
 MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets write it
 DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but classes are called so as well
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+FRACTION = re.compile(r"\.\d*[1-9]|[eE]-")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")
 PROSE_WORDS, PROSE_LENGTH = 5, 100  # of a text from which it is more than a name
@@ -71,6 +73,13 @@ def several_by(labels: Iterable[str]) -> str | None:
 
 def _parts(label: str, separator: str) -> Sequence[str]:
     return [part.strip() for part in label.split(separator) if part.strip()]
+
+
+def are_measured(labels: Iterable[str]) -> bool:
+    """Whether labels are numbers of which some are not whole, as nothing that is counted or named is."""
+    found = list(labels)
+    numbers = all(NUMBER.fullmatch(label) for label in found if label)
+    return numbers and any(FRACTION.search(label) for label in found)
 
 
 def is_prose(labels: Iterable[str]) -> bool:

@@ -14,7 +14,7 @@ from tlkit.data.decode import TAKES
 from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
-from tlkit.export.naming import IMAGE, PROBABILITIES
+from tlkit.export.naming import IMAGE
 from tlkit.tasks.base import Task
 
 GOLDEN = 10  # images in the golden pack
@@ -62,6 +62,7 @@ def write_bundle(
         parity: What the proof found.
         card: `name`, `backbone`, `licence`, `evaluated` in words, `counts` of training images.
     """
+    answer = task.served[0].name
     (folder / "labels.txt").write_text(labels_text(task.outputs), "utf-8")
     (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
     image = {
@@ -80,14 +81,13 @@ def write_bundle(
         "precision": precision,
         "model": place.relative_to(folder).as_posix(),
         "inputs": [encoded if takes == "bytes" else image],
-        "outputs": [
-            {"name": PROBABILITIES, "dtype": "float32", "shape": [None, len(task.outputs)]}
-        ],
+        "outputs": [{"name": answer, "dtype": "float32", "shape": [None, len(task.outputs)]}],
         "decoding": f"{how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
         "resize": {"size": [height, width], "how": how, "antialias": antialias},
         "task": task.name,
+        "settings": task.settings,
         "labels": task.outputs,
-        "example": {"input": "golden/inputs.npy", "output": "golden/probabilities.npy"},
+        "example": {"input": "golden/inputs.npy", "output": f"golden/{answer}.npy"},
     }
     (folder / "signature.json").write_text(
         json.dumps(signature, indent=2, ensure_ascii=False) + "\n"
@@ -106,7 +106,8 @@ def _golden(
     chosen = np.unique(np.linspace(0, len(split) - 1, min(GOLDEN, len(split))).round().astype(int))
     images, _ = next(batches(split, prepare, len(chosen), chosen))
     np.save(folder / "inputs.npy", np.asarray(images))
-    np.save(folder / "probabilities.npy", answers[chosen])
+    answer = task.served[0].name
+    np.save(folder / f"{answer}.npy", answers[chosen])
     told = []
     for row, index in enumerate(chosen):
         record = split.records[index]
@@ -119,8 +120,8 @@ def _golden(
                 "file": name,
                 "from": record.name,
                 "label": record.label,
-                "predicted": task.describe(answers[index], 1)["label"],
-                "probabilities": [round(float(p), 7) for p in answers[index]],
+                "predicted": task.predicted(answers[index]),
+                answer: [round(float(p), 7) for p in answers[index]],
             }
         )
     (folder / "golden.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
@@ -142,7 +143,7 @@ def _card(
     (given,), (got,) = signature["inputs"], signature["outputs"]
     return f"""# {card["name"]}
 
-An image classifier of {len(signature["labels"])} classes: {", ".join(signature["labels"][:30])}.
+{task.about()}
 
 | | |
 |---|---|
@@ -154,9 +155,9 @@ An image classifier of {len(signature["labels"])} classes: {", ".join(signature[
 | weights it began with | {card["licence"]} |
 | trained on | {counts} images |
 | evaluated | {card["evaluated"]} |
-| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the labels the same, largest difference {parity["largest_difference"]:.1e}{metric}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
+| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the answers the same, largest difference {parity["largest_difference"]:.1e}{metric}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
 
-It knows these classes and no others: whatever it is shown, it names one of them. Its figures
+{task.limits} Its figures
 hold for images like those it was evaluated on. `golden/` holds images, the pixels made of them and
 the expected answers; `python check.py MINE.npy` there compares those of a port.
 """

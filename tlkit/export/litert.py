@@ -66,5 +66,5 @@ def litert(
         str(target), format="litert", verbose=False, input_signature=signature,
         target_spec=settings, **more,
     )  # fmt: skip
-    add_metadata(target, card["name"], card["licence"], classes, size)
+    add_metadata(target, card["name"], card["licence"], classes, size, model.layers[-1].name)
     return target

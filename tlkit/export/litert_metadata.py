@@ -15,7 +15,7 @@ import flatbuffers
 import numpy as np
 
 from tlkit.data.labels import labels_text
-from tlkit.export.naming import IMAGE, PROBABILITIES
+from tlkit.export.naming import IMAGE
 
 LABELS = "labels.txt"
 AXIS_LABELS, RGB = 2, 1  # AssociatedFileType.TENSOR_AXIS_LABELS, ColorSpaceType.RGB
@@ -23,7 +23,12 @@ IMAGE_PROPERTIES, NORMALIZATION = 2, 1  # in the unions ContentProperties and Pr
 
 
 def add_metadata(
-    file: pathlib.Path, name: str, licence: str, classes: list[str], size: tuple[int, int]
+    file: pathlib.Path,
+    name: str,
+    licence: str,
+    classes: list[str],
+    size: tuple[int, int],
+    output: str = "probabilities",
 ) -> None:
     """Writes into a LiteRT file that it takes RGB images as they are, and what its outputs are called.
 
@@ -34,13 +39,14 @@ def add_metadata(
         licence: Of the weights that it began with.
         classes: Names in the order of the outputs.
         size: Height and width in pixels.
+        output: What it answers with.
     """
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model(str(file))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(describe(name, licence, size), np.uint8)
+    buffer.data = np.frombuffer(describe(name, licence, size, output), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
@@ -50,7 +56,9 @@ def add_metadata(
         packed.writestr(LABELS, labels_text(classes))
 
 
-def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:
+def describe(
+    name: str, licence: str, size: tuple[int, int], output: str = "probabilities"
+) -> bytes:
     """The message `ModelMetadata`."""
     to = flatbuffers.Builder(1024)
     height, width = size
@@ -76,16 +84,16 @@ def describe(name: str, licence: str, size: tuple[int, int]) -> bytes:
     )
     labels = _table(to, {0: to.CreateString(LABELS), 2: np.uint8(AXIS_LABELS)})
     feature = _table(to, {0: np.uint8(1), 1: _table(to, {})})  # FeatureProperties
-    probabilities = _table(
+    answer = _table(
         to,
         {
-            0: to.CreateString(PROBABILITIES),
+            0: to.CreateString(output),
             3: feature,
             5: _table(to, {0: floats(1.0), 1: floats(0.0)}),
             6: _list(to, labels),
         },
     )
-    graph = _table(to, {2: _list(to, image), 3: _list(to, probabilities)})
+    graph = _table(to, {2: _list(to, image), 3: _list(to, answer)})
     model = _table(
         to,
         {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-IMAGE, PROBABILITIES, BATCH = "image", "probabilities", "batch"
+IMAGE, BATCH = "image", "batch"
 
 
 def with_names(model: Any, size: tuple[int, int]) -> tuple[Any, list[Any]]:
-    """A classifier whose output converters call `probabilities`, and the signature of its `image`."""
+    """A model whose output converters call what its last layer is called, and the signature of its `image`."""
     import keras
     import tensorflow as tf
 
-    named = keras.Model(model.inputs, {PROBABILITIES: model.outputs[0]})
+    named = keras.Model(model.inputs, {model.layers[-1].name: model.outputs[0]})
     return named, [tf.TensorSpec((None, *size, 3), tf.float32, name=IMAGE)]
 
 

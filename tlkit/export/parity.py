@@ -151,7 +151,7 @@ def _problem(found: Parity, precision: str, drop: float) -> str | None:
             return f"{100 * found.agreement:.1f} % of the labels agree, expected {100 * HALF:g} %"
         return None
     if found.largest_difference > ALIKE:
-        return f"probabilities differ by up to {found.largest_difference:.2g} (allowed {ALIKE:g})"
+        return f"answers differ by up to {found.largest_difference:.2g} (allowed {ALIKE:g})"
     return None if found.labels_equal else "labels differ"
 
 

@@ -13,6 +13,8 @@ TOLERANCE = 1e-4
 # in cross-validation, which only compares
 ROUGH = 1e-2
 GRID = tuple(10.0 ** (exponent / 2) for exponent in range(0, -13, -1))
+# squares of standardised numbers need stronger ones than log losses of a few images
+STRONGER = tuple(10.0 ** (exponent / 2) for exponent in range(6, 0, -1))
 FOLDS = 5
 
 
@@ -161,7 +163,7 @@ def choose_l2(
     wide = shares[:, None] if shares.ndim == 1 else shares
     begin: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     scores: dict[float, float] = {}
-    for l2 in GRID:
+    for l2 in (*STRONGER, *GRID) if link is IDENTITY else GRID:
         losses = np.zeros(known.shape)
         for fold in np.unique(folds):
             out = folds == fold

@@ -105,7 +105,9 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
         name=name or signature["name"],
         version=place.name if place.name.isdigit() else "1",
         format=folder.name,
-        task=make_task(signature.get("task", "classification"), signature["labels"]),
+        task=make_task(
+            signature.get("task", "classification"), signature["labels"], signature.get("settings")
+        ),
         size=(size[0], size[1]),
         prepare=make_preparer((size[0], size[1]), how, antialias),
         fit=lambda image: resize(image, (size[0], size[1]), how, antialias),
@@ -131,16 +133,17 @@ def prove(deployed: Deployed, folder: pathlib.Path) -> tuple[int, float] | None:
     pixels = np.stack(
         [np.asarray(deployed.prepare((golden / row["file"]).read_bytes())) for row in rows]
     )
-    expected = np.load(golden / "probabilities.npy")
+    expected = np.load(golden / f"{deployed.task.served[0].name}.npy")
     with silenced(1, 2):  # LiteRT tells of itself at its first images
         answers = deployed.run(pixels)
-    difference = float(np.abs(answers - expected).max())
+    labels = deployed.task.unknown(len(rows))
+    difference = deployed.task.agreement(answers, expected, labels, ALIKE).difference
     exact = read_signature(folder)["precision"] == "float32"
     if not np.array_equal(pixels, np.load(golden / "inputs.npy")):
         raise RunFailed("its golden pictures decode to other pixels here", where=str(golden))
     if exact and not difference <= ALIKE:
         raise RunFailed(
-            f"does not answer as it was evaluated: probabilities differ by {difference:.2g}",
+            f"does not answer as it was evaluated: answers differ by {difference:.2g}",
             where=str(golden),
         )
     return len(rows), difference

@@ -43,9 +43,10 @@ PARAMETERS: Schema = {
 }
 DATATYPES: Schema = {**TEXT, "enum": ["BYTES", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16",
                                       "INT32", "INT64", "FP16", "FP32", "FP64"]}  # fmt: skip
-OUTPUT_NAMES: Schema = {**TEXT, "enum": ["probabilities", "label", "label_id"]}
+OUTPUT_NAMES: Schema = {**TEXT, "enum": ["probabilities", "label", "label_id", "values"]}
 FLOATS = _list(NUMBER)
-ROW = {"probabilities": FLOATS, "label": TEXT, "label_id": WHOLE, "heat": _list(FLOATS)}
+ROW = {"probabilities": FLOATS, "label": TEXT, "label_id": WHOLE, "values": FLOATS,
+       "heat": _list(FLOATS)}  # fmt: skip
 COLUMNS = {name: _list(kind) for name, kind in ROW.items()}
 PICTURE, PIXELS = reference("Picture"), reference("Pixels")
 INSTANCES = _list({"oneOf": [PICTURE, reference("NamedPicture"), PIXELS, reference("NamedPixels")]})
@@ -65,8 +66,9 @@ SCHEMAS: dict[str, Schema] = {
     "FilePrediction": _object(
         {"file": TEXT, "label": TEXT, "probability": NUMBER,
          "top": _list(reference("LabelProbability")),
+         "values": {"type": "object", "additionalProperties": NUMBER},
          "explanation": {**TEXT, "description": "A PNG as a data: URL"}},
-        optional="explanation",
+        optional="label probability top values explanation",
     ),
     "Predictions": _object({"model": TEXT, "predictions": _list(reference("FilePrediction"))}),
     # TensorFlow Serving, and KServe's protocol 1
@@ -82,8 +84,8 @@ SCHEMAS: dict[str, Schema] = {
         {"signature_name": SIGNATURE, "inputs": COLUMN}, optional="signature_name"
     ) | {"not": {"required": ["instances"]}},
     "ServingRequest": {"oneOf": [reference("RowsRequest"), reference("ColumnsRequest")]},
-    "Row": _object(ROW, optional="heat"),
-    "Columns": _object(COLUMNS, optional="heat"),
+    "Row": _object(ROW, optional=" ".join(ROW)),
+    "Columns": _object(COLUMNS, optional=" ".join(COLUMNS)),
     "RowsAnswer": _object({"predictions": _list({"oneOf": [reference("Row"), FLOATS]})}),
     "ColumnsAnswer": _object({"outputs": {"oneOf": [reference("Columns"), _list(FLOATS)]}}),
     "ServingAnswer": {"oneOf": [reference("RowsAnswer"), reference("ColumnsAnswer")]},

@@ -34,8 +34,11 @@ def routes(service: Service) -> list[Route]:
         answers = []
         for (name, _), row in zip(files, answered.astype("float64"), strict=True):
             told = deployed.task.describe(row, top)
-            best = [{"label": label, "probability": value} for label, value in told.pop("top")]
-            answers.append({"file": name, **told, "top": best})
+            if "top" in told:
+                told["top"] = [
+                    {"label": label, "probability": value} for label, value in told["top"]
+                ]
+            answers.append({"file": name, **told})
         if explain and deployed.explain is not None:
             heats, images = await service.special(deployed.explain, [data for _, data in files])
             for answer, image, heat in zip(answers, images, heats, strict=True):

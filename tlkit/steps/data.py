@@ -10,7 +10,7 @@ from tlkit.data.labels import labels_text, read_labels
 from tlkit.errors import RunError
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
-from tlkit.tasks.find import TASKS
+from tlkit.tasks.find import TASKS, task_facts
 from tlkit.tasks.fit import settled
 from tlkit.text import one_line, shortened
 
@@ -55,6 +55,7 @@ def read_data(
             raise RunError("cannot be continued: its classes have changed", where=str(folder))
     if recipe.model.head.name != "original":
         runs.write_atomic(folder / "labels.txt", labels_text(dataset.classes))
+        runs.write_json(folder / "task.json", task_facts(dataset.task))
     runs.write_atomic(folder / "images.csv", listed)
     runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
     runs.write_json(folder / "environment.json", runs.environment())
@@ -83,14 +84,14 @@ def describe_data(dataset: Dataset) -> list[str]:
     """Classes and counts as a small table."""
     counts = dataset.counts()
     sizes = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
-    lines = [f"{len(dataset.classes)} classes, images: {sizes}"]
+    lines = [f"{len(dataset.classes)} {dataset.task.plural}, images: {sizes}"]
     shown = {label: shortened(one_line(label), WIDEST) for label in dataset.classes[:30]}
     width = max(map(len, shown.values()))
     for label, name in shown.items():
         numbers = "  ".join(f"{split} {counts[split][label]:>5}" for split in counts)
         lines.append(f"  {name:<{width}}  {numbers}")
     if len(dataset.classes) > 30:
-        lines.append(f"  ... and {len(dataset.classes) - 30} more classes")
+        lines.append(f"  ... and {len(dataset.classes) - 30} more {dataset.task.plural}")
     lines += dataset.account.lines()
     for name, reason in dataset.broken[:10]:
         lines.append(f"skipped: {name} {reason}")

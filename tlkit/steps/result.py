@@ -51,7 +51,7 @@ def write_result(
         "test": {
             k: v
             for k, v in evaluation.items()
-            if k not in ("per_class", "confusion", "confused", "calibration")
+            if k == "intervals" or not isinstance(v, list | dict)
         }
         if evaluated == "test"
         else None,

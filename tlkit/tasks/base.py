@@ -79,6 +79,23 @@ class Doubts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Outline:
+    """What `tlkit init` says of data, and what of its recipe goes by them.
+
+    Attributes:
+        text: How many there are of what.
+        recipe: Lines of the recipe itself.
+        finetune: Lines of its `finetune`.
+        augment: Its augmentations, with what they are.
+    """
+
+    text: str
+    recipe: tuple[str, ...]
+    finetune: tuple[str, ...]
+    augment: str = "[flip]                # random changes; more: tlkit techniques --kind augmentation"
+
+
+@dataclasses.dataclass(frozen=True)
 class Agreement:
     """How an exported model answers, beside what was evaluated.
 
@@ -128,29 +145,6 @@ class Example:
     told: dict[str, Any]
 
 
-class Figures(Protocol):
-    """Metrics of a model on labelled images; a task's own have more.
-
-    Attributes:
-        split: `test` or `val` of the run, or `data` where other images were measured.
-        images: How many.
-        loss: Mean, of the task's own loss; None where no image has a known label.
-        figures: All there are, as result.json has them.
-    """
-
-    @property
-    def split(self) -> str: ...
-
-    @property
-    def images(self) -> int: ...
-
-    @property
-    def loss(self) -> float | None: ...
-
-    @property
-    def figures(self) -> Mapping[str, Any]: ...
-
-
 class Task(Protocol):
     """What is learned.
 
@@ -160,6 +154,7 @@ class Task(Protocol):
     """
 
     name: ClassVar[str]
+    plural: ClassVar[str]  # what outputs are called, as "classes"
     loss: ClassVar[str]  # registered name of the loss where a recipe names none
     link: ClassVar[Link]  # by which a linear head is solved
     metric: ClassVar[Metric]
@@ -168,6 +163,7 @@ class Task(Protocol):
     ]  # figures that `require` may ask for, beside loss and metric
     compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation, side by side
     port_check: ClassVar[str]  # a program that compares a port's answers with the golden pack's
+    limits: ClassVar[str]  # what a model of it cannot do, in a sentence of a model card
     example_titles: ClassVar[dict[str, str]]  # of the kinds of `examples`
     served: ClassVar[tuple[ServedOutput, ...]]  # the first is the answers themselves
 
@@ -210,6 +206,18 @@ class Task(Protocol):
             test: Share for the test, in [0, 1).
         """
 
+    @classmethod
+    def outline(cls, records: Sequence[Record], where: str) -> Outline:
+        """A recipe's part that goes by the labels.
+
+        Args:
+            records: Of the data.
+            where: What a message names.
+
+        Raises:
+            DataError: if there is nothing to learn.
+        """
+
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
         """Refuses labels that the model does not know.
 
@@ -219,6 +227,9 @@ class Task(Protocol):
 
     def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
         """Labels of records that `check_labels` passed."""
+
+    def unknown(self, count: int) -> np.ndarray:
+        """Labels of so many images of which nothing is known."""
 
     def check_split(self, name: str, labels: np.ndarray) -> list[str]:
         """What is odd about the labels of a split.
@@ -343,10 +354,13 @@ class Task(Protocol):
     def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Task:
         """The task with what is chosen on validation answers once training is over, as thresholds."""
 
+    def about(self) -> str:
+        """What a model of it is, in a sentence of a model card."""
+
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """All metrics of a set of answers, for evaluation.json."""
 
-    def figures(self, split: str, evaluation: dict[str, Any]) -> Figures:
+    def figures(self, split: str, evaluation: dict[str, Any]) -> Any:
         """The same with types, for `Run.metrics`."""
 
     def summary(self, evaluation: dict[str, Any]) -> str | None:

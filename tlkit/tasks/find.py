@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from tlkit.data.record import SourceData
 from tlkit.tasks.base import Task
 from tlkit.tasks.classification import Classification
+from tlkit.tasks.classification.figures import Metrics
+from tlkit.tasks.regression import Regression
+from tlkit.tasks.regression.figures import RegressionMetrics
+
+# what evaluations give, with types
+AnyFigures: TypeAlias = Metrics | RegressionMetrics
 
 # in the order in which data are asked whether they are such; the last one takes all
-TASKS: dict[str, type[Task]] = {kind.name: kind for kind in (Classification,)}
+TASKS: dict[str, type[Task]] = {kind.name: kind for kind in (Regression, Classification)}
 
 
 def make_task(name: str, outputs: list[str], settings: dict[str, Any] | None = None) -> Task:
@@ -24,6 +30,16 @@ def make_task(name: str, outputs: list[str], settings: dict[str, Any] | None = N
         KeyError: if there is no such task.
     """
     return TASKS[name](outputs, **settings or {})  # type: ignore[call-arg]
+
+
+def task_facts(task: Task) -> dict[str, Any]:
+    """What `read_task` makes a task of, as JSON has it."""
+    return {"task": task.name, "outputs": task.outputs, "settings": task.settings}
+
+
+def read_task(facts: dict[str, Any]) -> Task:
+    """The task that `task_facts` describes."""
+    return make_task(facts["task"], facts["outputs"], facts["settings"])
 
 
 def find_task(source: SourceData) -> type[Task]:

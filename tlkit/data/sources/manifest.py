@@ -14,6 +14,7 @@ from tlkit.data.file_kind import PICTURE_ENDINGS
 from tlkit.data.label_text import (
     DOUBTFUL,
     MOST_ALONE,
+    are_measured,
     is_prose,
     label_text,
     listed,
@@ -76,7 +77,7 @@ def manifest(
     *,
     path: str,
     path_column: str | None = None,
-    label_column: str | None = None,
+    label_column: str | list[str] | None = None,
     split_column: str | None = None,
     root: str | None = None,
 ) -> SourceData:
@@ -88,7 +89,8 @@ def manifest(
     Args:
         path: The manifest.
         path_column: Column of the image's path, or its name without the ending; found if not given.
-        label_column: Column of the class name; found if not given.
+        label_column: Column of the class name, or of a number; a list of columns for several numbers an
+            image. Found if not given.
         split_column: Column of train, val or test; optional.
         root: Folder that the paths are relative to, in which names without a folder may lie anywhere; the
             manifest's own, or one beside it that holds the images, by default.
@@ -100,7 +102,8 @@ def manifest(
     file = expanded(path)
     if not file.is_file():
         raise DataError("no such manifest", where=str(file))
-    given = [name for name in (path_column, label_column, split_column) if name]
+    asked = [label_column] if isinstance(label_column, str) else list(label_column or ())
+    given = [name for name in (path_column, *asked, split_column) if name]
     table = read_table(file, functools.partial(_is_header, given))
     if not table.rows and not table.wrong:
         raise DataError("lists no images", where=str(file))
@@ -119,7 +122,7 @@ def manifest(
         table,
         base,
         root is not None,
-        Columns(path_column or "", label_column or "", split_column),
+        Columns(path_column or "", asked[0] if asked else "", split_column, tuple(asked[1:])),
     )
     return _read(file, table, columns, files)
 
@@ -137,6 +140,7 @@ class Columns:
         path: Of the image.
         label: Of its class; empty where there are `classes`.
         split: Of train, val or test, if there is one.
+        more: Of more labels of the same image, beside `label`.
         classes: Columns of 0 and 1, one for each class.
         flags: Columns such as `is_valid` that say yes or no, and the split of each.
     """
@@ -144,6 +148,7 @@ class Columns:
     path: str
     label: str
     split: str | None = None
+    more: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     flags: tuple[tuple[str, SplitName], ...] = ()
 
@@ -171,7 +176,7 @@ def _columns(
         if set(flags.values()) == {"train"}:
             note += ": what is not train is test"
         table.notes.append(note)
-    found = _labels(file, table, sample, rest, wanted.label)
+    found = _labels(file, table, sample, rest, wanted)
     marked = () if split else tuple(flags.items())
     return dataclasses.replace(found, path=path, split=split, flags=marked), files
 
@@ -181,11 +186,11 @@ def _labels(
     table: Table,
     sample: list[dict[str, Any]],
     rest: list[str],
-    wanted: str,
+    wanted: Columns,
 ) -> Columns:
     """The column of the class, or the columns of 0 and 1, among those that are nothing else."""
-    if wanted:
-        return Columns("", wanted)
+    if wanted.label:
+        return Columns("", wanted.label, more=wanted.more)
     fit = [name for one in LABEL_NAMES for name in rest if _plain(name) == one]
     if fit:
         if len(fit) > 1:
@@ -201,6 +206,9 @@ def _labels(
     others = [n for n in rest if any(label_text(row.get(n, "")) for row in sample)]
     if len(others) == 1:
         values = [label_text(row.get(others[0])) for row in sample]
+        if are_measured(values):
+            table.notes.append(f"numbers are from column {others[0]!r}")
+            return Columns("", others[0])
         if is_prose(values) or MOST_ALONE < len(values) == len(set(values)):
             raise DataError(
                 f"no column is called as classes are, and {others[0]!r} holds texts that do not "
@@ -349,13 +357,16 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
             trimmed += isinstance(raw, str) and raw != raw.strip()
             rows.append((line, name, label, split))
     separator = several_by(label for _, _, label, _ in rows)
-    if separator:
+    if separator and not columns.more:
         problems += [
             (line, _several([part.strip() for part in label.split(separator)]))
             for line, _, label, _ in rows
             if separator in label
         ]
-    notes = [*table.notes, *odd_labels([label for _, _, label, _ in rows])]
+    notes = list(table.notes)
+    labels = [label for _, _, label, _ in rows]
+    if not are_measured(part for label in labels for part in label.split("|")):
+        notes += odd_labels(labels)
     if trimmed:
         notes.append(f"white space around {trimmed} labels was taken off")
     doubtful = sorted({label for _, _, label, _ in rows if label.lower() in DOUBTFUL})
@@ -365,9 +376,10 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     _refuse(file, problems)
     if absent and len(absent) == len(found):
         raise _none_found(file, columns.path, absent, files)
+    texts = {line: _texts(row, columns) for line, row in table.rows}
     records = [
-        Record(name, label, split, reader(place))
-        for place, (_, name, label, split) in found.items()
+        Record(name, label, split, reader(place), texts[line], f"{file}:{line}")
+        for place, (line, name, label, split) in found.items()
     ]
     if absent:
         notes.append(f"{len(absent)} of its {len(found)} files are not there: {some_of(absent)}")
@@ -380,7 +392,17 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     if files.moved:
         name, end = files.moved[0]
         notes.append(f"paths of another place are read under {files.base}: {name} as {end}")
-    return SourceData(records, ignored=_unlisted(found, file, files), notes=tuple(notes))
+    valued = () if columns.classes else (columns.label, *columns.more)
+    return SourceData(
+        records, ignored=_unlisted(found, file, files), notes=tuple(notes), columns=valued
+    )
+
+
+def _texts(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
+    """What the label columns of a row hold; the classes of columns of 0 and 1."""
+    if columns.classes:
+        return tuple(name for name in columns.classes if label_text(row.get(name)) == "1")
+    return tuple(label_text(row.get(name)) for name in (columns.label, *columns.more))
 
 
 def _is_text(name: str) -> bool:
@@ -421,9 +443,20 @@ def _label(row: dict[str, Any], columns: Columns) -> str:
             raise ValueError(f"{columns.label!r} is an object, not the name of a class: {value}")
         found = listed(value)
         names = [label_text(value)] if found is None else found
+        if columns.more:
+            return "|".join(_filled(row, columns))
     if len(names) > 1:
         raise ValueError(_several(names))
     return names[0] if names else ""
+
+
+def _filled(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
+    """The labels of a row that has one in each column."""
+    texts = _texts(row, columns)
+    for name, text in zip((columns.label, *columns.more), texts, strict=True):
+        if not text:
+            raise ValueError(f"no {name!r}")
+    return texts
 
 
 def _several(names: Sequence[str]) -> str:

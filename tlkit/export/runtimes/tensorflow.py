@@ -5,6 +5,7 @@ import tempfile
 
 import numpy as np
 
+ANSWERS = ("probabilities", "values")  # beside which other tensors are
 BLOCKED = ("tlkit", "keras")  # TensorFlow imports Keras by itself where it can
 
 
@@ -28,7 +29,7 @@ def load(path):
             images = np.asarray(batch)
             name = "serve_uint8" if images.dtype == "uint8" else "serving_default"
             answer = loaded.signatures[name](images=tf.constant(images))
-        return answer["probabilities"].numpy()
+        return next(v for k, v in answer.items() if k in ANSWERS).numpy()
 
     run.signatures = loaded.signatures  # type: ignore[attr-defined]
     return run

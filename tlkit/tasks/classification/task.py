@@ -15,7 +15,16 @@ from tlkit.data.split import split_by_hash
 from tlkit.errors import DataError, UserError, did_you_mean, some_of
 from tlkit.finding import Finding
 from tlkit.recipe.schema import ClassWeight, EffectiveNumber
-from tlkit.tasks.base import Agreement, Doubts, Example, Learned, Match, Metric, ServedOutput
+from tlkit.tasks.base import (
+    Agreement,
+    Doubts,
+    Example,
+    Learned,
+    Match,
+    Metric,
+    Outline,
+    ServedOutput,
+)
 from tlkit.tasks.classification import metrics, plots, report, sanity
 from tlkit.tasks.classification.audit import class_findings
 from tlkit.tasks.classification.doubts import label_doubts
@@ -28,6 +37,7 @@ from tlkit.tasks.classification.labels import (
     refuse_unknown,
 )
 from tlkit.tasks.classification.mcnemar import verdict
+from tlkit.tasks.classification.outline import outline
 from tlkit.tasks.classification.port_check import PORT_CHECK
 from tlkit.tasks.classification.predictions import write_predictions
 from tlkit.tasks.folds import stratified_folds
@@ -49,6 +59,7 @@ class Classification:
 
     classes: list[str]
     name: ClassVar[str] = "classification"
+    plural: ClassVar[str] = "classes"
     loss: ClassVar[str] = "cross_entropy"
     link: ClassVar[Link] = SOFTMAX
     metric: ClassVar[Metric] = Metric("accuracy", "acc", good=0.9, fair=0.85)
@@ -60,6 +71,9 @@ class Classification:
     )
     compared: ClassVar[tuple[str, ...]] = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
     port_check: ClassVar[str] = PORT_CHECK
+    limits: ClassVar[str] = (
+        "It knows these classes and no others: whatever it is shown, it names one of them."
+    )
     example_titles: ClassVar[dict[str, str]] = {
         "mistakes": "The most confident mistakes",
         "unsure": "The images it is least sure of",
@@ -97,12 +111,19 @@ class Classification:
     ) -> list[SplitName]:
         return split_by_hash(hashes, [record.label for record in records], val, test)
 
+    @classmethod
+    def outline(cls, records: Sequence[Record], where: str) -> Outline:
+        return outline(records, where)
+
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
         refuse_unknown(self.classes, meant_classes(self.classes, records, match), where)
 
     def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
         meant = meant_classes(self.classes, records, match)
         return np.array([meant[record.label] for record in records], np.int32)
+
+    def unknown(self, count: int) -> np.ndarray:
+        return np.full(count, -1, np.int32)
 
     def check_split(self, name: str, labels: np.ndarray) -> list[str]:
         return check_counts(self.classes, name, self.counts(labels))
@@ -256,6 +277,11 @@ class Classification:
 
     def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Classification:
         return self
+
+    def about(self) -> str:
+        return (
+            f"An image classifier of {len(self.classes)} classes: {', '.join(self.classes[:30])}."
+        )
 
     def figures(self, split: str, evaluation: dict[str, Any]) -> Metrics:
         return Metrics.of(split, evaluation)

@@ -1,0 +1,77 @@
+"""Numbers of images: read from a list's texts, and what is odd about them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlkit.data.record import Record, SourceData
+from tlkit.errors import DataError, some_of
+
+MOST_TOLD = 20  # rows that a message lists
+ENOUGH = 10  # images from which labels that are numbers can be known for what they are
+COMMA = re.compile(r"[+-]?\d+,\d+")
+HINT = "List the images with a number each in a CSV, and use: source: {manifest: LIST.csv}"
+
+
+def looks_like_numbers(records: Sequence[Record]) -> bool:
+    """Whether labels are measured: all numbers, some of them not whole, and most unlike the others."""
+    values = [_number(text) for record in records for text in record.labels or ("",)]
+    if len(records) < ENOUGH or not all(math.isfinite(value) for value in values):
+        return False
+    whole = all(value == int(value) for value in values)
+    return not whole and len(set(values)) > len(values) / 2
+
+
+def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarray, list[str]]:
+    """The numbers of records, float64 `(n, columns)`, and what the columns are called.
+
+    Raises:
+        DataError: naming the lines, if there is anything else.
+    """
+    if any(record.labels is None for record in records):
+        raise DataError("its folders are classes, and regression learns numbers.", hint=HINT)
+    columns = list(source.columns) or ["value"]
+    values = np.full((len(records), len(columns)), np.nan)
+    problems: list[tuple[str, str]] = []
+    for row, record in enumerate(records):
+        texts = record.labels or ()
+        if len(texts) != len(columns):
+            problems.append((record.where, f"{len(texts)} values for {len(columns)} columns"))
+            continue
+        for column, text in enumerate(texts):
+            values[row, column] = _number(text)
+            if not math.isfinite(values[row, column]):
+                problems.append((record.where, f"{text!r} in {columns[column]!r} is no number"))
+    if problems:
+        _refuse(problems, len(records))
+    return values, columns
+
+
+def _number(text: str) -> float:
+    """NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _refuse(problems: Sequence[tuple[str, str]], images: int) -> None:
+    """Raises what rows hold that are no numbers."""
+    hint = ""
+    if any(COMMA.search(text) for _, text in problems):
+        hint = "Write numbers with a point: 3.5"
+    elif len(problems) > images / 2:
+        hint = "If these are classes: task: classification"
+    if len(problems) == 1:
+        where, text = problems[0]
+        raise DataError(f"{text}.", where=where, hint=hint)
+    file = problems[0][0].rpartition(":")[0]
+    lines = [(where.rpartition(":")[2], text) for where, text in problems]
+    told = "".join(f"\n    line {line}: {text}" for line, text in lines[:MOST_TOLD])
+    left = some_of([line for line, _ in lines[MOST_TOLD:]], 100)
+    more = f"\n    and {len(lines) - MOST_TOLD} more, in lines {left}" if left else ""
+    raise DataError(f"{len(problems)} numbers cannot be used:{told}{more}", where=file, hint=hint)
