@@ -26,6 +26,7 @@ def main() -> None:
     from tlkit.features.engine import compare
     from tlkit.features.lbfgs import FOLDS, solve_head
     from tlkit.tasks.folds import stratified_folds
+    from tlkit.tasks.link import SOFTMAX
 
     assets = pathlib.Path(os.environ["TLKIT_TEST_ASSETS"])
     base = keras.applications.MobileNetV2(
@@ -52,7 +53,7 @@ def main() -> None:
             right = []
             for fold in range(FOLDS):
                 out = folds == fold
-                head = solve_head(trained_on[~out], targets[~out], L2)
+                head = solve_head(trained_on[~out], targets[~out], L2, link=SOFTMAX)
                 right.append((full[out] @ head.kernel + head.bias).argmax(1) == labels[out])
             accuracies.append(np.concatenate(right).mean())
         print(f"| {data} | {cosine:.4f} | {accuracies[0]:.3f} | {accuracies[1]:.3f} |", flush=True)

@@ -212,7 +212,9 @@ def mix_up(seed: int, *, alpha: Annotated[float, within(0.1, 100)] = 0.2) -> Any
     return keras.layers.MixUp(alpha, seed=seed)
 
 
-@register("cut_mix", native="keras.layers.CutMix", mixes_labels=True)
+@register(
+    "cut_mix", native="keras.layers.CutMix", mixes_labels=True, tasks="classification multi-label"
+)
 def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 1)] = 1.0) -> Any:
     """Pastes a rectangle of another image; labels by its area, from Beta(factor, factor).
 

@@ -15,7 +15,7 @@ from tlkit.text import shortened
 
 MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets write it
 DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but classes are called so as well
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 FRACTION = re.compile(r"\.\d*[1-9]|[eE]-")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from tlkit.tasks.link import IDENTITY, SOFTMAX, Link
+from tlkit.tasks.link import IDENTITY, Link
 
 # where the gradient is this share of what it was at zero, the head is solved
 TOLERANCE = 1e-4
@@ -47,7 +47,7 @@ def solve_head(
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float = TOLERANCE,
     *,
-    link: Link = SOFTMAX,
+    link: Link,
 ) -> Solution:
     """Minimises the mean loss of a linear head plus l2 / 2 ||kernel||^2.
 
@@ -56,7 +56,7 @@ def solve_head(
 
     Args:
         features: `(images, features)`.
-        targets: `(images, outputs)`, as the link takes them; with a softmax one-hot, or smoothed.
+        targets: `(images, outputs)`, as the link takes them; of classes one-hot, or smoothed.
         l2: Strength of the penalty, 0 or more.
         weights: Of the images, `(images,)`, or of each output of them, `(images, outputs)`; all 1 if
             not given.
@@ -141,7 +141,7 @@ def choose_l2(
     folds: np.ndarray,
     weights: np.ndarray | None = None,
     *,
-    link: Link = SOFTMAX,
+    link: Link,
 ) -> dict[float, float]:
     """Mean loss of held-out images for each strength of a grid.
 

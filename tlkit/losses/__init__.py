@@ -1,4 +1,4 @@
-"""Losses, one file a loss: Keras losses on logits, with class ids, one-hot or soft labels.
+"""Losses, one file a loss: Keras losses on logits, with class ids, one-hot or soft labels, or of numbers.
 
 `hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
 """
@@ -10,10 +10,13 @@ import keras  # noqa: F401 - before the files here, which `tlkit.serializable` i
 from tlkit.registry import exports
 
 if TYPE_CHECKING:  # what editors complete; the names come from the registry
+    from tlkit.losses.absolute_error import mean_absolute_error as mean_absolute_error
     from tlkit.losses.flooding import Flooding as Flooding
     from tlkit.losses.focal import Focal as Focal
+    from tlkit.losses.huber_loss import huber as huber
     from tlkit.losses.logit_adjustment import LogitAdjusted as LogitAdjusted
     from tlkit.losses.multiclass_hinge import hinge as hinge
     from tlkit.losses.softmax_cross_entropy import cross_entropy as cross_entropy
+    from tlkit.losses.squared_error import mean_squared_error as mean_squared_error
 
 __getattr__, __dir__ = exports(__name__)

@@ -92,7 +92,9 @@ class Outline:
     text: str
     recipe: tuple[str, ...]
     finetune: tuple[str, ...]
-    augment: str = "[flip]                # random changes; more: tlkit techniques --kind augmentation"
+    augment: str = (
+        "[flip]                # random changes; more: tlkit techniques --kind augmentation"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,7 +63,7 @@ def _other(things: Registry, name: str, task: type[Task] | Task, where: str) -> 
     if not _is_for(things, name, task):
         fit = [other for other in things.packaged if _is_for(things, other, task)]
         yield UserError(
-            f"{name!r} is not for {task.name}; {things.kind}s that are: {', '.join(fit)}",
+            f"{name!r} is not for {task.name}; those that are: {', '.join(fit)}",
             where=where,
         )
 

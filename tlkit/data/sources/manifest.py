@@ -394,7 +394,11 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
         notes.append(f"paths of another place are read under {files.base}: {name} as {end}")
     valued = () if columns.classes else (columns.label, *columns.more)
     return SourceData(
-        records, ignored=_unlisted(found, file, files), notes=tuple(notes), columns=valued
+        records,
+        ignored=_unlisted(found, file, files),
+        notes=tuple(notes),
+        columns=valued,
+        flags=columns.classes,
     )
 
 
@@ -402,7 +406,11 @@ def _texts(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
     """What the label columns of a row hold; the classes of columns of 0 and 1."""
     if columns.classes:
         return tuple(name for name in columns.classes if label_text(row.get(name)) == "1")
-    return tuple(label_text(row.get(name)) for name in (columns.label, *columns.more))
+    names = (columns.label, *columns.more)
+    several = None if columns.more else listed(row.get(columns.label))
+    if several is not None:
+        return tuple(several)
+    return tuple(label_text(row.get(name)) for name in names)
 
 
 def _is_text(name: str) -> bool:

@@ -100,6 +100,13 @@ class Classification:
 
     @classmethod
     def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+        if len(source.columns) > 1:
+            raise DataError(
+                f"each image has values in {len(source.columns)} columns ({some_of(source.columns, 5)}), "
+                "and classification takes one class.",
+                hint="Where they are numbers: task: regression. Else: label_column: "
+                f"{source.columns[0]}",
+            )
         classes, notes = find_classes(records, source)
         ids = {name: index for index, name in enumerate(classes)}
         labels = np.array([ids[record.label] for record in records], np.int32)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlkit.data.label_text import NUMBER
 from tlkit.data.record import Record, SourceData
 from tlkit.errors import DataError, some_of
 
@@ -34,6 +35,11 @@ def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarra
     """
     if any(record.labels is None for record in records):
         raise DataError("its folders are classes, and regression learns numbers.", hint=HINT)
+    if source.flags:
+        raise DataError(
+            f"columns of 0 and 1 ({some_of(source.flags, 5)}) are classes, and regression learns numbers.",
+            hint="Name the columns of the numbers: label_column: [...]",
+        )
     columns = list(source.columns) or ["value"]
     values = np.full((len(records), len(columns)), np.nan)
     problems: list[tuple[str, str]] = []
@@ -53,10 +59,7 @@ def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarra
 
 def _number(text: str) -> float:
     """NaN where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    return float(text) if NUMBER.fullmatch(text) else math.nan
 
 
 def _refuse(problems: Sequence[tuple[str, str]], images: int) -> None:

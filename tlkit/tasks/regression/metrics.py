@@ -20,7 +20,8 @@ def explained(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     """
     left = np.square(true - found).sum(-2)
     spread = np.square(true - true.mean(-2, keepdims=True)).sum(-2)
-    return np.asarray(np.where(spread > 0, 1 - left / np.where(spread > 0, spread, 1.0), np.nan))
+    differ = np.ptp(true, axis=-2) > 0
+    return np.asarray(np.where(differ, 1 - left / np.where(differ, spread, 1.0), np.nan))
 
 
 def mean_known(values: np.ndarray) -> float | None:

@@ -34,7 +34,7 @@ from tlkit.tasks.regression.port_check import PORT_CHECK
 from tlkit.tasks.regression.predictions import PREDICTED, write_predictions
 from tlkit.tasks.regression.wilcoxon import verdict
 from tlkit.tensors import KerasLayer, KerasLoss, Tensor
-from tlkit.text import one_line, shortened
+from tlkit.text import from_cell, one_line, shortened
 
 VALUES = "values"
 FEWEST = 10  # images from which folds say anything
@@ -93,7 +93,7 @@ class Regression:
     def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
         values, columns = numbers_of(records, source)
         deviation = values.std(axis=0)
-        flat = [name for name, one in zip(columns, deviation, strict=True) if not one]
+        flat = [name for name, one in zip(columns, np.ptp(values, axis=0), strict=True) if not one]
         if flat:
             raise DataError(f"{some_of(flat)} has the same value for all images: nothing to learn.")
         task = cls(columns, values.mean(axis=0).tolist(), deviation.tolist())
@@ -290,10 +290,12 @@ class Regression:
         return RegressionMetrics.of(split, evaluation)
 
     def summary(self, evaluation: dict[str, Any]) -> str | None:
-        if evaluation.get("r2") is None:
-            return None
-        error = f", mean absolute error {evaluation['mae']:.4g}" if "mae" in evaluation else ""
-        return f"R2 {evaluation['r2']:.4f}{error}"
+        parts = []
+        if evaluation.get("r2") is not None:
+            parts.append(f"R2 {evaluation['r2']:.4f}")
+        if "mae" in evaluation:
+            parts.append(f"mean absolute error {evaluation['mae']:.4g}")
+        return ", ".join(parts) or None
 
     def precise_summary(self, evaluation: dict[str, Any], split: str) -> str:
         text = self.summary(evaluation)
@@ -387,7 +389,7 @@ class Regression:
     def judge(self, row: dict[str, str]) -> float:
         """Less its error, the sum of all numbers."""
         found = [float(value) for key, value in row.items() if key.startswith(PREDICTED)]
-        true = [float(text) for text in row["label"].lstrip("'").split("|")]
+        true = [float(text or "nan") for text in from_cell(row["label"]).split("|")]
         return -sum(abs(a - b) for a, b in zip(found, true, strict=True))
 
     def verdict(

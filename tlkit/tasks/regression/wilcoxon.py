@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 
 import numpy as np
@@ -17,15 +18,20 @@ def verdict(first: Mapping[Hashable, float], second: Mapping[Hashable, float], n
         second: The same of the other.
         name: Of the other.
     """
-    from scipy.stats import wilcoxon
+    from scipy.stats import rankdata, wilcoxon
 
-    both = sorted(first.keys() & second.keys(), key=str)
+    both = [
+        key
+        for key in sorted(first.keys() & second.keys(), key=str)
+        if math.isfinite(first[key]) and math.isfinite(second[key])
+    ]
     differences = np.array([first[key] - second[key] for key in both])
     p = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
-    better = "A" if differences.sum() > 0 else name
+    ranks = rankdata(np.abs(differences)) * np.sign(differences)
+    better = "A" if ranks.sum() > 0 else name
     word = f"{better} is better" if p < 0.05 else "the difference may be chance"
-    mean = abs(float(differences.mean())) if len(both) else 0.0
+    middle = abs(float(np.median(differences))) if len(both) else 0.0
     return (
-        f"A and {name} on the same {len(both)} images: {better}'s errors are {mean:.4g} smaller on "
-        f"average; Wilcoxon's p = {p:.3g}: {word}"
+        f"A and {name} on the same {len(both)} images: {better}'s errors are smaller, by {middle:.4g} at "
+        f"the median; Wilcoxon's p = {p:.3g}: {word}"
     )
