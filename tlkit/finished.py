@@ -22,6 +22,7 @@ from tlkit.paths import expanded
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Named, Recipe
 from tlkit.reporting import console_of
+from tlkit.tasks.base import Task
 from tlkit.tasks.find import AnyFigures, make_task
 
 if TYPE_CHECKING:
@@ -94,11 +95,15 @@ class Run:
         """Names in the order of the model's outputs."""
         return self.trained.classes
 
+    @property
+    def _task(self) -> Task:
+        """What was learned, without its outputs, for which the run would have to be opened."""
+        return make_task(self.result.get("task", "classification"), [])
+
     @functools.cached_property
     def metrics(self) -> AnyFigures:
         """Figures on the test split, or val where there is none."""
-        task = make_task(self.result.get("task", "classification"), self.classes)
-        return task.figures(self.result["evaluated"], self.result["evaluation"])
+        return self._task.figures(self.result["evaluated"], self.result["evaluation"])
 
     @property
     def exports(self) -> dict[str, pathlib.Path]:
@@ -242,7 +247,7 @@ class Run:
 
     def __repr__(self) -> str:
         name, count = self.result["backbone"], self.result["classes"]
-        return f"<tlkit run {self.folder}: {name}, {count} classes, {self.metrics}>"
+        return f"<tlkit run {self.folder}: {name}, {count} {self._task.plural}, {self.metrics}>"
 
 
 def load_run(path: Path, data: InMemory | None = None) -> Run:

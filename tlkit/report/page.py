@@ -43,7 +43,7 @@ def write_report(
     parts = [
         f"<h1>{html.escape(name)}</h1><p class=sub>{html.escape(result['backbone'])}, "
         f"{result['parameters']:,} parameters, {result['image_size'][0]} x {result['image_size'][1]} "
-        f"pixels, {result['classes']} classes, seed {result['seed']}"
+        f"pixels, {result['classes']} {task.plural}, seed {result['seed']}"
         f"{''.join(html.escape(f'; {line}') for line in _files(data)[:1])}</p>",
         tiles(_headlines(task, result)),
         *_missed(result),
@@ -58,7 +58,7 @@ def write_report(
     parts += _examples(task, folder / "examples")
     parts += _exports(task, result)
     parts += _time(result)
-    parts += _how_to(folder, result)
+    parts += _how_to(task, folder, result)
     parts.append(
         f"<h2>Recipe</h2><pre>{html.escape((folder / 'recipe.yaml').read_text('utf-8'))}</pre>"
     )
@@ -216,14 +216,14 @@ def _exports(task: Task, result: dict[str, Any]) -> list[str]:
                 f"{parity['milliseconds']:.1f} ms",
             )
         )
-    head = ("format", "same labels", "difference", name, "size", "images/s", "one image")
+    head = ("format", "same answers", "difference", name, "size", "images/s", "one image")
     return [
         "<h2>Exports, each asked for the same images in a process of its own</h2>"
         + table(head, rows)
     ]
 
 
-def _how_to(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
+def _how_to(task: Task, folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
     run = legible(folder.as_posix())
     typed = shlex.quote(run)
     lines = [
@@ -233,7 +233,8 @@ def _how_to(folder: pathlib.Path, result: dict[str, Any]) -> list[str]:
     ]
     code = [
         "import keras",
-        f"model = keras.models.load_model({run + '/model.keras'!r})   # RGB in [0, 255] to probabilities",
+        f"model = keras.models.load_model({run + '/model.keras'!r})   # RGB in [0, 255] to "
+        f"{task.served[0].name}",
         f"names = open({run + '/labels.txt'!r}).read().splitlines()",
     ]
     for export in result["export"].values():
