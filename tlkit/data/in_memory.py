@@ -18,6 +18,7 @@ from tlkit.data.png import as_png
 from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.errors import DataError, did_you_mean
 from tlkit.tasks.classification.array_labels import checked_names, class_names
+from tlkit.tasks.regression.array_labels import number_texts, numbers_in
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -111,14 +112,24 @@ def take(data: InMemory, known: Sequence[str] = ()) -> Handed:
         else:
             kinds.add("arrays")
             found.append((split, _of_arrays(part, where, split or "data")))
-    names, order = class_names([(part.labels, part.where) for _, part in found], named, known)
-    records = [
-        Record(name, label, split, read)
-        for (split, part), labels in zip(found, names, strict=True)
-        for name, label, read in zip(part.names, labels, part.reads, strict=True)
-    ]
     notes = tuple(dict.fromkeys(note for _, part in found for note in part.notes))
-    data_of = SourceData(records, classes=order, notes=notes)
+    given = [(part.labels, part.where) for _, part in found]
+    if numbers_in(given, known):
+        texts, columns = number_texts(given, named or list(known) or None)
+        records = [
+            Record(name, "|".join(row), split, read, row, part.where)
+            for (split, part), rows in zip(found, texts, strict=True)
+            for name, row, read in zip(part.names, rows, part.reads, strict=True)
+        ]
+        data_of = SourceData(records, notes=notes, columns=columns)
+    else:
+        names, order = class_names(given, named, known)
+        records = [
+            Record(name, label, split, read)
+            for (split, part), labels in zip(found, names, strict=True)
+            for name, label, read in zip(part.names, labels, part.reads, strict=True)
+        ]
+        data_of = SourceData(records, classes=order, notes=notes)
     return Handed("dataset" if "dataset" in kinds else "arrays", data_of)
 
 

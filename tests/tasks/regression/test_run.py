@@ -170,6 +170,28 @@ def test_the_task_is_found_from_the_data(measured, tmp_path):
     assert "task: regression" in "".join(p.read_text() for p in tmp_path.glob("drafted*"))
 
 
+def test_numbers_in_memory_are_learned(measured, tmp_path):
+    rows = rows_of(measured / "list.csv")[:40]
+    images = np.stack([np.asarray(Image.open(measured / row["path"])) for row in rows])
+    numbers = np.array([float(row["percent"]) for row in rows])
+    recipe = recipe_of(measured)
+    del recipe["data"]["source"]
+    run = tlkit.finetune(recipe, run_dir=tmp_path / "run", console=None, data=(images, numbers))
+    assert run.result["task"] == "regression"
+    assert run.classes == ["value"]
+    (found,) = run.predict(images[:1])
+    assert abs(found.values["value"] - numbers[0]) < 40
+    again = run.evaluate((images, np.round(numbers)))
+    assert again.images == 40
+    with pytest.raises(DataError, match="there are 3 names"):
+        tlkit.finetune(
+            recipe,
+            run_dir=tmp_path / "other",
+            console=None,
+            data={"train": (images, np.stack([numbers, -numbers], 1)), "classes": ["a", "b", "c"]},
+        )
+
+
 STEPS = [{"policy": "head-only", "epochs": 2, "optimizer": {"adam": 0.05}}]
 
 
