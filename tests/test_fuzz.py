@@ -285,7 +285,11 @@ def test_what_is_accepted_is_planned_and_trained_or_told_wrong_before(few, tmp_p
         except UserError as error:
             began = tmp_path / f"run{number}" / "metrics.csv"
             guards = ("became", "no weight", "did not move")
-            told = error.where or any(words in str(error) for words in guards)
+            told = (
+                error.where
+                or isinstance(error, RecipeError)
+                or any(words in str(error) for words in guards)
+            )
             assert told, f"{error}\n{json.dumps(recipe)}"
             late = began.exists() and len(began.read_text().splitlines()) > 1
             assert not late or error.exit_code == 1, f"{error}\n{json.dumps(recipe)}"

@@ -126,6 +126,8 @@ def wrong_values(about):
         if part.get("type") == "array" and part.get("prefixItems"):
             low, high = part["prefixItems"][0]["minimum"], part["prefixItems"][0]["maximum"]
             wrong += [[], [high], [high, low], [low, high, high], [low, math.nan], [low, high + 1]]
+        elif part.get("type") == "array" and "minimum" not in part["items"]:  # texts
+            wrong += [[math.nan] * 2, [[1]] * 2]
         elif part.get("type") == "array":
             wrong += [[], [math.nan] * 2, ["x"] * 2, [[1]] * 2, [part["items"]["minimum"] - 1] * 2]
         if "enum" in part or part.get("minLength"):

@@ -19,7 +19,7 @@ from tlkit.errors import RunError, RunFailed
 from tlkit.tasks.classification import Classification
 
 FILES = {"recipe.yaml", "resolved.yaml", "environment.json", "data.json", "metrics.csv", "tensorboard",
-         "checkpoints", "model.keras", "labels.txt", "predictions.csv", "result.json", "report.html",
+         "checkpoints", "model.keras", "labels.txt", "task.json", "predictions.csv", "result.json", "report.html",
          "export", "plots", ".lock", "examples", "images.csv"}  # fmt: skip
 
 

@@ -80,11 +80,13 @@ class LossFacts(Facts):
     Attributes:
         wraps: The argument that is another loss.
         soft_labels: It takes labels that are shares of classes, as mixed images have.
+        solved: `solver: lbfgs` takes a head to its optimum.
         tasks: What it is for, names of tasks separated by spaces; None where it does for all.
     """
 
     wraps: str | None = None
     soft_labels: bool = True
+    solved: bool = False
     tasks: str | None = None
 
 

@@ -34,7 +34,7 @@ class CrossEntropy(OfClasses):
         return -keras.ops.sum(targets * log_probabilities(targets, logits), axis=-1)
 
 
-@register("cross_entropy", tasks="classification")
+@register("cross_entropy", tasks="classification", solved=True)
 def cross_entropy(*, label_smoothing: Fraction = 0.0, **kwargs: Any) -> CrossEntropy:
     """Cross-entropy, -sum_k y_k log p_k, with label smoothing if wanted.
 

@@ -7,7 +7,9 @@ from typing import Any
 from tlkit.registry import register
 
 
-@register("mean_squared_error", native="keras.losses.MeanSquaredError", tasks="regression")
+@register(
+    "mean_squared_error", native="keras.losses.MeanSquaredError", tasks="regression", solved=True
+)
 def mean_squared_error() -> Any:
     """Mean of (y - f)^2 over the numbers, each divided by its standard deviation.
 

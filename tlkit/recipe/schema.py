@@ -927,6 +927,7 @@ class Recipe(Section):
             other = ("drop_connect", "spectral_normalization")
             if head != "linear" or any(arguments.get(key) for key in other):
                 raise ValueError("solver lbfgs needs a plain linear head: head: linear")
+            self._check_solved()
             if self.finetune.adversarial is not None:
                 raise ValueError("solver lbfgs cannot be had with adversarial")
         if head == "original" or registry.HEADS[head].facts.stored:
@@ -982,6 +983,19 @@ class Recipe(Section):
             if trackers.count(item) > 1:
                 raise ValueError(f"{item.name} is listed more than once")
         return trackers
+
+    def _check_solved(self) -> None:
+        """A head is solved for the losses that have one optimum."""
+        loss = self.finetune.loss
+        if loss is None or registry.LOSSES[loss.name].facts.solved:
+            return
+        task = self.task or "classification"
+        fit = [
+            name
+            for name, entry in registry.LOSSES.packaged.items()
+            if entry.facts.solved and task in (entry.facts.tasks or task).split()
+        ]
+        raise ValueError(f"solver lbfgs minimises {' or '.join(fit)}; found loss {loss.name!r}")
 
     def _check_cache(self) -> None:
         """Draws of images can be kept only where each image stays one image."""
