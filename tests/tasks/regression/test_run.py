@@ -239,7 +239,9 @@ def test_classes_and_numbers_are_not_confused(measured, tmp_path):
 
 
 def test_recipes_are_checked_without_tensorflow(measured, tmp_path):
-    text = json.dumps(recipe_of(measured, task="regression", finetune={"loss": "focal"}))
+    text = json.dumps(
+        recipe_of(measured, task="regression", stages=STEPS, finetune={"loss": "focal"})
+    )
     (tmp_path / "r.yaml").write_text(text)
     code = (
         "import sys; from tlkit.cli.main import cli\n"
