@@ -13,6 +13,7 @@ from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.rank import own_size, parse_backbone
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Data
+from tlkit.tasks.find import TASKS
 from tlkit.text import one_line, shortened
 
 DEFAULT = "mobilenet_v2"
@@ -47,7 +48,7 @@ def check(
     """
     from tlkit import steps
 
-    config, wanted, name = _what(data, given)
+    config, wanted, name, task = _what(data, given)
     if backbone is not None:
         wanted = None if backbone == "none" else parse_backbone(backbone)
     folder = output or pathlib.Path("checks") / name
@@ -64,6 +65,7 @@ def check(
         engine,
         say.progress if console is not None else None,
         lambda line: say.line(f"  {line}"),
+        None if task is None else TASKS[task],
     )
     from tlkit.report.audit_page import write_audit_page
 
@@ -75,12 +77,15 @@ def check(
     return found, folder
 
 
-def _what(data: pathlib.Path, given: Sequence[str]) -> tuple[Data, tuple[str, str] | None, str]:
-    """The data, the network to judge its labels, and a name."""
+def _what(
+    data: pathlib.Path, given: Sequence[str]
+) -> tuple[Data, tuple[str, str] | None, str, str | None]:
+    """The data, the network to judge its labels, a name, and the task where a recipe says it."""
     if data.suffix in (".yaml", ".yml"):
         recipe = load_recipe(data, given)
-        return recipe.data, (recipe.model.backbone, recipe.model.weights), recipe.name
-    return Data(source=source_of(data, given)), (DEFAULT, "auto"), data.resolve().stem
+        model = recipe.model
+        return recipe.data, (model.backbone, model.weights), recipe.name, recipe.task
+    return Data(source=source_of(data, given)), (DEFAULT, "auto"), data.resolve().stem, None
 
 
 def describe(found: Audit) -> list[str]:

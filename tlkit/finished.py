@@ -44,16 +44,16 @@ class Prediction:
         label: The most probable class; empty where the file does not decode.
         probability: Of it.
         top: The most probable classes and their probabilities, as many as were asked for.
-        values: Numbers by their names, where those were learned.
         error: Why the file does not decode, if so.
+        values: Numbers by their names, where those were learned.
     """
 
     image: str
     label: str = ""
     probability: float = 0.0
     top: tuple[tuple[str, float], ...] = ()
-    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
     error: str | None = None
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Run:
@@ -147,8 +147,8 @@ class Run:
                 row.get("label", ""),
                 row.get("probability", 0.0),
                 tuple((label, share) for label, share in row.get("top", ())),
-                row.get("values", {}),
                 row.get("error"),
+                row.get("values", {}),
             )
             for row in rows
         ]

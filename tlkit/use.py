@@ -507,7 +507,7 @@ def export_run(
 def _proof_images(run: Trained, say: steps.Speaker) -> tuple[Split, Dataset | None]:
     """Images to prove an export with, and the run's data where they are still there."""
     try:
-        dataset = load_dataset(run.recipe.data, run.image_size)
+        dataset = load_dataset(run.recipe.data, run.image_size, task=type(run.task))
         if run.recipe.model.head.name == "original":
             for split in dataset.splits.values():
                 split.labels = run.task.unknown(len(split))

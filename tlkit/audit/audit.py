@@ -86,6 +86,7 @@ def audit(
     engine: str = "auto",
     progress: Any = None,
     say: Callable[[str], None] = lambda line: None,
+    task: type[Task] | None = None,
 ) -> Audit:
     """Looks through a data set.
 
@@ -97,6 +98,7 @@ def audit(
         engine: What computes the features.
         progress: Makes a function `(done, total)` that shows how far a pass is.
         say: Is told what a person may want to know.
+        task: What is to be learned; found from the data if not given.
 
     Raises:
         DataError: if there are no images at all.
@@ -118,7 +120,7 @@ def audit(
     counts: dict[str, dict[str, int]] = {}
     if whole:
         records = [item.record for item in whole]
-        kind = find_task(source)
+        kind = task or find_task(source)
         splits = list(assign_splits(records, [item.digest for item in whole], config, kind))
         findings += duplicate_findings(whole, splits)
         findings += kind.audit(records, splits)
@@ -212,7 +214,9 @@ def _judge_labels(
     prepare = make_preparer(image_size, config.resize, config.antialias)
     kept = keep_pixels(config.cache, len(source.records), image_size)
     scanned = scan(source.records, prepare, kept, bar("decoding"))
-    learned = kind.learn(scanned.records, dataclasses.replace(source, classes=None, empty=()))
+    learned, reason = _learned(kind, scanned.records, source)
+    if learned is None:  # as too many do not decode
+        return [], [], f"labels and outliers: {reason}"
     split = Split(scanned.records, learned.labels, scanned.hashes, scanned.pixels)
     decoding = decoding_key(config, image_size)
     dataset = Dataset(learned.task, {"train": split}, [], prepare, image_size, decoding)

@@ -240,12 +240,15 @@ class Task(Protocol):
             DataError: if it cannot be trained.
         """
 
-    def odd_labels(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        """What sanity checks see in training labels alone.
+    def odd_order(self, labels: np.ndarray) -> list[Finding]:
+        """Whether training labels, in the order of an epoch, come as if they were not shuffled."""
+
+    def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
+        """Whether the same pictures are labelled otherwise.
 
         Args:
-            labels: In the order of the first epoch.
-            hashes: SHA-256 of the images.
+            labels: Of the images of all splits.
+            hashes: SHA-256 of the same images.
         """
 
     @classmethod

@@ -60,9 +60,10 @@ def check_data(dataset: Dataset, seed: int) -> Iterator[Finding]:
         yield _problem(
             "validation", "there is no validation image", "Raise data.split.val, or add val/."
         )
-    order = epoch_order(len(dataset.train), seed, 0)
-    digests = dataset.train.hashes
-    yield from dataset.task.odd_labels(dataset.train.labels[order], [digests[k] for k in order])
+    splits, task = dataset.splits.values(), dataset.task
+    digests = [digest for split in splits for digest in split.hashes]
+    yield from task.odd_copies(np.concatenate([split.labels for split in splits]), digests)
+    yield from task.odd_order(dataset.train.labels[epoch_order(len(dataset.train), seed, 0)])
     yield from _one_decoder(dataset)
 
 

@@ -83,3 +83,10 @@ def test_an_export_may_differ_in_ties_alone():
     assert (found.same, found.share, found.metric, found.evaluated) == (True, 0.5, 0.0, 1.0)
     assert found.difference == pytest.approx(1e-4)
     assert not TASK.agreement(other, expected, labels, 1e-3).same
+
+
+def test_classes_with_the_same_images_are_odd_in_whatever_splits_they_are():
+    hashes = ["1", "2", "3", "1", "2", "4"]
+    (first, second) = TASK.odd_copies(np.array([0, 0, 1, 2, 2, -1]), hashes)
+    assert "2 of 2 images of 'ant'" in first.text
+    assert "2 of 2 images of 'cat'" in second.text

@@ -170,6 +170,30 @@ def test_the_task_is_found_from_the_data(measured, tmp_path):
     assert "task: regression" in "".join(p.read_text() for p in tmp_path.glob("drafted*"))
 
 
+def test_whole_numbers_are_numbers_where_the_recipe_says_so(measured, tmp_path):
+    """In the run, in what is exported from it afterwards, and in the audit of its recipe."""
+    with open(measured / "whole.csv", "w", newline="") as target:
+        rows = rows_of(measured / "list.csv")
+        csv.writer(target).writerows(
+            [("path", "label"), *((row["path"], round(float(row["percent"]))) for row in rows)]
+        )
+    recipe = recipe_of(measured, task="regression", columns="label")
+    recipe["data"]["source"]["manifest"]["path"] = str(measured / "whole.csv")
+    run = tlkit.finetune(recipe, run_dir=tmp_path / "run", console=None)
+    run.export("litert")
+    parity = json.loads((run.folder / "export" / "litert" / "parity.json").read_text())
+    assert parity["images"] == run.metrics.images
+    assert parity["r2"] == pytest.approx(run.metrics.r2, abs=1e-3)
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    told = CliRunner().invoke(
+        cli, ["check", str(tmp_path / "r.yaml"), "-o", str(tmp_path / "check")]
+    )
+    assert told.exit_code == 0, told.output
+    found = json.loads((tmp_path / "check" / "check.json").read_text())
+    assert {name for row in found["counts"].values() for name in row} == {"label"}
+    assert "few_images" not in [one["kind"] for one in found["findings"]]
+
+
 def test_numbers_in_memory_are_learned(measured, tmp_path):
     rows = rows_of(measured / "list.csv")[:40]
     images = np.stack([np.asarray(Image.open(measured / row["path"])) for row in rows])

@@ -229,10 +229,11 @@ def test_slipped_points_are_found():
 
 def test_sorted_numbers_and_copies_are_odd():
     hashes = [str(k) for k in range(60)]
-    found = Regression(["cm"]).odd_labels(np.sort(LABELS[:, :1], 0), hashes)
+    found = Regression(["cm"]).odd_order(np.sort(LABELS[:, :1], 0))
     assert [one.kind for one in found] == ["order"]
-    assert Regression(["cm"]).odd_labels(LABELS[:, :1], hashes) == []
-    twice = Regression(["cm"]).odd_labels(LABELS[:, :1], ["0", *hashes[:-1]])
+    assert Regression(["cm"]).odd_order(LABELS[:, :1]) == []
+    assert Regression(["cm"]).odd_copies(LABELS[:, :1], hashes) == []
+    twice = Regression(["cm"]).odd_copies(LABELS[:, :1], ["0", *hashes[:-1]])
     assert [one.kind for one in twice] == ["copies"]
 
 

@@ -12,17 +12,12 @@ from tlkit.finding import Finding
 from tlkit.tensors import KerasLoss
 
 
-def odd_labels(
-    labels: np.ndarray, hashes: Sequence[str], classes: Sequence[str]
-) -> Iterator[Finding]:
-    """Classes with the same images, and images that are not shuffled.
+def odd_order(labels: np.ndarray) -> Iterator[Finding]:
+    """Images that are not shuffled.
 
     Args:
         labels: Class ids `(n,)` in the order of an epoch; -1 is unknown.
-        hashes: SHA-256 of the images.
-        classes: Names of the ids.
     """
-    yield from _same_classes(labels, hashes, classes)
     labels = labels[labels >= 0]
     shares = np.bincount(labels) / max(len(labels), 1)
     expected = float((shares**2).sum())
@@ -38,10 +33,16 @@ def odd_labels(
         )
 
 
-def _same_classes(
+def same_classes(
     labels: np.ndarray, hashes: Sequence[str], classes: Sequence[str]
 ) -> Iterator[Finding]:
-    """Two classes with the same images."""
+    """Two classes with the same images.
+
+    Args:
+        labels: Class ids `(n,)`; -1 is unknown.
+        hashes: SHA-256 of the images.
+        classes: Names of the ids.
+    """
     of_class: dict[int, set[str]] = {}
     for label, digest in zip(labels, hashes, strict=True):
         of_class.setdefault(int(label), set()).add(digest)

@@ -135,8 +135,11 @@ class Classification:
     def check_split(self, name: str, labels: np.ndarray) -> list[str]:
         return check_counts(self.classes, name, self.counts(labels))
 
-    def odd_labels(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        return list(sanity.odd_labels(labels, hashes, self.classes))
+    def odd_order(self, labels: np.ndarray) -> list[Finding]:
+        return list(sanity.odd_order(labels))
+
+    def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
+        return list(sanity.same_classes(labels, hashes, self.classes))
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:

@@ -18,19 +18,15 @@ SUSPECT = 4.0  # robust deviations of the errors from which a label is doubted
 LISTED = 20
 
 
-def odd_labels(
-    labels: np.ndarray, hashes: Sequence[str], columns: Sequence[str]
-) -> Iterator[Finding]:
-    """Neighbours in an epoch whose numbers are alike, and one picture with several numbers.
+def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
+    """One picture with several numbers.
 
     Args:
-        labels: `(n, columns)` in the order of an epoch.
+        labels: `(n, columns)`.
         hashes: SHA-256 of the images.
-        columns: Names of the numbers.
     """
-    several = Counter(digest for digest, _ in {(h, tuple(row)) for h, row in zip(
-        hashes, labels.tolist(), strict=True)})  # fmt: skip
-    twice = sum(count > 1 for count in several.values())
+    unlike = {(digest, tuple(row)) for digest, row in zip(hashes, labels.tolist(), strict=True)}
+    twice = sum(count > 1 for count in Counter(digest for digest, _ in unlike).values())
     if twice:
         yield Finding(
             "copies",
@@ -38,6 +34,15 @@ def odd_labels(
             f"{twice} pictures are there more than once, with different numbers",
             hint="See: tlkit check",
         )
+
+
+def odd_order(labels: np.ndarray, columns: Sequence[str]) -> Iterator[Finding]:
+    """Neighbours in an epoch whose numbers are alike.
+
+    Args:
+        labels: `(n, columns)` in the order of an epoch.
+        columns: Names of the numbers.
+    """
     if len(labels) < 30:
         return
     for name, values in zip(columns, labels.T, strict=True):

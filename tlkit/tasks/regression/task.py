@@ -138,8 +138,11 @@ class Regression:
             )
         return [f"{some_of(flat)} has the same value for all images of {name}"] if flat else []
 
-    def odd_labels(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        return list(sanity.odd_labels(labels, hashes, self.columns))
+    def odd_order(self, labels: np.ndarray) -> list[Finding]:
+        return list(sanity.odd_order(labels, self.columns))
+
+    def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
+        return list(sanity.odd_copies(labels, hashes))
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
