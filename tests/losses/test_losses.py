@@ -28,8 +28,9 @@ def hinge(y, z):
     return np.maximum(0, 1 + np.maximum(0, rivals) - (y * z).sum(1))
 
 
-# those of numbers: tests/tasks/regression
-OF_CLASSES = [n for n in registry.LOSSES if registry.LOSSES[n].facts.tasks != "regression"]
+# those of numbers: tests/tasks/regression; those of several labels: test_multi_label.py
+OTHERS = ("regression", "multi-label")
+OF_CLASSES = [n for n in registry.LOSSES if registry.LOSSES[n].facts.tasks not in OTHERS]
 FORMULAS = {
     "cross_entropy": lambda y, z: -(y * log_softmax(z)).sum(1),
     "focal": lambda y, z: -(y * (1 - np.exp(log_softmax(z))) ** 2 * log_softmax(z)).sum(1),

@@ -1,4 +1,6 @@
-"""Losses, one file a loss: Keras losses on logits, with class ids, one-hot or soft labels, or of numbers.
+"""Losses, one file a loss: Keras losses on logits, of classes, of several labels an image, or of numbers.
+
+Losses of classes take class ids, one-hot or soft labels; those of several labels 0 or 1 for each.
 
 `hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
 """
@@ -11,11 +13,14 @@ from tlkit.registry import exports
 
 if TYPE_CHECKING:  # what editors complete; the names come from the registry
     from tlkit.losses.absolute_error import mean_absolute_error as mean_absolute_error
+    from tlkit.losses.asymmetric_loss import Asymmetric as Asymmetric
+    from tlkit.losses.binary_focal_loss import BinaryFocal as BinaryFocal
     from tlkit.losses.flooding import Flooding as Flooding
     from tlkit.losses.focal import Focal as Focal
     from tlkit.losses.huber_loss import huber as huber
     from tlkit.losses.logit_adjustment import LogitAdjusted as LogitAdjusted
     from tlkit.losses.multiclass_hinge import hinge as hinge
+    from tlkit.losses.sigmoid_cross_entropy import binary_cross_entropy as binary_cross_entropy
     from tlkit.losses.softmax_cross_entropy import cross_entropy as cross_entropy
     from tlkit.losses.squared_error import mean_squared_error as mean_squared_error
 
