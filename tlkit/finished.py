@@ -46,6 +46,7 @@ class Prediction:
         top: The most probable classes and their probabilities, as many as were asked for.
         error: Why the file does not decode, if so.
         values: Numbers by their names, where those were learned.
+        labels: All labels that the image is given, where there may be several.
     """
 
     image: str
@@ -54,6 +55,7 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     error: str | None = None
     values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 class Run:
@@ -149,6 +151,7 @@ class Run:
                 tuple((label, share) for label, share in row.get("top", ())),
                 row.get("error"),
                 row.get("values", {}),
+                tuple(row.get("labels", ())),
             )
             for row in rows
         ]

@@ -263,6 +263,7 @@ def _straight_way(
         trained, network = network, served_network(network)
         if network is not trained:
             val_logits = None  # those are of another network
+        network, val_logits = steps.tuned(dataset, network, val_logits, folder, say)
         split, logits, evaluation = steps.evaluate(dataset, network, val_logits, folder, say)
     missed = steps.missed_requirements(
         recipe, network.task, split, evaluation, stages[-1]["metrics"] if stages else {}

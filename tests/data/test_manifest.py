@@ -74,17 +74,51 @@ def test_missing_labels_are_reported_by_line_all_of_them(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "several"),
     [
-        (("cat", '"cat,red"', "dog", '"dog,red"'), "cat, red"),
-        (("a|b", "b", "a", "a|b"), "a, b"),
-        (("x;y", "x", "y", "y"), "x, y"),
-        (("\"['cat', 'red']\"", "cat", "dog", "dog"), "cat, red"),
-        (('"[""cat"", ""red""]"', "cat", "dog", "dog"), "cat, red"),
+        (("cat", '"cat,red"', "dog", '"dog, red"'), ["cat", "cat red", "dog", "dog red"]),
+        (("a|b", "b", "a", "a|b|a"), ["a b", "b", "a", "a b"]),
+        (("x; y", "x", "y", ""), ["x y", "x", "y", ""]),  # and an image without any
+        (("\"['red', 'cat']\"", "cat", "dog", "dog"), ["cat red", "cat", "dog", "dog"]),
+        (('"[""cat"", ""red""]"', "cat", "[]", "dog"), ["cat red", "cat", "", "dog"]),
     ],
 )
-def test_several_labels_an_image_are_refused_by_line(tmp_path, labels, several):
+def test_several_labels_an_image_are_handed_on(tmp_path, labels, several):
     images(tmp_path)
-    with pytest.raises(DataError, match=rf"several classes \({several}\); tlkit trains one label"):
-        read("manifest", path=str(listing(tmp_path, csv_of(labels))))
+    data = read("manifest", path=str(listing(tmp_path, csv_of(labels))))
+    assert [" ".join(record.labels) for record in data.records] == several
+    assert [record.where.rpartition(":")[2] for record in data.records] == ["2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "several"),
+    [
+        ("/", ("a/b", "c", "d/e", ""), ["a b", "c", "d e", ""]),
+        (" ", ("scab  rust", "rust", "scab", "healthy"), ["scab rust", "rust", "scab", "healthy"]),
+        (",", ('"tench, Tinca tinca"', "x", "y", "z"), ["tench+Tinca tinca", "x", "y", "z"]),
+    ],
+)
+def test_a_separator_that_is_named_parts_every_label(tmp_path, separator, cells, several):
+    images(tmp_path)
+    data = read("manifest", path=str(listing(tmp_path, csv_of(cells))), separator=separator)
+    found = [("+" if separator == "," else " ").join(r.labels) for r in data.records]
+    assert found == several
+
+
+def test_rows_of_one_image_give_it_all_their_labels(tmp_path):
+    images(tmp_path)
+    text = csv_of(("cat", "cat", "dog", "dog")) + "cat/1.png,red\ndog/1.png,red\ndog/1.png,dog\n"
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert {r.name: r.labels for r in data.records} == {
+        "cat/1.png": ("cat", "red"), "cat/2.png": ("cat",), "dog/1.png": ("dog", "red"),
+        "dog/2.png": ("dog",),
+    }  # fmt: skip
+    assert data.records[0].where.endswith("m.csv:2,6")
+    assert "1 rows name a file that an earlier row names; each is used once" in data.notes
+
+
+def test_decimal_commas_are_no_separators(tmp_path):
+    images(tmp_path)
+    data = read("manifest", path=str(listing(tmp_path, csv_of(('"1,5"', '"1,25"', "1", "5")))))
+    assert [label for _, label in rows(data)] == ["1,5", "1,25", "1", "5"]
 
 
 def test_lists_of_one_and_names_with_commas_are_labels(tmp_path):
@@ -104,10 +138,13 @@ def test_json_lists_of_labels_and_missing_values(tmp_path):
     )
     data = read("manifest", path=str(listing(tmp_path, lines, "m.jsonl")))
     assert [label for _, label in rows(data)] == ["cat", "dog", "1", "true"]
-    text = '{"file": "cat/1.png", "label": ["a", "b"]}\n{"file": "cat/2.png", "label": null}\n'
+    text = '{"file": "cat/1.png", "label": ["b", "a"]}\n{"file": "cat/2.png", "label": null}\n'
+    data = read("manifest", path=str(listing(tmp_path, text, "n.jsonl")))
+    assert [record.labels for record in data.records] == [("a", "b"), ()]
+    text = '{"file": "cat/1.png", "label": {"a": 1}}\n{"file": "cat/2.png", "label": null}\n'
     with pytest.raises(DataError, match="2 rows cannot be used") as error:
         read("manifest", path=str(listing(tmp_path, text, "n.jsonl")))
-    assert "line 1: several classes (a, b)" in str(error.value)
+    assert "line 1: 'label' is an object" in str(error.value)
     assert "line 2: no 'label'" in str(error.value)
 
 
@@ -122,7 +159,7 @@ def test_an_image_listed_twice_is_used_once(tmp_path):
 @pytest.mark.parametrize(
     ("more", "found"),
     [
-        ("cat/1.png,dog,\n", "cat/1.png is 'dog' here and 'cat' in line 2"),
+        ("cat/1.png,,\n", "no 'label'"),
         ("cat/1.png,cat,val\n", "cat/1.png is in val here and in train in line 2"),
     ],
 )
@@ -255,8 +292,35 @@ def test_columns_of_0_and_1_are_classes(tmp_path):
     )
     data = read("manifest", path=str(listing(tmp_path, text)))
     assert [label for _, label in rows(data)] == ["rust", "healthy"] * 2
-    with pytest.raises(DataError, match=r"m\.csv:4: several classes \(healthy, rust\)"):
-        read("manifest", path=str(listing(tmp_path, text.replace("dog/1, 0, 1", "dog/1, 1, 1"))))
+
+
+@pytest.mark.parametrize("words", ["01", ("false", "true"), ("False", "1")])
+def test_columns_of_flags_give_any_number_of_labels(tmp_path, words):
+    images(tmp_path)
+    no, yes = words
+    rows = [(yes, yes), (no, no), (no, yes), (yes, no)]
+    text = "image_id,healthy,rust\n" + "".join(
+        f"{name[:-4]},{a},{b}\n" for name, (a, b) in zip(FOUR, rows, strict=True)
+    )
+    data = read("manifest", path=str(listing(tmp_path, text)))
+    assert [r.labels for r in data.records] == [("healthy", "rust"), (), ("rust",), ("healthy",)]
+    assert data.flags == ("healthy", "rust")
+    assert data.columns == ()
+
+
+def test_flags_that_are_neither_are_told_by_line(tmp_path):
+    """After the rows by which the columns are found; and an image that is said to be both."""
+    names = [f"{k}.png" for k in range(50)]
+    images(tmp_path, *names)
+    lines = [f"{name},{k % 2},1" for k, name in enumerate(names)]
+    lines[47] = "47.png,?,1"
+    lines[48] = "48.png,,1"
+    text = "file,a,b\n" + "\n".join([*lines, "1.png,0,1"])
+    with pytest.raises(DataError, match="3 rows cannot be used") as error:
+        read("manifest", path=str(listing(tmp_path, text)))
+    assert "line 49: '?' in 'a' is neither 0 nor 1" in str(error.value)
+    assert "line 50: '' in 'a' is neither 0 nor 1" in str(error.value)
+    assert "line 52: 1.png is 'b' here and 'a|b' in line 3" in str(error.value)
 
 
 @pytest.mark.parametrize("values", [("0", "1", "2", "3"), ("fold1", "fold2", "fold1", "fold2")])

@@ -11,9 +11,11 @@ from tests.data import exports
 from tlkit import registry
 from tlkit.data.read_source import read_records
 from tlkit.data.recognize import recognize
+from tlkit.data.record import SourceData
 from tlkit.draft import draft_recipe, found_in, source_of
 from tlkit.errors import DataError, UserError
 from tlkit.recipe.load import load_recipe
+from tlkit.tasks.classification import Classification
 
 SPLIT = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "val"): 1, ("dog", "val"): 1}
 TESTED = {("cat", "train"): 3, ("dog", "train"): 3, ("cat", "test"): 1, ("dog", "test"): 1}
@@ -75,15 +77,36 @@ def test_a_layout_is_recognised_and_its_recipe_reads_every_image(tmp_path, layou
     assert f"# {found_in(data).what}" in draft.text
 
 
+SEVERAL = {
+    "roboflow": lambda p: exports.roboflow(p, several=True),
+    "coco": lambda p: exports.coco(p, several=True),
+    "voc": lambda p: exports.voc(p, several=True),
+    "cvat": lambda p: exports.cvat(p, several=True),
+    "label-studio-csv": lambda p: exports.label_studio(p / "x.csv", "CSV", several=True),
+    "label-studio": lambda p: exports.label_studio(p / "x.json", several=True),
+}
+
+
+@pytest.mark.parametrize("layout", SEVERAL)
+def test_several_labels_an_image_are_read_from_exports(tmp_path, layout):
+    (tmp_path / "data").mkdir()
+    draft = draft_recipe(SEVERAL[layout](tmp_path / "data"), "tiny", tmp_path)
+    assert "task: multi-label" in draft.text
+    (tmp_path / "r.yaml").write_text(draft.text, "utf-8")
+    records = read_records(load_recipe(tmp_path / "r.yaml").data.source).records
+    counts = collections.Counter(len(record.labels) for record in records)
+    assert counts == {1: len(records) - 1, 2: 1}
+    (both,) = (set(record.labels) for record in records if len(record.labels) == 2)
+    assert both == {"cat", "dog"}
+    with pytest.raises(
+        DataError, match=r"(?s)several labels: (cat, dog|dog, cat).*task: multi-label"
+    ):
+        Classification.learn(records, SourceData(records))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: exports.roboflow(p, several=True), "multi-label: 1 of 10 images .* cat, dog"),
-        (lambda p: exports.coco(p, several=True), "multi-label: 1 of 8"),
-        (lambda p: exports.voc(p, several=True), "multi-label: 1 of 8"),
-        (lambda p: exports.cvat(p, several=True), "multi-label: 1 of 8"),
-        (lambda p: exports.label_studio(p / "x.csv", "CSV", several=True), "multi-label: 1 of 8"),
-        (lambda p: exports.label_studio(p / "x.json", several=True), "multi-label: 1 of 8"),
         (lambda p: exports.datumaro(p, boxes=True), "no labels of whole images"),
         (lambda p: exports.cvat(p, boxes=True), "8 shapes and no tags.*Crop each object"),
     ],

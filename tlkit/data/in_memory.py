@@ -18,6 +18,7 @@ from tlkit.data.png import as_png
 from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.errors import DataError, did_you_mean
 from tlkit.tasks.classification.array_labels import checked_names, class_names
+from tlkit.tasks.multi_label.array_labels import set_texts, sets_in
 from tlkit.tasks.regression.array_labels import number_texts, numbers_in
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def take(data: InMemory, known: Sequence[str] = ()) -> Handed:
         data: `(images, labels)`, a `tf.data.Dataset` of such pairs, batched or not, or a mapping of
             `train`, `val` and `test` to either, with `classes`, the names of the classes, if wanted.
             Images are uint8 `(n, height, width, 3)`, or a list of `(height, width, 3)` of different
-            sizes; 1 channel is grey. Floats in [0, 255] are rounded. Labels are whole numbers, names
-            or one-hot rows.
+            sizes; 1 channel is grey. Floats in [0, 255] are rounded. Labels are whole numbers, names,
+            one-hot rows, or numbers to learn; several an image are lists of names, or rows of 0 and 1.
         known: Classes of a model that is to be measured, which whole numbers mean where the data do
             not name theirs.
 
@@ -122,10 +123,18 @@ def take(data: InMemory, known: Sequence[str] = ()) -> Handed:
             for name, row, read in zip(part.names, rows, part.reads, strict=True)
         ]
         data_of = SourceData(records, notes=notes, columns=columns)
+    elif sets_in(given):
+        sets, order = set_texts(given, named, known)
+        records = [
+            Record(name, "|".join(own), split, read, own, part.where)
+            for (split, part), rows in zip(found, sets, strict=True)
+            for name, own, read in zip(part.names, rows, part.reads, strict=True)
+        ]
+        data_of = SourceData(records, classes=order, notes=notes)
     else:
         names, order = class_names(given, named, known)
         records = [
-            Record(name, label, split, read)
+            Record(name, label, split, read, (label,), part.where)
             for (split, part), labels in zip(found, names, strict=True)
             for name, label, read in zip(part.names, labels, part.reads, strict=True)
         ]
@@ -156,7 +165,7 @@ def _of_arrays(pair: Any, where: str, name: str) -> _Part:
             f"{type(pair).__name__}",
             where=where,
         )
-    images, labels = check_images(pair[0], where), np.asarray(pair[1])
+    images, labels = check_images(pair[0], where), _as_array(pair[1])
     if len(images) != (len(labels) if labels.ndim else -1):
         count = f"{len(labels)} labels" if labels.ndim else "one label"
         raise DataError(f"has {len(images)} images and {count}", where=where)
@@ -167,6 +176,19 @@ def _of_arrays(pair: Any, where: str, name: str) -> _Part:
         where,
         _rounded(images),
     )
+
+
+def _as_array(labels: Any) -> np.ndarray:
+    """Labels as an array; lists of names, of any length, as one of objects."""
+    if isinstance(labels, list | tuple) and any(
+        isinstance(own, list | tuple | set | frozenset)
+        and not any(isinstance(one, int | float | np.number) for one in own)
+        for own in labels
+    ):
+        array = np.empty(len(labels), object)
+        array[:] = labels
+        return array
+    return np.asarray(labels)
 
 
 def _rounded(images: Sequence[np.ndarray] | np.ndarray) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 FRACTION = re.compile(r"\.\d*[1-9]|[eE]-")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")
+DECIMAL = re.compile(r"[+-]?\d+(,\d+)?")  # a number as half of the world writes it
 PROSE_WORDS, PROSE_LENGTH = 5, 100  # of a text from which it is more than a name
 MOST_ALONE = 9  # labels that may all be different, and still be classes
 
@@ -57,11 +58,13 @@ def several_by(labels: Iterable[str]) -> str | None:
     most of the labels with the separator have a part that is a class elsewhere too.
     """
     counts = Counter(labels)
+    if all(DECIMAL.fullmatch(label) for label in counts):
+        return None
     for separator in SEPARATORS:
         joined = [label for label in counts if separator in label.strip(separator)]
         if not joined:
             continue
-        parts = {label: _parts(label, separator) for label in joined}
+        parts = {label: divided(label, separator) for label in joined}
         met = Counter(part for own in parts.values() for part in set(own))
         elsewhere = sum(
             any(met[part] > 1 or part in counts for part in own) for own in parts.values()
@@ -71,8 +74,10 @@ def several_by(labels: Iterable[str]) -> str | None:
     return None
 
 
-def _parts(label: str, separator: str) -> Sequence[str]:
-    return [part.strip() for part in label.split(separator) if part.strip()]
+def divided(label: str, separator: str) -> tuple[str, ...]:
+    """The labels that one text joins, each once."""
+    parts = label.split(None if separator == " " else separator)
+    return tuple(dict.fromkeys(text for part in parts if (text := label_text(part))))
 
 
 def are_measured(labels: Iterable[str]) -> bool:

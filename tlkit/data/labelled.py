@@ -1,4 +1,4 @@
-"""What a labelling tool says of images, as records: one class an image, files found under a folder."""
+"""What a labelling tool says of images, as records whose files are found under a folder."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Labelled:
         split: Named by the tool, or None.
         where: `file:line`, or the file that says so.
         near: Folder of that file, relative to the root of the images.
+        certain: Whether one without labels is known to have none, and not only left unlabelled.
     """
 
     image: str
@@ -40,18 +41,20 @@ class Labelled:
     split: SplitName | None
     where: str
     near: str = ""
+    certain: bool = False
 
 
 def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> SourceData:
     """Labelled images as records, and all other files of the folder as ignored.
 
     Args:
-        rows: As a tool has them. One without a label is left out.
+        rows: As a tool has them, several of one image together. One without a label is left out, unless
+            it is certain and other images have several.
         root: Folder of the images.
         where: What a message names.
 
     Raises:
-        DataError: if an image has several classes, or no file is found.
+        DataError: if no image has a class, or no file is found.
     """
     tree = Tree.of(root)
     merged: dict[str, Labelled] = {}
@@ -62,12 +65,16 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         if known is not None:
             label = tuple(dict.fromkeys((*known.labels, *label)))
         merged[key] = dataclasses.replace(
-            row, labels=label, split=row.split or (known.split if known else None)
+            row,
+            labels=label,
+            split=row.split or (known.split if known else None),
+            certain=row.certain and (known is None or known.certain),
         )
     labelled = [row for row in merged.values() if row.labels]
     if not labelled:
         raise DataError("names no image with a class", where=where)
-    refuse_several(labelled, where)
+    if any(len(row.labels) > 1 for row in labelled):
+        labelled = [row for row in merged.values() if row.labels or row.certain]
     records = []
     problems = []
     for row in labelled:
@@ -78,7 +85,7 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         except FileNotFoundError as error:
             problems.append(f"{row.image}: {error.strerror}")
             name, read = row.image, Absent(str(error.strerror))
-        records.append(Record(name, row.labels[0], row.split, read))
+        records.append(Record(name, "|".join(row.labels), row.split, read, row.labels, row.where))
     if len(problems) == len(records):
         raise DataError(
             f"none of its {len(records)} images is under {root} ({some_of(problems, 1)}).",
@@ -91,26 +98,9 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         for name in tree.pictures
         if name not in used
     ]
-    notes = odd_labels([record.label for record in records])
+    single = all(len(row.labels) == 1 for row in labelled)
+    notes = odd_labels([record.label for record in records]) if single else []
     return SourceData(records, ignored=(*unlabelled, *tree.ignored), notes=tuple(notes))
-
-
-def refuse_several(rows: list[Labelled], where: str) -> None:
-    """Refuses images of more than one class.
-
-    Raises:
-        DataError: naming the first.
-    """
-    several = [row for row in rows if len(row.labels) > 1]
-    if several:
-        first = several[0]
-        raise DataError(
-            f"is multi-label: {len(several)} of {len(rows)} images have more than one class "
-            f"(the first, {first.image}: {some_of(first.labels)}), and tlkit trains one class an image.",
-            where=where,
-            hint="Keep one class for each, crop each object into an image of its own, or leave "
-            "these images out.",
-        )
 
 
 def split_of_path(path: str) -> SplitName | None:

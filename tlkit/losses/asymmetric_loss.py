@@ -9,8 +9,6 @@ import keras
 from tlkit.limits import Fraction, number, within
 from tlkit.registry import register
 
-Exponent = Annotated[float, within(0, 20)]
-
 
 @register("asymmetric", tasks="multi-label")
 @keras.saving.register_keras_serializable(package="tlkit")
@@ -36,8 +34,8 @@ class Asymmetric(keras.losses.Loss):
     def __init__(
         self,
         *,
-        gamma_positive: Exponent = 1.0,
-        gamma_negative: Exponent = 4.0,
+        gamma_positive: Annotated[float, within(0, 20)] = 1.0,
+        gamma_negative: Annotated[float, within(0, 20)] = 4.0,
         margin: Fraction = 0.05,
         **kwargs: Any,
     ):

@@ -43,6 +43,11 @@ TITLES = {
     "classes_alike": "Classes spelt alike",
     "label": "Labels that may be wrong",
     "outlier": "Like no other image",
+    "number": "Numbers far from all others",
+    "labels": "Images with several classes, or none",
+    "empty": "Images without a label",
+    "always": "Labels of every image",
+    "together": "Labels that always come together",
 }
 
 

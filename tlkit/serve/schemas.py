@@ -43,10 +43,13 @@ PARAMETERS: Schema = {
 }
 DATATYPES: Schema = {**TEXT, "enum": ["BYTES", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16",
                                       "INT32", "INT64", "FP16", "FP32", "FP64"]}  # fmt: skip
-OUTPUT_NAMES: Schema = {**TEXT, "enum": ["probabilities", "label", "label_id", "values"]}
+OUTPUT_NAMES: Schema = {
+    **TEXT,
+    "enum": ["probabilities", "label", "label_id", "values", "chosen", "labels"],
+}
 FLOATS = _list(NUMBER)
 ROW = {"probabilities": FLOATS, "label": TEXT, "label_id": WHOLE, "values": FLOATS,
-       "heat": _list(FLOATS)}  # fmt: skip
+       "chosen": _list(WHOLE), "labels": TEXT, "heat": _list(FLOATS)}  # fmt: skip
 COLUMNS = {name: _list(kind) for name, kind in ROW.items()}
 PICTURE, PIXELS = reference("Picture"), reference("Pixels")
 INSTANCES = _list({"oneOf": [PICTURE, reference("NamedPicture"), PIXELS, reference("NamedPixels")]})
@@ -67,8 +70,9 @@ SCHEMAS: dict[str, Schema] = {
         {"file": TEXT, "label": TEXT, "probability": NUMBER,
          "top": _list(reference("LabelProbability")),
          "values": {"type": "object", "additionalProperties": NUMBER},
+         "labels": _list(TEXT),
          "explanation": {**TEXT, "description": "A PNG as a data: URL"}},
-        optional="label probability top values explanation",
+        optional="label probability top values labels explanation",
     ),
     "Predictions": _object({"model": TEXT, "predictions": _list(reference("FilePrediction"))}),
     # TensorFlow Serving, and KServe's protocol 1

@@ -15,6 +15,7 @@ from tlkit.steps.evaluate import (
     logits_of,
     missed_requirements,
     save_evaluation,
+    tuned,
 )
 from tlkit.steps.export import export, model_card
 from tlkit.steps.network import make_network
@@ -52,5 +53,6 @@ __all__ = [
     "settle",
     "start_tensorflow",
     "train",
+    "tuned",
     "write_result",
 ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlkit import run as runs
 from tlkit.data.dataset import Dataset, Split
 from tlkit.data.record import SplitName
 from tlkit.recipe.schema import Recipe
 from tlkit.steps.speaker import Speaker
 from tlkit.tasks.base import Task
+from tlkit.tasks.find import task_facts
+
+if TYPE_CHECKING:
+    from tlkit.model import Network
 
 EVALUATION_BATCH = 32
 
@@ -47,6 +53,36 @@ def evaluate(
     save_examples(task, network.logits, split, dataset.prepare, answers, folder / "examples")
     network.model.save(folder / "model.keras")
     return name, logits, evaluation
+
+
+def tuned(
+    dataset: Dataset,
+    network: Network,
+    val_logits: np.ndarray | None,
+    folder: pathlib.Path,
+    say: Speaker,
+) -> tuple[Network, np.ndarray | None]:
+    """The network with what its task chooses on validation images, as thresholds, and their logits.
+
+    Args:
+        dataset: Images.
+        network: As it is served.
+        val_logits: Of the validation images, where they are known.
+        folder: Of the run, whose task.json is written.
+        say: Tells a person.
+    """
+    known = val_logits
+
+    def answers() -> np.ndarray:
+        nonlocal known
+        if known is None:
+            known = logits_of(network.logits, dataset.val, dataset.prepare, say)
+        return network.task.answers(known)
+
+    task = network.task.tuned(answers, dataset.val.labels) if len(dataset.val) else network.task
+    if task is not network.task:
+        runs.write_json(folder / "task.json", task_facts(task))
+    return dataclasses.replace(network, task=task), known
 
 
 def logits_of(

@@ -356,8 +356,13 @@ class Task(Protocol):
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
         """The output of each image whose heat map is served, `(batch,)`."""
 
-    def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Task:
-        """The task with what is chosen on validation answers once training is over, as thresholds."""
+    def tuned(self, answers: Callable[[], np.ndarray], labels: np.ndarray) -> Task:
+        """The task with what is chosen on validation images once training is over, as thresholds.
+
+        Args:
+            answers: Computes those of the validation images, where they are needed.
+            labels: Of these images.
+        """
 
     def about(self) -> str:
         """What a model of it is, in a sentence of a model card."""

@@ -8,14 +8,18 @@ from tlkit.data.record import SourceData
 from tlkit.tasks.base import Task
 from tlkit.tasks.classification import Classification
 from tlkit.tasks.classification.figures import Metrics
+from tlkit.tasks.multi_label import MultiLabel
+from tlkit.tasks.multi_label.figures import MultiLabelMetrics
 from tlkit.tasks.regression import Regression
 from tlkit.tasks.regression.figures import RegressionMetrics
 
 # what evaluations give, with types
-AnyFigures: TypeAlias = Metrics | RegressionMetrics
+AnyFigures: TypeAlias = Metrics | MultiLabelMetrics | RegressionMetrics
 
 # in the order in which data are asked whether they are such; the last one takes all
-TASKS: dict[str, type[Task]] = {kind.name: kind for kind in (Regression, Classification)}
+TASKS: dict[str, type[Task]] = {
+    kind.name: kind for kind in (Regression, MultiLabel, Classification)
+}
 
 
 def make_task(name: str, outputs: list[str], settings: dict[str, Any] | None = None) -> Task:

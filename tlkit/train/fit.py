@@ -117,11 +117,13 @@ class Fit:
                 sample = self._some_validation() if state.epoch % often == 0 else None
                 logs |= self.monitor.of_epoch(sample)
             with training.stops.held():
-                self.callbacks.on_epoch_end(state.epoch, logs)
-                self._remember(logs)
-                row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
-                state.history.append(row)
-                state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
+                try:
+                    self.callbacks.on_epoch_end(state.epoch, logs)
+                finally:  # a person's own callback may stop the run; the epoch is over all the same
+                    self._remember(logs)
+                    row = {"stage": self.stage.name, "epoch": state.epoch, **_plain(logs)}
+                    state.history.append(row)
+                    state.epoch, state.batch, state.sums = state.epoch + 1, 0, [0.0, 0.0, 0.0]
                 # short epochs are not saved one by one: a kill takes ten times a saving at most
                 last = state.epoch == self.stage.epochs or model.stop_training
                 if last or time.monotonic() - self.saved >= self.saving / SAVING_SHARE:

@@ -21,8 +21,8 @@ def createml(tree: Tree) -> Recognized | None:
             )
         if '"image"' in start and '"annotations"' in start and '"coordinates"' in start:
             raise DataError(
-                f"is in Create ML's format ({name}), for object detection; tlkit trains one class an "
-                "image.",
+                f"is in Create ML's format ({name}), for object detection; tlkit learns what "
+                "whole images show.",
                 where=str(tree.root),
                 hint=CROP,
             )

@@ -25,8 +25,8 @@ def roboflow_boxes(tree: Tree) -> Recognized | None:
     tables = tree.called("_annotations.csv") + tree.called("_annotations.createml.json")
     if tables:
         raise DataError(
-            f"is an export of Roboflow for object detection ({tables[0]}); tlkit trains one class "
-            "an image.",
+            f"is an export of Roboflow for object detection ({tables[0]}); tlkit learns what "
+            "whole images show.",
             where=str(tree.root),
             hint=CROP,
         )

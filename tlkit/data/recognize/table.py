@@ -54,7 +54,7 @@ def fitting(tree: Tree, name: str) -> tuple[float, Recognized] | None:
         return None
     if {column.lower() for column in columns} & BOX_COLUMNS:
         raise DataError(
-            f"lists boxes or masks ({some_of(columns, 8)}); tlkit trains one class an image.",
+            f"lists boxes or masks ({some_of(columns, 8)}); tlkit learns what whole images show.",
             where=str(file),
             hint=CROP,
         )
@@ -131,5 +131,7 @@ def _label_column(columns: list[str], rows: list[dict[str, str]]) -> str | None:
 
 def _is_one_hot(columns: list[str], rows: list[dict[str, str]]) -> bool:
     return len(columns) > 1 and all(
-        re.fullmatch(r"[01](\.0*)?", row.get(column) or "") for column in columns for row in rows
+        re.fullmatch(r"[01](\.0*)?|true|false", row.get(column) or "", re.IGNORECASE)
+        for column in columns
+        for row in rows
     )

@@ -23,7 +23,7 @@ def yolo(tree: Tree) -> Recognized | None:
     if not boxes:
         return None
     raise DataError(
-        f"is in YOLO's format for object detection ({named[0]}); tlkit trains one class an image.",
+        f"is in YOLO's format for object detection ({named[0]}); tlkit learns what whole images show.",
         where=str(tree.root),
         hint=CROP,
     )

@@ -26,7 +26,7 @@ from tlkit.registry import register
 
 @register("coco")
 def coco(*, path: str, root: str | None = None) -> SourceData:
-    """COCO annotations of images that show one category each; its boxes and masks are not used.
+    """COCO annotations: the categories that an image shows; its boxes and masks are not used.
 
     Args:
         path: The JSON file, or a folder with one or several in it, as `instances_train.json` and
@@ -34,7 +34,7 @@ def coco(*, path: str, root: str | None = None) -> SourceData:
         root: Folder of the images; by default the folder, or that of the file.
 
     Raises:
-        DataError: if a file is no COCO, or an image shows several categories.
+        DataError: if a file is no COCO.
     """
     place = expanded(path)
     files = json_files(place) if place.is_dir() else [place]
@@ -90,6 +90,7 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
             split_of_path(path) or split,
             str(file),
             near,
+            certain=True,
         )
 
 

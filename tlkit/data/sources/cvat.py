@@ -25,7 +25,7 @@ def cvat(*, path: str, root: str | None = None) -> SourceData:
         root: Folder of the images; by default that of the file.
 
     Raises:
-        DataError: if it has shapes and no tags, or an image has several tags.
+        DataError: if it has shapes and no tags.
     """
     file = expanded(path)
     if file.is_dir():
@@ -49,7 +49,7 @@ def untagged(file: pathlib.Path) -> str:
     if shapes:
         return (
             f"has {shapes} shapes and no tags: it is for object detection or segmentation, and tlkit "
-            "trains one class an image. Crop each object into an image of its own, or tag the images"
+            "learns what whole images show. Crop each object into an image of its own, or tag the images"
         )
     return "has no image with a tag"
 

@@ -24,7 +24,7 @@ def datumaro(*, path: str) -> SourceData:
         path: The folder.
 
     Raises:
-        DataError: if there are no such files, none has a label, or an image has several.
+        DataError: if there are no such files, or none has a label.
     """
     root = root_of(None, expanded(path))
     files = datumaro_files(Tree.of(root))
@@ -33,7 +33,7 @@ def datumaro(*, path: str) -> SourceData:
     rows = [row for name in files for row in _rows(root, name)]
     if not any(row.labels for row in rows):
         raise DataError(
-            "has no labels of whole images; tlkit trains one class an image.",
+            "has no labels of whole images; tlkit learns what whole images show.",
             where=str(root),
             hint="Crop each object into an image of its own, in a folder a class.",
         )

@@ -38,7 +38,7 @@ def edge_impulse(*, path: str) -> SourceData:
         rows = list(_of_names(tree))
     if not any(row.labels for row in rows) and tree.called(BOXES):
         raise DataError(
-            f"has boxes ({BOXES}), for object detection; tlkit trains one class an image.",
+            f"has boxes ({BOXES}), for object detection; tlkit learns what whole images show.",
             where=str(root),
             hint="Crop each object into an image of its own.",
         )

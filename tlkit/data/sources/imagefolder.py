@@ -30,7 +30,7 @@ def imagefolder(*, path: str, label_column: str | None = None) -> SourceData:
         label_column: Column of the class; `label`, `class` or the like if not given.
 
     Raises:
-        DataError: if there is no metadata, no such column, or an image has several classes.
+        DataError: if there is no metadata, or no such column.
     """
     root = root_of(None, expanded(path))
     tree = Tree.of(root)

@@ -23,7 +23,7 @@ PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|avif|heic)($|[?&])", re.I
 
 @register("label_studio")
 def label_studio(*, path: str, root: str | None = None) -> SourceData:
-    """Label Studio's export (JSON, JSON-MIN, CSV or TSV) with one choice an image.
+    """Label Studio's export (JSON, JSON-MIN, CSV or TSV) with choices for whole images.
 
     Paths such as `/data/upload/1/1a2b3c4d-cat.jpg`, `/data/local-files/?d=cats/cat.jpg` and those of
     buckets are looked for under `root`, with and without the prefix of an upload.
@@ -33,7 +33,7 @@ def label_studio(*, path: str, root: str | None = None) -> SourceData:
         root: Folder of the images; by default that of the file.
 
     Raises:
-        DataError: if it holds no choices, or several for an image.
+        DataError: if it holds no choices, or people disagree about an image.
     """
     file = expanded(path)
     base = root_of(root, file.parent)
@@ -55,24 +55,42 @@ def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
         if "annotations" not in task and "completions" not in task:
             yield _of_row(task, where)
             continue
-        labels: list[str] = []
+        said: list[tuple[str, ...]] = []
         for annotation in task.get("annotations") or task.get("completions") or []:
             if annotation.get("was_cancelled"):
                 continue
+            labels: list[str] = []
             for result in annotation.get("result") or []:
                 kinds.add(str(result.get("type")))
                 value = result.get("value") or {}
                 labels += _choices(value.get("choices"), where)
+            said.append(tuple(labels))
         data = task.get("data")
-        yield Labelled(
-            _picture(data if isinstance(data, dict) else {}, where), tuple(labels), None, where
-        )
+        image = _picture(data if isinstance(data, dict) else {}, where)
+        yield Labelled(image, _agreed(said, image, where), None, where)
     if kinds and "choices" not in kinds:
         raise DataError(
-            f"is for {some_of(sorted(kinds))}, not for choices: tlkit trains one class an image.",
+            f"is for {some_of(sorted(kinds))}, not for choices: tlkit learns what whole images show.",
             where=str(file),
             hint="Crop each object into an image of its own, or add <Choices> and label the images.",
         )
+
+
+def _agreed(said: list[tuple[str, ...]], image: str, where: str) -> tuple[str, ...]:
+    """The labels of an image that one or several people labelled.
+
+    Raises:
+        DataError: if they do not agree.
+    """
+    kinds = {frozenset(labels) for labels in said if labels}
+    if len(kinds) > 1:
+        told = " and ".join(sorted(some_of(sorted(kind)) for kind in kinds))
+        raise DataError(
+            f"people label {image} differently: {told}.",
+            where=where,
+            hint="Leave one annotation of each task in Label Studio, and export again.",
+        )
+    return next((labels for labels in said if labels), ())
 
 
 def _of_table(file: pathlib.Path) -> Iterator[Labelled]:
@@ -111,7 +129,7 @@ def _choices(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, list):
         if any(isinstance(item, dict) for item in value):
             raise DataError(
-                "holds boxes or masks, not choices: tlkit trains one class an image.",
+                "holds boxes or masks, not choices: tlkit learns what whole images show.",
                 where=where,
                 hint="Crop each object into an image of its own.",
             )

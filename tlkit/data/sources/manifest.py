@@ -7,7 +7,7 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tlkit.data.file_kind import PICTURE_ENDINGS
@@ -15,6 +15,7 @@ from tlkit.data.label_text import (
     DOUBTFUL,
     MOST_ALONE,
     are_measured,
+    divided,
     is_prose,
     label_text,
     listed,
@@ -24,6 +25,7 @@ from tlkit.data.label_text import (
 from tlkit.data.listed_files import ListedFiles, what_it_is
 from tlkit.data.read_file import Absent, reader
 from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.refused_rows import refuse_rows
 from tlkit.data.split_name import split_name
 from tlkit.data.table import Table, read_table
 from tlkit.errors import DataError, did_you_mean, some_of
@@ -59,6 +61,7 @@ LABEL_NAMES = (
     "label_name",
     "labels",
     "classes",
+    "tags",
     "species",
     "breed",
     "diagnosis",
@@ -68,7 +71,7 @@ FLAG = re.compile(r"(?:is|in|for)_(.+)")  # is_valid, as fastai's lists have it
 YES, NO = frozenset({"true", "1", "yes", "y", "t"}), frozenset({"false", "0", "no", "n", "f", ""})
 LOOKED_AT = 40  # rows by which columns and folders are found
 MOST_FOLDERS = 200  # beside the list that may hold the images
-MOST_TOLD = 20  # rows that a message lists
+FLAGS = frozenset({"0", "1", "true", "false"})
 ENOUGH = 0.5  # share of a column's values that are files, from which they are paths
 
 
@@ -80,24 +83,28 @@ def manifest(
     label_column: str | list[str] | None = None,
     split_column: str | None = None,
     root: str | None = None,
+    separator: str | None = None,
 ) -> SourceData:
     """Images listed with their labels in a .csv, .tsv, .txt or .jsonl file.
 
     Columns are found by their values and names; without a header they are called 1, 2, ... Labels are
-    trimmed, whole numbers are written without `.0`, and columns of 0 and 1 are one class each.
+    trimmed, whole numbers are written without `.0`, and columns of 0 and 1 are one class each. An image
+    has several labels as `cat|red`, a list, or in a row each.
 
     Args:
         path: The manifest.
         path_column: Column of the image's path, or its name without the ending; found if not given.
         label_column: Column of the class name, or of a number; a list of columns for several numbers an
-            image. Found if not given.
+            image, or for classes that are 0 or 1 there. Found if not given.
         split_column: Column of train, val or test; optional.
         root: Folder that the paths are relative to, in which names without a folder may lie anywhere; the
             manifest's own, or one beside it that holds the images, by default.
+        separator: Between several labels in one cell; `|`, `;` and `,` are found where parts of such cells
+            are labels elsewhere too.
 
     Raises:
-        DataError: naming the lines, if the file, a column, a value or all images are missing, an image has
-            several classes, or is listed with two.
+        DataError: naming the lines, if the file, a column, a value or all images are missing, or rows
+            contradict each other.
     """
     file = expanded(path)
     if not file.is_file():
@@ -124,7 +131,7 @@ def manifest(
         root is not None,
         Columns(path_column or "", asked[0] if asked else "", split_column, tuple(asked[1:])),
     )
-    return _read(file, table, columns, files)
+    return _read(file, table, columns, files, separator)
 
 
 def _is_header(given: Sequence[str], cells: list[str]) -> bool:
@@ -190,6 +197,9 @@ def _labels(
 ) -> Columns:
     """The column of the class, or the columns of 0 and 1, among those that are nothing else."""
     if wanted.label:
+        asked = (wanted.label, *wanted.more)
+        if wanted.more and all(_is_of_flags(row.get(n) for _, row in table.rows) for n in asked):
+            return Columns("", "", classes=asked)
         return Columns("", wanted.label, more=wanted.more)
     fit = [name for one in LABEL_NAMES for name in rest if _plain(name) == one]
     if fit:
@@ -199,7 +209,7 @@ def _labels(
                 "too (label_column)"
             )
         return Columns("", fit[0])
-    binary = [n for n in rest if {label_text(row[n]) for row in sample if n in row} <= {"0", "1"}]
+    binary = [n for n in rest if _is_of_flags(row[n] for row in sample if n in row)]
     if len(binary) > 1:
         table.notes.append(f"columns {some_of(binary, 5)} of 0 and 1 are one class each")
         return Columns("", "", classes=tuple(binary))
@@ -219,6 +229,11 @@ def _labels(
         table.notes.append(f"labels are from column {others[0]!r}")
         return Columns("", others[0])
     raise _no_column(file, table.columns, LABEL_NAMES, "label_column")
+
+
+def _is_of_flags(values: Iterable[Any]) -> bool:
+    """Whether values say that a class is there or is not."""
+    return {label_text(value).lower() for value in values} <= FLAGS
 
 
 def split_flag(column: str) -> SplitName | None:
@@ -329,7 +344,30 @@ def _no_column(
     )
 
 
-def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles) -> SourceData:
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """What one row says, or several rows of one image.
+
+    Attributes:
+        line: Of the list, or several as `2,6`.
+        name: Of the file.
+        labels: In any number.
+        split: Where it names one.
+    """
+
+    line: str
+    name: str
+    labels: tuple[str, ...]
+    split: SplitName | None
+
+    @property
+    def text(self) -> str:
+        return "|".join(self.labels)
+
+
+def _read(
+    file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles, separator: str | None
+) -> SourceData:
     """The records of all rows.
 
     Raises:
@@ -337,49 +375,50 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     """
     problems = list(table.wrong)
     trimmed = 0
-    rows: list[tuple[int, str, str, SplitName | None]] = []
+    rows: list[_Row] = []
     for line, row in table.rows:
         name = str(row.get(columns.path) if row.get(columns.path) is not None else "").strip()
         try:
             split = _split(row, columns)
-            label = _label(row, columns)
+            labels = _labels_in(row, columns)
         except ValueError as error:
             problems.append((line, str(error)))
             continue
-        if not _is_text(name + label):
+        if not _is_text(name + "".join(labels)):
             problems.append((line, "what stands there is no text"))
         elif not name:
             problems.append((line, f"no {columns.path!r}"))
-        elif not label:
-            problems.append((line, f"no {columns.label!r}" if columns.label else "no class is 1"))
         else:
             raw = row.get(columns.label)
             trimmed += isinstance(raw, str) and raw != raw.strip()
-            rows.append((line, name, label, split))
-    separator = several_by(label for _, _, label, _ in rows)
-    if separator and not columns.more:
-        problems += [
-            (line, _several([part.strip() for part in label.split(separator)]))
-            for line, _, label, _ in rows
-            if separator in label
-        ]
-    notes = list(table.notes)
-    labels = [label for _, _, label, _ in rows]
-    if not are_measured(part for label in labels for part in label.split("|")):
-        notes += odd_labels(labels)
-    if trimmed:
-        notes.append(f"white space around {trimmed} labels was taken off")
-    doubtful = sorted({label for _, _, label, _ in rows if label.lower() in DOUBTFUL})
-    if doubtful:
-        notes.append(f"{some_of(doubtful)} is taken for a class")
-    found, absent, doubled = _unique(rows, files, problems)
-    _refuse(file, problems)
+            rows.append(_Row(str(line), name, labels, split))
+    single = not columns.more and not columns.classes
+    if single:
+        rows = _divided(rows, separator)
+    found, absent, doubled = _unique(rows, files, problems, merge=single)
+    sets = bool(columns.classes) or (
+        single and (separator is not None or any(len(row.labels) > 1 for row in found.values()))
+    )
+    if not sets:
+        missing = {int(r.line): f"no {columns.label!r}" for r in rows if not r.labels}
+        problems = [*(told for told in problems if told[0] not in missing), *missing.items()]
+    problems.sort()
+    told = [(f"{file}:{line}", text) for line, text in problems]
+    refuse_rows(told, "rows cannot be used")
     if absent and len(absent) == len(found):
         raise _none_found(file, columns.path, absent, files)
-    texts = {line: _texts(row, columns) for line, row in table.rows}
+    notes = list(table.notes)
+    names = [label for row in found.values() for label in row.labels]
+    if single and not sets and not are_measured(names):
+        notes += odd_labels([row.text for row in rows])
+    if trimmed:
+        notes.append(f"white space around {trimmed} labels was taken off")
+    doubtful = sorted({label for label in names if label.lower() in DOUBTFUL})
+    if doubtful:
+        notes.append(f"{some_of(doubtful)} is taken for a class")
     records = [
-        Record(name, label, split, reader(place), texts[line], f"{file}:{line}")
-        for place, (line, name, label, split) in found.items()
+        Record(r.name, r.text, r.split, reader(place), r.labels, f"{file}:{r.line}")
+        for place, r in found.items()
     ]
     if absent:
         notes.append(f"{len(absent)} of its {len(found)} files are not there: {some_of(absent)}")
@@ -402,15 +441,48 @@ def _read(file: pathlib.Path, table: Table, columns: Columns, files: ListedFiles
     )
 
 
-def _texts(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
-    """What the label columns of a row hold; the classes of columns of 0 and 1."""
+def _labels_in(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
+    """The labels of a row: those of its columns, or the columns that are 1.
+
+    Raises:
+        ValueError: saying what is there instead.
+    """
     if columns.classes:
-        return tuple(name for name in columns.classes if label_text(row.get(name)) == "1")
-    names = (columns.label, *columns.more)
-    several = None if columns.more else listed(row.get(columns.label))
+        flags = {name: label_text(row.get(name)).lower() for name in columns.classes}
+        for name, flag in flags.items():
+            if flag not in FLAGS:
+                raise ValueError(f"{flag!r} in {name!r} is neither 0 nor 1")
+        return tuple(name for name, flag in flags.items() if flag in ("1", "true"))
+    if columns.more:
+        texts = tuple(label_text(row.get(name)) for name in (columns.label, *columns.more))
+        for name, text in zip((columns.label, *columns.more), texts, strict=True):
+            if not text:
+                raise ValueError(f"no {name!r}")
+        return texts
+    value = row.get(columns.label)
+    if isinstance(value, dict):
+        raise ValueError(f"{columns.label!r} is an object, not the name of a class: {value}")
+    several = listed(value)
     if several is not None:
         return tuple(several)
-    return tuple(label_text(row.get(name)) for name in names)
+    text = label_text(value)
+    return (text,) if text else ()
+
+
+def _divided(rows: Sequence[_Row], separator: str | None) -> list[_Row]:
+    """The rows with labels such as `cat|red` parted, where that is what they mean."""
+    sign = separator or several_by(label for row in rows for label in row.labels)
+    if sign is None:
+        return list(rows)
+    return [
+        dataclasses.replace(
+            row,
+            labels=tuple(
+                dict.fromkeys(part for label in row.labels for part in divided(label, sign))
+            ),
+        )
+        for row in rows
+    ]
 
 
 def _is_text(name: str) -> bool:
@@ -442,77 +514,54 @@ def _flagged(row: dict[str, Any], flags: Sequence[tuple[str, SplitName]]) -> Spl
     return "test" if all(split == "train" for _, split in flags) else "train"
 
 
-def _label(row: dict[str, Any], columns: Columns) -> str:
-    if columns.classes:
-        names = [name for name in columns.classes if label_text(row.get(name)) == "1"]
-    else:
-        value = row.get(columns.label)
-        if isinstance(value, dict):
-            raise ValueError(f"{columns.label!r} is an object, not the name of a class: {value}")
-        found = listed(value)
-        names = [label_text(value)] if found is None else found
-        if columns.more:
-            return "|".join(_filled(row, columns))
-    if len(names) > 1:
-        raise ValueError(_several(names))
-    return names[0] if names else ""
-
-
-def _filled(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
-    """The labels of a row that has one in each column."""
-    texts = _texts(row, columns)
-    for name, text in zip((columns.label, *columns.more), texts, strict=True):
-        if not text:
-            raise ValueError(f"no {name!r}")
-    return texts
-
-
-def _several(names: Sequence[str]) -> str:
-    return f"several classes ({some_of(names, 5)}); tlkit trains one label an image"
-
-
 def _unique(
-    rows: Sequence[tuple[int, str, str, SplitName | None]],
-    files: ListedFiles,
-    problems: list[tuple[int, str]],
-) -> tuple[dict[str, tuple[int, str, str, SplitName | None]], list[str], int]:
+    rows: Sequence[_Row], files: ListedFiles, problems: list[tuple[int, str]], merge: bool
+) -> tuple[dict[str, _Row], list[str], int]:
     """Rows by the file that they name, the names of files that are not there, and how often one is named
-    again; what contradicts an earlier row becomes a problem."""
-    found: dict[str, tuple[int, str, str, SplitName | None]] = {}
+    again; what contradicts an earlier row becomes a problem.
+
+    Args:
+        rows: In their order.
+        files: Where they are looked for.
+        problems: Of lines, to which is added.
+        merge: Rows of one file with other labels give it those too; else they contradict each other.
+    """
+    found: dict[str, _Row] = {}
     absent: list[str] = []
     doubled = 0
-    for line, name, label, split in rows:
-        place = files.find(name)
-        key = os.path.normpath(place or os.path.join(files.base, name))
+    for row in rows:
+        place = files.find(row.name)
+        key = os.path.normpath(place or os.path.join(files.base, row.name))
         first = found.get(key)
         if first is None:
-            found[key] = (line, name, label, split)
+            found[key] = row
             if place is None:
-                absent.append(name)
-        elif first[2] != label:
-            problems.append((line, f"{name} is {label!r} here and {first[2]!r} in line {first[0]}; "
-                             "tlkit trains one label an image"))  # fmt: skip
-        elif None not in (split, first[3]) and split != first[3]:
+                absent.append(row.name)
+            continue
+        line, split = int(row.line), first.split or row.split
+        if None not in (row.split, first.split) and row.split != first.split:
             problems.append(
-                (line, f"{name} is in {split} here and in {first[3]} in line {first[0]}")
+                (
+                    line,
+                    f"{row.name} is in {row.split} here and in {first.split} in line {first.line}",
+                )
+            )
+        elif set(row.labels) == set(first.labels) or (
+            merge and row.labels and set(row.labels) < set(first.labels)
+        ):
+            doubled += 1
+            found[key] = dataclasses.replace(first, split=split)
+        elif not merge or not row.labels or not first.labels:
+            here, there = (one.text or "nothing" for one in (row, first))
+            problems.append(
+                (line, f"{row.name} is {here!r} here and {there!r} in line {first.line}")
             )
         else:
-            doubled += 1
-            found[key] = (first[0], first[1], label, first[3] or split)
+            labels = tuple(dict.fromkeys((*first.labels, *row.labels)))
+            found[key] = dataclasses.replace(
+                first, line=f"{first.line},{row.line}", labels=labels, split=split
+            )
     return found, absent, doubled
-
-
-def _refuse(file: pathlib.Path, problems: list[tuple[int, str]]) -> None:
-    if not problems:
-        return
-    problems.sort()
-    if len(problems) == 1:
-        line, text = problems[0]
-        raise DataError(text, where=f"{file}:{line}")
-    told = "".join(f"\n    line {line}: {text}" for line, text in problems[:MOST_TOLD])
-    lines = some_of([str(line) for line, _ in problems[MOST_TOLD:]], 100)
-    more = f"\n    and {len(problems) - MOST_TOLD} more, in lines {lines}" if lines else ""
-    raise DataError(f"{len(problems)} rows cannot be used:{told}{more}", where=str(file))
 
 
 def _none_found(

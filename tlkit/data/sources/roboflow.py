@@ -19,13 +19,13 @@ CLASSES = "_classes.csv"
 def roboflow(*, path: str) -> SourceData:
     """Roboflow's export as a table: train/, valid/ and test/, each with images and _classes.csv.
 
-    Read where each row has exactly one 1. Roboflow's export as folders is class folders: `folder`.
+    Each column is a class. Roboflow's export as folders is class folders: `folder`.
 
     Args:
         path: The folder.
 
     Raises:
-        DataError: if there is no such table, or an image has several classes.
+        DataError: if there is no such table, or a value is neither 0 nor 1.
     """
     root = root_of(None, expanded(path))
     tables = Tree.of(root).called(CLASSES)
@@ -56,4 +56,4 @@ def _rows(root: pathlib.Path, table: str) -> Iterator[Labelled]:
         if wrong is not None:
             raise DataError(f"expected 0 or 1, found {wrong!r}", where=where)
         labels = tuple(name for name, cell in zip(names[1:], cells[1:], strict=True) if cell == "1")
-        yield Labelled(cells[0], labels, split_of_path(table), where, near)
+        yield Labelled(cells[0], labels, split_of_path(table), where, near, certain=True)

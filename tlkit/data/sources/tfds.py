@@ -11,6 +11,7 @@ from typing import Any
 
 from tlkit.data.record import Record, SourceData, SplitName
 from tlkit.data.sources.tfrecord import Reader, offsets, parse, read_range
+from tlkit.data.tfds_labels import find_labels
 from tlkit.errors import DataError
 from tlkit.registry import register
 
@@ -37,7 +38,7 @@ def tfds(
         val: Split to validate on. Default: validation, where there is one.
         test: Split for the final test. Default: none.
         image_key: Feature with the image.
-        label_key: Feature with the class.
+        label_key: Feature with the class, a sequence of classes, or 0 and 1 (yes and no) for each.
         download: Download and prepare it if it is not there yet.
 
     Raises:
@@ -50,8 +51,7 @@ def tfds(
                 f"has no feature {key!r}; it has {', '.join(sorted(builder.info.features))}",
                 where=f"tfds:{name}",
             )
-    label = builder.info.features[label_key]
-    classes = list(getattr(label, "names", None) or [])
+    meaning, classes = find_labels(builder.info.features[label_key], label_key, f"tfds:{name}")
     available = list(builder.info.splits)
     chosen: list[tuple[SplitName | None, str | None]] = [
         ("train", train or ("train" if "train" in available else available[0])),
@@ -64,17 +64,17 @@ def tfds(
         if expression is not None:
             images = _images(builder, name, expression, image_key, label_key)
             for index, (read, value) in enumerate(images):
-                text = classes[value] if classes else str(value)
-                records.append(
-                    Record(f"{name}/{expression}:{index}", text, split if told else None, read)
-                )
-    return SourceData(records, classes=classes or None)
+                labels = meaning(value)
+                own = split if told else None
+                called = f"{name}/{expression}:{index}"
+                records.append(Record(called, "|".join(labels), own, read, labels))
+    return SourceData(records, classes=classes)
 
 
 def _images(
     builder: Any, name: str, split: str, image_key: str, label_key: str
-) -> Iterator[tuple[Callable[[], bytes], int]]:
-    """A reader of each undecoded image of a split, and its label, in a fixed order."""
+) -> Iterator[tuple[Callable[[], bytes], Any]]:
+    """A reader of each undecoded image of a split, and the values of its label, in a fixed order."""
     try:
         parts = builder.info.splits[split].file_instructions
     except (ValueError, KeyError, AssertionError) as error:
@@ -88,15 +88,33 @@ def _images(
             file = pathlib.Path(part.filename)
             end = None if part.take < 0 else part.skip + part.take
             for offset, length in list(offsets(file))[part.skip : end]:
-                label = parse(read_range(file, offset, length), file.name)[label_key]
-                yield Reader(file, offset, length, image_key), int(label.int64_list.value[0])
+                example = parse(read_range(file, offset, length), file.name)
+                yield Reader(file, offset, length, image_key), _stored(example, label_key)
         return
     # other formats are read through TFDS and their encoded images kept in memory
     import tensorflow_datasets as library
 
     decoders = {image_key: library.decode.SkipDecoding()}
-    for example in builder.as_dataset(split=split, decoders=decoders, shuffle_files=False):
-        yield functools.partial(bytes, example[image_key].numpy()), int(example[label_key].numpy())
+    if file_format is not None and file_format.value == "array_record":
+        examples = iter(builder.as_data_source(split=split, decoders=decoders))
+    else:
+        found = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
+        examples = library.as_numpy(found)
+    for example in examples:
+        label = example[label_key]
+        value = [label[key] for key in sorted(label)] if isinstance(label, dict) else label
+        yield functools.partial(bytes, example[image_key]), value
+
+
+def _stored(example: Any, key: str) -> list[int]:
+    """The numbers of a feature in a TFRecord; those of a dictionary in the order of its names."""
+    if key in example:
+        return list(example[key].int64_list.value)
+    return [
+        int(example[name].int64_list.value[0])
+        for name in sorted(example)
+        if name.startswith(f"{key}/")
+    ]
 
 
 def _builder(name: str, data_dir: str | None, download: bool) -> Any:

@@ -36,7 +36,7 @@ def tfrecord(
         val: File, folder or pattern of the validation shards.
         test: File, folder or pattern of the test shards.
         image_key: Feature with the encoded image; found by its name if not given.
-        label_key: Feature with the class, text or a number; found by its name.
+        label_key: Feature with the class, text or a number, or with several; found by its name.
         classes: Text file of one class name a line, for labels that are numbers.
 
     Raises:
@@ -146,12 +146,9 @@ def _records(
         example = parse(read_range(file, offset, length), name)
         image = _key(example, image_key, IMAGE_KEYS, name)
         label = _key(example, label_key, LABEL_KEYS, name)
-        yield Record(
-            name,
-            _label(example[label], label, names, name),
-            split,
-            Reader(file, offset, length, image),
-        )
+        labels = _labels(example[label], label, names, name)
+        read = Reader(file, offset, length, image)
+        yield Record(name, "|".join(labels), split, read, labels)
 
 
 class Reader:
@@ -222,14 +219,17 @@ def _key(example: Any, wanted: str | None, usual: tuple[str, ...], name: str) ->
     )
 
 
-def _label(feature: Any, key: str, names: list[str] | None, name: str) -> str:
+def _labels(feature: Any, key: str, names: list[str] | None, name: str) -> tuple[str, ...]:
+    """All that a feature holds, each once; a feature without values has none."""
     if feature.bytes_list.value:
-        return feature.bytes_list.value[0].decode("utf-8", "replace")
-    if not feature.int64_list.value:
+        texts = [value.decode("utf-8", "replace") for value in feature.bytes_list.value]
+        return tuple(dict.fromkeys(texts))
+    if feature.HasField("float_list") and feature.float_list.value:
         raise DataError(f"feature {key!r} is neither text nor a whole number", where=name)
-    number = int(feature.int64_list.value[0])
+    numbers = [int(number) for number in feature.int64_list.value]
     if names is None:
-        return str(number)
-    if not 0 <= number < len(names):
-        raise DataError(f"label {number} has no name; there are {len(names)} names", where=name)
-    return names[number]
+        return tuple(dict.fromkeys(map(str, numbers)))
+    for number in numbers:
+        if not 0 <= number < len(names):
+            raise DataError(f"label {number} has no name; there are {len(names)} names", where=name)
+    return tuple(dict.fromkeys(names[number] for number in numbers))

@@ -29,7 +29,7 @@ def vertex(*, path: str, root: str | None = None) -> SourceData:
         root: Folder of the images; by default that of the file.
 
     Raises:
-        DataError: if a line is not so, or an image has several labels.
+        DataError: if a line is not so.
     """
     file = expanded(path)
     base = root_of(root, file.parent)
@@ -54,7 +54,7 @@ def _of_csv(file: pathlib.Path) -> Iterator[Labelled]:
         labels = [cell for cell in cells[1:] if cell]
         if len(labels) > 2 and all(_is_number(cell) for cell in labels[1:]):
             raise DataError(
-                "lists boxes, for object detection; tlkit trains one class an image.",
+                "lists boxes, for object detection; tlkit learns what whole images show.",
                 where=where,
                 hint="Crop each object into an image of its own.",
             )
@@ -74,7 +74,7 @@ def _of_json_lines(file: pathlib.Path) -> Iterator[Labelled]:
             ]
             if "boundingBoxAnnotations" in row:
                 raise DataError(
-                    "lists boxes, for object detection; tlkit trains one class an image",
+                    "lists boxes, for object detection; tlkit learns what whole images show",
                     where=where,
                 )
             labels = tuple(str(mark["displayName"]) for mark in marks if mark)

@@ -18,7 +18,7 @@ from tlkit.registry import register
 
 @register("voc")
 def voc(*, path: str) -> SourceData:
-    """Pascal VOC annotations of images that show objects of one class each; boxes are not used.
+    """Pascal VOC annotations: the classes that an image shows; boxes are not used.
 
     Classes are read from `ImageSets/Main/CLASS_train.txt` and the like (1: it shows the class) where
     they are there, else from the objects in `Annotations/*.xml`, or beside the images. Splits are
@@ -28,7 +28,7 @@ def voc(*, path: str) -> SourceData:
         path: The folder, as `VOC2012`.
 
     Raises:
-        DataError: if there are no annotations, or an image shows several classes.
+        DataError: if there are no annotations.
     """
     root = root_of(None, expanded(path))
     tree = Tree.of(root)
@@ -58,7 +58,9 @@ def _of_lists(root: pathlib.Path, lists: list[str]) -> Iterator[Labelled]:
             if len(cells) != 2 or cells[1] not in ("-1", "0", "1"):
                 raise DataError(f"expected an image and -1, 0 or 1; found {text!r}", where=where)
             labels = (found[1],) if cells[1] == "1" else ()
-            yield Labelled(cells[0], labels, splits.get(cells[0]) or split_name(found[2]), where)
+            split = splits.get(cells[0]) or split_name(found[2])
+            # 0: what it shows is hard to tell
+            yield Labelled(cells[0], labels, split, where, certain=cells[1] != "0")
 
 
 def _splits(root: pathlib.Path, lists: list[str]) -> dict[str, SplitName]:

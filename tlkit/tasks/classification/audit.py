@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from tlkit.data.record import Record
 from tlkit.errors import some_of
 from tlkit.finding import Finding, Level
 from tlkit.tasks.classification.labels import IMBALANCED
@@ -14,14 +15,26 @@ FEW = 10  # images of a class below which it can hardly be learned or measured
 VERY_IMBALANCED = 10.0  # largest class over smallest; see IMBALANCED for where it is said
 
 
-def class_findings(labels: Sequence[str], splits: Sequence[str]) -> Iterator[Finding]:
+def class_findings(records: Sequence[Record], splits: Sequence[str]) -> Iterator[Finding]:
     """What is odd about the numbers of classes.
 
     Args:
-        labels: Of the images that are whole.
+        records: Of the images that are whole.
         splits: Of the same images.
     """
-    counts = Counter(labels)
+    several = [r for r in records if r.labels is not None and len(set(r.labels)) > 1]
+    if several:
+        names = tuple(record.name for record in several)
+        text = f"{len(several)} images have several labels: {some_of(names, LISTED)}"
+        yield Finding("labels", "error", text, names, hint="If that is meant: task: multi-label")
+    none = tuple(r.name for r in records if r.labels is not None and not r.labels)
+    if none:
+        text = f"{len(none)} images have no class: {some_of(none, LISTED)}"
+        yield Finding("labels", "error", text, none)
+    labels = [r.label for r in records]
+    counts = Counter(label for label in labels if label)
+    if not counts:
+        return
     (most, largest), (least, smallest) = counts.most_common()[0], counts.most_common()[-1]
     ratio = largest / smallest
     if ratio > IMBALANCED:

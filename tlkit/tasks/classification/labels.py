@@ -9,6 +9,7 @@ import numpy as np
 from tlkit.data.named_classes import classes_in_names
 from tlkit.data.order import natural
 from tlkit.data.record import Record, SourceData
+from tlkit.data.refused_rows import refuse_rows
 from tlkit.data.sources.folder import class_name
 from tlkit.errors import DataError, some_of
 
@@ -16,8 +17,33 @@ IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
 MOST_NOTES = 10
 
 
+def refuse_sets(records: Sequence[Record]) -> None:
+    """Refuses images of several classes, or of none.
+
+    Raises:
+        DataError: naming them, with the lines of their list.
+    """
+    listed = [record for record in records if record.labels is not None]
+    refuse_rows(
+        [
+            (r.where or r.name, f"{r.name} has several labels: {some_of(r.labels or ())}")
+            for r in listed
+            if len(set(r.labels or ())) > 1
+        ],
+        "images have several labels, and classification takes one class",
+        "Where images may have several labels: task: multi-label",
+    )
+    refuse_rows(
+        [(r.where or r.name, f"{r.name} has no class") for r in listed if not r.labels],
+        "images have no class, and classification takes one",
+        "Leave them out, give them a class of their own, or learn any number of labels an image: "
+        "task: multi-label",
+    )
+
+
 def find_classes(records: Sequence[Record], source: SourceData) -> tuple[list[str], list[str]]:
     """The class names in order, with what is odd about them."""
+    refuse_sets(records)
     labels = {record.label for record in records}
     classes = sorted(labels, key=natural)
     if source.empty:

@@ -9,7 +9,7 @@ from tlkit.data.named_classes import classes_in_names
 from tlkit.data.record import Record
 from tlkit.errors import DataError
 from tlkit.tasks.base import Outline
-from tlkit.tasks.classification.labels import IMBALANCED
+from tlkit.tasks.classification.labels import IMBALANCED, refuse_sets
 
 SHOWN = 8  # classes that are counted one by one
 
@@ -22,8 +22,9 @@ def outline(records: Sequence[Record], where: str) -> Outline:
         where: What a message names.
 
     Raises:
-        DataError: if there are fewer than two classes.
+        DataError: if there are fewer than two classes, or images of several or none.
     """
+    refuse_sets(records)
     counts = Counter(record.label for record in records)
     if len(counts) < 2:
         raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import pathlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ from tlkit.tasks.classification.labels import (
     check_counts,
     find_classes,
     meant_classes,
+    refuse_sets,
     refuse_unknown,
 )
 from tlkit.tasks.classification.mcnemar import verdict
@@ -123,6 +124,7 @@ class Classification:
         return outline(records, where)
 
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
+        refuse_sets(records)
         refuse_unknown(self.classes, meant_classes(self.classes, records, match), where)
 
     def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
@@ -143,7 +145,7 @@ class Classification:
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
-        return list(class_findings([record.label for record in records], splits))
+        return list(class_findings(records, splits))
 
     # training
 
@@ -285,7 +287,7 @@ class Classification:
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
         return answered["label_id"]
 
-    def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Classification:
+    def tuned(self, answers: Callable[[], np.ndarray], labels: np.ndarray) -> Classification:
         return self
 
     def about(self) -> str:

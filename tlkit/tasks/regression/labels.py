@@ -10,9 +10,9 @@ import numpy as np
 
 from tlkit.data.label_text import NUMBER
 from tlkit.data.record import Record, SourceData
+from tlkit.data.refused_rows import refuse_rows
 from tlkit.errors import DataError, some_of
 
-MOST_TOLD = 20  # rows that a message lists
 ENOUGH = 10  # images from which labels that are numbers can be known for what they are
 COMMA = re.compile(r"[+-]?\d+,\d+")
 HINT = "List the images with a number each in a CSV, and use: source: {manifest: LIST.csv}"
@@ -21,6 +21,8 @@ HINT = "List the images with a number each in a CSV, and use: source: {manifest:
 def looks_like_numbers(records: Sequence[Record]) -> bool:
     """Whether labels are measured: all numbers, some of them not whole, and most unlike the others."""
     values = [_number(text) for record in records for text in record.labels or ("",)]
+    if len({len(record.labels or ()) for record in records}) > 1:
+        return False
     if len(records) < ENOUGH or not all(math.isfinite(value) for value in values):
         return False
     whole = all(value == int(value) for value in values)
@@ -38,7 +40,8 @@ def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarra
     if source.flags:
         raise DataError(
             f"columns of 0 and 1 ({some_of(source.flags, 5)}) are classes, and regression learns numbers.",
-            hint="Name the columns of the numbers: label_column: [...]",
+            hint="Name the columns of the numbers: label_column: [...]. Where 0 and 1 say whether an image "
+            "has a label: task: multi-label",
         )
     columns = list(source.columns) or ["value"]
     values = np.full((len(records), len(columns)), np.nan)
@@ -52,8 +55,7 @@ def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarra
             values[row, column] = _number(text)
             if not math.isfinite(values[row, column]):
                 problems.append((record.where, f"{text!r} in {columns[column]!r} is no number"))
-    if problems:
-        _refuse(problems, len(records))
+    refuse_rows(problems, "numbers cannot be used", _hint(problems, len(records)))
     return values, columns
 
 
@@ -62,19 +64,8 @@ def _number(text: str) -> float:
     return float(text) if NUMBER.fullmatch(text) else math.nan
 
 
-def _refuse(problems: Sequence[tuple[str, str]], images: int) -> None:
-    """Raises what rows hold that are no numbers."""
-    hint = ""
+def _hint(problems: Sequence[tuple[str, str]], images: int) -> str:
+    """What to do about rows that hold no numbers."""
     if any(COMMA.search(text) for _, text in problems):
-        hint = "Write numbers with a point: 3.5"
-    elif len(problems) > images / 2:
-        hint = "If these are classes: task: classification"
-    if len(problems) == 1:
-        where, text = problems[0]
-        raise DataError(f"{text}.", where=where, hint=hint)
-    file = problems[0][0].rpartition(":")[0]
-    lines = [(where.rpartition(":")[2], text) for where, text in problems]
-    told = "".join(f"\n    line {line}: {text}" for line, text in lines[:MOST_TOLD])
-    left = some_of([line for line, _ in lines[MOST_TOLD:]], 100)
-    more = f"\n    and {len(lines) - MOST_TOLD} more, in lines {left}" if left else ""
-    raise DataError(f"{len(problems)} numbers cannot be used:{told}{more}", where=file, hint=hint)
+        return "Write numbers with a point: 3.5"
+    return "If these are classes: task: classification" if len(problems) > images / 2 else ""

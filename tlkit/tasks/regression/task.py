@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import pathlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,7 +32,7 @@ from tlkit.tasks.regression.figures import RegressionMetrics
 from tlkit.tasks.regression.labels import looks_like_numbers, numbers_of
 from tlkit.tasks.regression.port_check import PORT_CHECK
 from tlkit.tasks.regression.predictions import PREDICTED, write_predictions
-from tlkit.tasks.regression.wilcoxon import verdict
+from tlkit.tasks.regression.verdict import verdict
 from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 from tlkit.text import from_cell, one_line, shortened
 
@@ -280,7 +280,7 @@ class Regression:
 
         return tf.zeros((tf.shape(answered[VALUES])[0],), tf.int64)
 
-    def tuned(self, answers: np.ndarray, labels: np.ndarray) -> Regression:
+    def tuned(self, answers: Callable[[], np.ndarray], labels: np.ndarray) -> Regression:
         return self
 
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""predictions.csv: what the model says about each image."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlkit.text import cell
+
+MOST_COLUMNS = 200  # classes up to which each has its own column
+BETWEEN = "|"  # labels of one image
+
+
+def chosen_text(names: Sequence[str]) -> str:
+    """Labels of an image in one text."""
+    return BETWEEN.join(names)
+
+
+def parsed_text(text: str) -> set[str]:
+    """The labels of such a text."""
+    return set(text.split(BETWEEN)) if text else set()
+
+
+def write_predictions(
+    path: pathlib.Path,
+    names: Sequence[str],
+    labels: Sequence[str],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    thresholds: np.ndarray,
+) -> None:
+    """Writes one row an image: name, true labels, predicted labels, and each label's probability.
+
+    With many classes only the ten most probable are written. Names are `tlkit.text.cell`s.
+    """
+    wide = len(classes) <= MOST_COLUMNS
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    more = [f"p:{name}" for name in classes] if wide else [f"top_{k}" for k in range(1, 11)]
+    writer.writerow(["image", "label", "predicted", *more])
+    for name, label, row in zip(names, labels, probabilities, strict=True):
+        chosen = [
+            label
+            for label, p, least in zip(classes, row, thresholds, strict=True)
+            if p >= np.float32(least)
+        ]
+        best = np.argsort(-row, kind="stable")[:10]
+        rest = (
+            [f"{value:.9g}" for value in row]
+            if wide
+            else [cell(f"{classes[k]}={row[k]:.9g}") for k in best]
+        )
+        writer.writerow([cell(name), cell(label), cell(chosen_text(chosen)), *rest])
+    path.write_text(buffer.getvalue(), "utf-8")

@@ -1,0 +1,86 @@
+"""Images divided so that each part has its share of every class."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlkit.data.record import SplitName
+
+SIDES: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+def stratified_parts(
+    sets: np.ndarray, wanted: np.ndarray, shares: Sequence[float], order: np.ndarray
+) -> np.ndarray:
+    """A part for each image, by iterative stratification.
+
+    The class with the fewest images that are left is dealt out first, each of its images to the part
+    that wants most of that class, then to that which wants most images. (Sechidis, Tsoumakas and Vlahavas
+    2011, "On the Stratification of Multi-Label Data", algorithm 1.)
+
+    Args:
+        sets: Whether an image has a class, bool `(n, classes)`.
+        wanted: Images of each class that each part should get, `(parts, classes)`.
+        shares: Of all images, for each part; they add up to 1.
+        order: In which images are dealt out, which also settles ties, `(n,)`.
+    """
+    room, wanted = len(sets) * np.array(shares, float), wanted.astype(float)
+    part = np.full(len(sets), -1)
+    rank = np.empty(len(sets), int)
+    rank[order] = np.arange(len(order))
+    of_class = [own[np.argsort(rank[own])] for own in map(np.flatnonzero, sets.T)]
+    left = sets.sum(0)
+
+    def deal(image: int, most: np.ndarray) -> None:
+        """To the part of the largest `most`, of several to that with the most room."""
+        best = np.flatnonzero(most == most.max())
+        chosen = best[room[best].argmax()]
+        part[image] = chosen
+        wanted[chosen] -= sets[image]
+        room[chosen] -= 1
+        left[sets[image]] -= 1
+
+    while (left > 0).any():
+        rarest = int(np.where(left > 0, left, len(sets) + 1).argmin())
+        for image in of_class[rarest]:
+            if part[image] < 0:
+                deal(image, wanted[:, rarest])
+    for image in order:
+        if part[image] < 0:
+            deal(image, room)
+    return part
+
+
+def split_sets(sets: np.ndarray, hashes: Sequence[str], val: float, test: float) -> list[SplitName]:
+    """The split of each image; copies of one stay together.
+
+    A class of two images or more has one to train on and one to validate with, where that can be.
+
+    Args:
+        sets: Whether an image has a class, bool `(n, classes)`.
+        hashes: SHA-256 of each image's bytes, hexadecimal.
+        val: Share for validation, in [0, 1).
+        test: Share for the test, in [0, 1).
+    """
+    kinds, first, of_kind = np.unique(hashes, return_index=True, return_inverse=True)
+    own = sets[first]
+    shares = [1 - val - test, val, test]
+    wanted = np.outer(shares, own.sum(0))
+    if val:
+        several = own.sum(0) >= 2
+        wanted[1, several] = np.maximum(wanted[1, several], 1.0)
+        wanted[0] = own.sum(0) - wanted[1:].sum(0)
+    # an order that has nothing to do with what stands where
+    order = np.argsort([hashlib.sha256(digest.encode()).digest() for digest in kinds])
+    part = stratified_parts(own, wanted, shares, order)[of_kind]
+    return [SIDES[k] for k in part]
+
+
+def stratified_folds(sets: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """A fold for each image, `(n,)`, every class spread over all folds as evenly as can be."""
+    shares = [1 / folds] * folds
+    order = np.random.default_rng(seed).permutation(len(sets))
+    return stratified_parts(sets, np.outer(shares, sets.sum(0)), shares, order)
