@@ -24,7 +24,8 @@ from tlkit.data.dataset import Split
 from tlkit.data.decode import make_preparer
 from tlkit.data.record import Record
 from tlkit.errors import RunFailed
-from tlkit.export.write import Served, parse_format, write_export
+from tlkit.export.served import Proof, ServedModel
+from tlkit.export.write import parse_format, write_export
 from tlkit.model import build_network, served_network
 from tlkit.recipe.schema import Model
 from tlkit.tasks.classification import Classification
@@ -58,7 +59,7 @@ NETWORKS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def served(config: dict[str, object], size: int) -> Served:
+def served(config: dict[str, object], size: int) -> ServedModel:
     rng = np.random.default_rng(0)
     prepare = make_preparer((size, size), "crop", False)
     files = sorted((ASSETS / "data" / "flowers" / "val").rglob("*.jpg"))[::10][:24]
@@ -76,11 +77,15 @@ def served(config: dict[str, object], size: int) -> Served:
     split = Split(records, np.full(24, -1, np.int32), [""] * 24, pixels)
     logits = np.asarray(network.logits(pixels.astype("float32"), training=False))
     card = {"name": "x", "backbone": "x", "licence": "-", "counts": {}, "evaluated": "-"}
-    return Served(
-        network.model, network.task, (size, size), "crop", False,
-        prepare, split, network.task.answers(logits),
-        lambda: pixels, card,
-    )  # fmt: skip
+    return ServedModel(
+        network.model,
+        Proof(network.task, split, prepare, network.task.answers(logits)),
+        (size, size),
+        "crop",
+        False,
+        lambda: pixels,
+        card,
+    )
 
 
 def row(name: str) -> str:

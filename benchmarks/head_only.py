@@ -109,7 +109,7 @@ def bare_pass(data: str, engine: str) -> dict[str, Any]:
     import numpy as np
 
     from tlkit import registry
-    from tlkit.features.cut import whole
+    from tlkit.features.split_network import whole
 
     splits = [
         keras.utils.image_dataset_from_directory(

@@ -27,34 +27,40 @@ def pieces(size: int) -> None:
     import tensorflow as tf
 
     from tlkit.data.dataset import Dataset, Split
-    from tlkit.freeze import make_plan
     from tlkit.model import build_network
-    from tlkit.recipe.schema import Data, Finetune, Model, Stage
+    from tlkit.recipe.load import load_recipe
     from tlkit.tasks.classification import Classification
-    from tlkit.train.defaults import complete
+    from tlkit.train.context import make_context
+    from tlkit.train.defaults import completed
     from tlkit.train.guard import checksums
-    from tlkit.train.loop import prepare_stage
     from tlkit.train.monitor import Monitor
+    from tlkit.train.plans import stage_plans
+    from tlkit.train.stage_setup import set_up_stage
     from tlkit.train.state import TrainState, save_state
-    from tlkit.train.training import Training
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
     labels = rng.integers(0, 5, BATCH).astype("int32")
-    config = Model.model_validate({"backbone": "mobilenet_v2", "weights": "none"})
+    recipe = completed(
+        load_recipe(
+            {
+                "name": "overhead",
+                "data": {"source": {"folder": "unused"}},
+                "model": {"backbone": "mobilenet_v2", "weights": "none"},
+                "finetune": {"stages": [{"policy": "full"}]},
+                "cache": "off",
+            }
+        )
+    )
     task = Classification(list("abcde"))
-    network = build_network(config, task, (size, size))
-    plan = make_plan("full", {}, network.blocks, network.head)
-    data = Data.model_validate({"source": {"folder": "unused"}})
-    stage = complete(Stage.model_validate({"policy": "full"}), data, [], "mobilenet_v2")
-    finetune = Finetune.model_validate({"stages": [{"policy": "full"}]})
+    network = build_network(recipe.model, task, (size, size))
     split = Split([], labels, [], pixels)
     dataset = Dataset(task, {"train": split, "val": split}, [], None, (size, size))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
         place = pathlib.Path(folder, "state.npz")
-        weights = np.ones(5, "float32")
-        training = Training(network, dataset, finetune, weights, 0, TrainState(), place, [])
-        ready = prepare_stage(training, stage, plan, undo)
+        context = make_context(recipe, dataset, network)
+        (planned,) = stage_plans(recipe, network)
+        plan, ready = planned.plan, set_up_stage(context, planned, undo)
         monitor = Monitor(network, ready.model, plan, ready.statistics)
 
         def step() -> None:

@@ -40,7 +40,7 @@ def main() -> None:
     from openvino import opset13 as ops
 
     from tlkit import registry
-    from tlkit.features.cut import whole
+    from tlkit.features.split_network import whole
 
     a = tf.random.normal((SIDE, SIDE))
     multiply = tf.function(lambda x: tf.linalg.matmul(x, a))

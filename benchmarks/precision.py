@@ -22,9 +22,9 @@ def main() -> None:
     import numpy as np
 
     from tlkit import registry
-    from tlkit.features.cut import whole
     from tlkit.features.engine import compare
     from tlkit.features.lbfgs import FOLDS, solve_head
+    from tlkit.features.split_network import whole
     from tlkit.tasks.folds import stratified_folds
     from tlkit.tasks.link import SOFTMAX
 

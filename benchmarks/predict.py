@@ -41,7 +41,7 @@ def main() -> None:
     import keras
 
     import tlkit
-    from tlkit import use
+    from tlkit.runs.predict import predict_files
 
     assets = pathlib.Path(os.environ["TLKIT_TEST_ASSETS"])
     photos = assets / "data" / "flowers"
@@ -73,7 +73,7 @@ def main() -> None:
             engine, _, again = way.partition(", ")
             if not again:
                 shutil.rmtree(run / "engine", ignore_errors=True)
-            rows = list(use.predict_files(run, [photos], 5, engine))
+            rows = list(predict_files(run, [photos], 5, engine))
             labels[way] = [row["label"] for row in rows]
             largest[way] = max(
                 abs(a["probability"] - b) for a, b in zip(rows, reference, strict=True)
@@ -81,7 +81,7 @@ def main() -> None:
 
         return predict
 
-    reference = [row["probability"] for row in use.predict_files(run, [photos], 1, "keras")]
+    reference = [row["probability"] for row in predict_files(run, [photos], 1, "keras")]
     ways = {"model.predict": plain, **{f"tlkit, {way}": ours(way) for way in ENGINES}}
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkit.reporter import Reporter
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
@@ -53,6 +55,17 @@ def assets() -> pathlib.Path:
     folder = assets_folder()
     assert folder is not None
     return folder
+
+
+class Listener(Reporter):
+    """Keeps what a person would be told, a line each."""
+
+    def __init__(self, lines: list[str]):
+        super().__init__()
+        self.lines = lines
+
+    def line(self, text: str, style: str | None = None) -> None:
+        self.lines.append(text.strip())
 
 
 def draw(kind: int, seed: int, size: int = 40) -> Image.Image:

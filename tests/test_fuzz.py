@@ -272,7 +272,7 @@ def test_what_is_accepted_is_planned_and_trained_or_told_wrong_before(few, tmp_p
     import keras
 
     import tlkit
-    from tlkit.workflow import show_plan
+    from tlkit.runs.workflow import show_plan
 
     monkeypatch.chdir(tmp_path)
     trained = 0

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tlkit import registry
 from tlkit.errors import RecipeError
 from tlkit.recipe.load import load_recipe
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.train.step import apply_augmentations, make_loss
 
 RECIPE = """\
@@ -161,7 +161,7 @@ def as_mapping(text):
 
 
 def yaml_of(text):
-    """JSON's names of what is no number, as YAML has them."""
+    """JSON's names of what is not a number, as YAML has them."""
     return text.replace("-Infinity", "-.inf").replace("Infinity", ".inf").replace("NaN", ".nan")
 
 
@@ -297,7 +297,7 @@ def run_loss(name, given):
         given = {**given, "loss": {"cross_entropy": {}}}
     if isinstance(given.get("alpha"), list):
         given = {**given, "alpha": [given["alpha"][0], 1.0, given["alpha"][-1]]}
-    loss = make_loss(Named(name, given), np.array([1, 100, 10_000]))
+    loss = make_loss(Component(name, given), np.array([1, 100, 10_000]))
     logits = np.random.default_rng(0).normal(0, 10, (4, CLASSES)).astype("float32")
     targets = np.eye(CLASSES, dtype="float32")[[0, 1, 2, 0]]
     return with_gradient(lambda at: loss(targets, at), logits)

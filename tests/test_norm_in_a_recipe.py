@@ -114,7 +114,7 @@ def test_a_run_with_swapped_norms_resizes_and_is_served_without_tlkit(tmp_path):
 
 
 def test_a_plan_does_not_calibrate(monkeypatch):
-    from tlkit.workflow import show_plan
+    from tlkit.runs.workflow import show_plan
 
     def calibrating(*_):
         raise AssertionError("a plan says what would be done")

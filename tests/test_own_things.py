@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 import tlkit
-from tlkit import own_modules, own_things, registry, use
+from tlkit import own_modules, own_things, registry
 from tlkit.draft import source_of
 from tlkit.errors import RecipeError, UserError
 from tlkit.recipe.json_schema import recipe_json_schema
 from tlkit.recipe.load import load_recipe
 from tlkit.registry import register
+from tlkit.runs.predict import predict_files
 
 MODULE = '''
 """What a person wrote."""
@@ -187,7 +188,7 @@ def test_a_run_of_ones_own_things_is_resumed_evaluated_and_served(recipe, mine, 
     # 0.01 / (1 + t) at t = 13, the last step of two epochs of seven
     assert rates[-1] == pytest.approx(0.01 / 14, rel=1e-4)
     images = sorted(photos.rglob("*.png"))[:3]
-    here = [row["label"] for row in use.predict_files(run.folder, images, 1)]
+    here = [row["label"] for row in predict_files(run.folder, images, 1)]
     # in another process, from another folder, with the module's file gone
     (tmp_path / f"{mine}.py").unlink()
     away = tmp_path / "away"
@@ -261,7 +262,7 @@ def test_signatures_as_people_write_them(mine, tmp_path):
     (tmp_path / "odd_mine.py").write_text(ODD)
     own_modules.look_in([tmp_path], ["odd_mine"])
     sources = registry.SOURCES  # of which what they give is looked at later
-    # the last of one name counts; a default that is no literal stays the source's
+    # the last of one name counts; a default that is not a literal stays the source's
     twice = sources["odd_mine:twice"]
     assert list(twice.arguments.model_fields) == ["first", "second"]
     assert twice.call({}, **twice.arguments(second=3).model_dump()) == (0.5, 3.0)
@@ -362,7 +363,7 @@ def test_an_installed_package_offers_things(recipe, mine, tmp_path, monkeypatch)
     # a broken package takes nothing else away, and is told about when it is named
     assert "lost" not in losses
     assert "there is no module 'nowhere_at_all'" in losses.suggest("lost")
-    assert "offers 'odd' as 'ab', which is no place" in losses.suggest("odd")
+    assert "offers 'odd' as 'ab', which is not a place" in losses.suggest("odd")
     own_things.advertised.cache_clear()
 
 
@@ -517,7 +518,7 @@ def odd(mine, tmp_path):
         (("regularize", 0), "three", "expected a keras.regularizers.Regularizer"),
         (("preprocess", 0), "three", "gives 3; expected a keras.layers.Layer"),
         (("model", "insert", 0), "Late", "ODD:Late: fails: "),
-        (("model", "insert", 0), "taken", "'after', which is the recipe's own word here"),
+        (("model", "insert", 0), "taken", "'after', which is a reserved recipe key here"),
         (("model", "insert", 0), "under", "needs '_a', which no recipe can say"),
         (("data", "source"), "no_data", "gives None; expected a tlkit.data.record.SourceData"),
         (("data", "source"), "words", "gives 'a' among its records"),

@@ -22,7 +22,7 @@ import tlkit
 from tests.conftest import ROOT, draw
 from tlkit import registry
 from tlkit.data.in_memory import take
-from tlkit.finished import expect_in_memory
+from tlkit.runs.run import expect_in_memory
 
 IMAGES = np.stack([np.asarray(draw(k % 3, k)) for k in range(45)])
 NAMES = ["red", "green", "blue"]

@@ -9,7 +9,7 @@ from tlkit.serializable import register_with_keras
 
 if (
     TYPE_CHECKING
-):  # for editors and type checkers; at run time, `__getattr__` imports what is asked for
+):  # for editors and type checkers; at run time, `__getattr__` imports names on demand
     from tlkit import (
         activations,
         adversarial,
@@ -32,7 +32,6 @@ if (
         UserError,
         WeightsError,
     )
-    from tlkit.finished import Prediction, Run, load_run
     from tlkit.recipe.load import load_recipe
     from tlkit.recipe.schema import (
         Adversarial,
@@ -51,10 +50,8 @@ if (
         Stage,
     )
     from tlkit.registry import register
-    from tlkit.serializable import register_layers
-    from tlkit.tasks.classification.figures import ClassFigures, Metrics
-    from tlkit.train.interrupt import Interrupted
-    from tlkit.workflow import (
+    from tlkit.runs.run import Prediction, Run, load_run
+    from tlkit.runs.workflow import (
         check_recipe,
         find_learning_rate,
         finetune,
@@ -62,15 +59,18 @@ if (
         resume,
         show_plan,
     )
+    from tlkit.serializable import register_layers
+    from tlkit.tasks.classification.figures import ClassFigures, Metrics
+    from tlkit.train.interrupt import Interrupted
 
 __version__ = "0.1.0"
 
-# where each public name is; packages are public whole
+# module of each public name; packages are public as a whole
 _HOMES = {
     "tlkit.errors": (
         "DataError", "RecipeError", "RunError", "RunFailed", "UserError", "WeightsError",
     ),
-    "tlkit.finished": ("Prediction", "Run", "load_run"),
+    "tlkit.runs.run": ("Prediction", "Run", "load_run"),
     "tlkit.tasks.classification.figures": ("ClassFigures", "Metrics"),
     "tlkit.recipe.load": ("load_recipe",),
     "tlkit.recipe.schema": (
@@ -80,7 +80,7 @@ _HOMES = {
     "tlkit.registry": ("register",),
     "tlkit.serializable": ("register_layers",),
     "tlkit.train.interrupt": ("Interrupted",),
-    "tlkit.workflow": (
+    "tlkit.runs.workflow": (
         "check_recipe", "find_learning_rate", "finetune", "reproduce", "resume", "show_plan",
     ),
 }  # fmt: skip
@@ -142,7 +142,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for when it is asked for, so that `import tlkit` is quick."""
+    """Imports public names on first use, so that `import tlkit` is fast."""
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
     if name in _PACKAGES:

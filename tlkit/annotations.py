@@ -1,4 +1,4 @@
-"""What the annotations of registered arguments mean: types with limits, to pydantic."""
+"""Translates the annotations of registered arguments into pydantic types with limits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def words(activations: Registry[Any], initializers: Registry[Any]) -> dict[str, Any]:
-    """What the annotations of registered arguments mean to pydantic: strict, finite, in limits.
+    """The pydantic type of each annotation of registered arguments: strict, finite, within limits.
 
     Args:
-        activations: Whose names an `Activation` may be.
-        initializers: Whose names an `Initializer` may be.
+        activations: Registry of the names that an `Activation` may have.
+        initializers: Registry of the names that an `Initializer` may have.
     """
     import pydantic
 
@@ -46,7 +46,7 @@ def words(activations: Registry[Any], initializers: Registry[Any]) -> dict[str, 
         "int": whole,
         "bool": Annotated[bool, pydantic.Strict()],
         "str": Annotated[str, pydantic.AfterValidator(_text), pydantic.Field(min_length=1)],
-        # tagged, so that a wrong number is answered with what is wrong about it alone
+        # tagged, so that for an invalid number only the number's own error is reported
         "LearningRate": Annotated[
             Annotated[rate, pydantic.Tag("float")]
             | Annotated[Literal["auto"], pydantic.Tag("str")],
@@ -54,7 +54,7 @@ def words(activations: Registry[Any], initializers: Registry[Any]) -> dict[str, 
         ],
         "Activation": one_of(activations),
         "Initializer": one_of(initializers),
-        "Loss": Any,  # parsed as `finetune.loss` itself, by tlkit.recipe.schema
+        "Loss": Any,  # parsed by tlkit.recipe.schema, like `finetune.loss` itself
         "within": limits.within,
         "several": limits.several,
         "odd": _Odd(),
@@ -66,7 +66,7 @@ def words(activations: Registry[Any], initializers: Registry[Any]) -> dict[str, 
 
 
 class _Odd:
-    """A whole number that is odd, to pydantic."""
+    """An odd whole number, for pydantic."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema

@@ -1,23 +1,23 @@
-"""Functions compiled once for batches of every size."""
+"""Functions compiled once for all batch sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 
 def for_any_batch(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of tensors as a graph that is traced once, whatever the number of images.
+    """Turns a function of tensors into a graph that is traced once for all batch sizes.
 
-    The last batch of an epoch is often smaller. A plain `tf.function` would be traced for it
-    again, which takes as long as the first time: seconds for a large network.
+    The last batch of an epoch is often smaller. A plain `tf.function` would be traced again
+    for it, which takes as long as the first time: seconds for a large network.
 
     Args:
-        function: Of tensors `(batch, ...)`, scalars, or lists of them. Another type, or another
-            size of an image, is traced on its own.
+        function: Function of tensors `(batch, ...)`, scalars, or lists of them. Each other dtype
+            or image size is traced separately.
     """
-    import tensorflow as tf
-
     traced: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def spec(value: Any) -> Any:

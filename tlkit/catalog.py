@@ -1,6 +1,6 @@
-"""Every technique that tlkit has, as its registries and its recipe schema describe it.
+"""Every technique in tlkit, as described by its registries and its recipe schema.
 
-`tlkit techniques` and docs/techniques.md are made from here; TensorFlow is not
+`tlkit techniques` and docs/techniques.md are generated from here. TensorFlow is not
 imported.
 """
 
@@ -17,7 +17,7 @@ from tlkit.facts import Facts, LayerFacts
 from tlkit.recipe.schema import Adversarial, Finetune, Model, Stage
 from tlkit.registry import Registry
 
-# where a recipe says it; NAME stands for the name, with its arguments where it has some
+# where it goes in a recipe; NAME stands for the name, with its arguments if it has any
 PLACES: list[tuple[Registry[Any], str]] = [
     (registry.POLICIES, "finetune:\n  stages:\n    - policy: NAME"),
     (registry.SCHEDULES, "finetune:\n  stages:\n    - policy: full\n      schedule: NAME"),
@@ -39,7 +39,7 @@ PLURALS = {
     "option of training": "options of training",
 }
 
-# options of training that are a key of the recipe rather than a name
+# training options that are a recipe key rather than a registered name
 OPTIONS: dict[str, tuple[type, str, str]] = {
     "head_multiplier": (Stage, "10", ""),
     "layer_decay": (Stage, "0.8", ""),
@@ -66,15 +66,15 @@ class Technique:
     """One row of the catalog.
 
     Attributes:
-        name: In a recipe.
-        kind: What it is, as "loss".
-        summary: One line.
-        doc: What it does, with formula and source.
-        native: What Keras calls it, where Keras has it.
-        key: Where a recipe says it.
-        arguments: Name, type and default of each, as text.
-        snippet: Of a recipe; empty where it is only for Python.
-        python: The import line; empty where it is only for recipes.
+        name: Name in a recipe.
+        kind: Kind of technique, such as "loss".
+        summary: One-line summary.
+        doc: Full description, with formula and source.
+        native: Name in Keras, if Keras has it.
+        key: Where it goes in a recipe.
+        arguments: Name, type and default of each argument, as text.
+        snippet: Recipe snippet; empty if it is only for Python.
+        python: Import line; empty if it is only for recipes.
     """
 
     name: str
@@ -93,18 +93,18 @@ class Technique:
 
 
 def techniques() -> list[Technique]:
-    """All of them, in the order of a run's rooms."""
+    """All techniques, in the order of the stages of a run."""
     named = [
         _from_entry(things, things[name], place)
         for things, place in PLACES
         for name in things
-        if name in things  # what an installed package offers may be broken
+        if name in things  # an entry point of an installed package may be broken
     ]
     return named + [_from_option(name) for name in OPTIONS]
 
 
 def find(name: str) -> list[Technique]:
-    """Those of a name; a name may stand for things of different kinds."""
+    """The techniques of a name; things of different kinds may share a name."""
     wanted = name.lower().replace("-", "_")
     found = techniques()
     return [t for t in found if t.name.lower().replace("-", "_") == wanted] or [
@@ -144,7 +144,7 @@ def _from_entry(things: Registry[Any], entry: Entry[Facts], place: str) -> Techn
     )
 
 
-# what a required argument is in an example
+# values of required arguments in examples
 EXAMPLES: dict[str, Any] = {
     "count": 2,
     "layer": "stack3",
@@ -159,7 +159,7 @@ def _written(entry: Entry[Facts]) -> str:
     for name, field in entry.arguments.model_fields.items():
         value = field.default
         if value is pydantic_core.PydanticUndefined:
-            value = EXAMPLES.get(name, "...")  # of a thing from outside, anything
+            value = EXAMPLES.get(name, "...")  # user-defined things may have any argument
         if value is None:
             continue
         parts.append(f"{name}: {_yaml(value)}")
@@ -212,7 +212,7 @@ def _from_option(name: str) -> Technique:
 
 
 def describe(technique: Technique) -> str:
-    """A technique as `tlkit techniques NAME` shows it."""
+    """The text that `tlkit techniques NAME` prints."""
     lines = [f"{technique.name}: {technique.kind}, {technique.source}", "", technique.doc]
     if technique.arguments:
         lines += ["", "In a recipe it takes:"]

@@ -1,4 +1,4 @@
-"""Writes a recipe for a person's data."""
+"""Writes a recipe for the user's data."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tlkit.backbones import spec as specs
 from tlkit.data.account import FileAccount
 from tlkit.data.archive import SUFFIX, archive_of, describe_left_out, left_out, opened
 from tlkit.data.frames import is_of_frames
-from tlkit.data.read_file import Absent
+from tlkit.data.read_file import MissingFile
 from tlkit.data.read_source import path_keys, read_records
-from tlkit.data.recognize import Recognized, recognize
+from tlkit.data.recognize import RecognizedTool, recognize
 from tlkit.data.record import Record, SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, UserError, did_you_mean, some_of
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.tasks.find import find_task
 from tlkit.text import one_line
 
@@ -40,12 +40,12 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A recipe written for data.
+    """A recipe drafted for a data set.
 
     Attributes:
-        name: Of the recipe.
+        name: Recipe name.
         text: The YAML.
-        lines: What was found, for a person.
+        lines: What was found, for the user.
     """
 
     name: str
@@ -60,14 +60,14 @@ def draft_recipe(
     given: Sequence[str] = (),
     say: Say = lambda line: None,
 ) -> Draft:
-    """A commented recipe for what a user has.
+    """Drafts a commented recipe for the user's data.
 
     Args:
         data: A folder, an archive, a list or annotations.
         backbone: A registered name.
-        folder: Where the recipe will lie; its paths are relative to it.
+        folder: Folder that the recipe will be in; its paths are relative to it.
         given: Arguments of the source as `key=value`.
-        say: Is told what takes a while.
+        say: Called with a message before slow operations.
 
     Raises:
         UserError: for an unknown backbone or argument.
@@ -130,13 +130,13 @@ def draft_recipe(
 
 
 def _there(records: Sequence[Record]) -> tuple[list[Record], list[tuple[str, str]]]:
-    """The images that are files, and name and reason of those that are only named."""
-    absent = [(r.name, r.read.reason) for r in records if isinstance(r.read, Absent)]
-    return [r for r in records if not isinstance(r.read, Absent)], absent
+    """The images whose files exist, and name and reason of those whose files are missing."""
+    absent = [(r.name, r.read.reason) for r in records if isinstance(r.read, MissingFile)]
+    return [r for r in records if not isinstance(r.read, MissingFile)], absent
 
 
 def _empty(source: SourceData, filled: set[str]) -> list[str]:
-    """Says which classes have no image, for which nothing can be trained."""
+    """Messages about classes without images, which cannot be trained."""
     named = (*source.empty, *(source.classes or ()), *(r.label for r in source.records))
     empty = [repr(name) for name in dict.fromkeys(named) if name not in filled]
     if not empty:
@@ -147,26 +147,26 @@ def _empty(source: SourceData, filled: set[str]) -> list[str]:
     ]
 
 
-def source_of(data: pathlib.Path, given: Sequence[str] = ()) -> Named:
-    """The data source that a path on the command line means.
+def source_of(data: pathlib.Path, given: Sequence[str] = ()) -> Component:
+    """The data source for a path from the command line.
 
     Args:
         data: A folder, an archive, a list or annotations.
         given: Arguments of the source as `key=value`.
 
     Raises:
-        DataError: if it is not there, or is nothing that can be trained on.
+        DataError: if it does not exist, or cannot be trained on.
     """
     return _named(found_in(data, given))
 
 
 def found_in(
     data: pathlib.Path, given: Sequence[str] = (), say: Say = lambda line: None
-) -> Recognized:
-    """What a path on the command line is, with the paths of its source as they were typed.
+) -> RecognizedTool:
+    """Recognizes a path from the command line; the source keeps the paths as typed.
 
     Raises:
-        DataError: if it is not there, or is nothing that can be trained on.
+        DataError: if it does not exist, or cannot be trained on.
         UserError: for an argument that the source does not have.
     """
     place = opened(data, say)
@@ -197,7 +197,7 @@ def found_in(
 
 
 def why_not_there(place: pathlib.Path) -> str:
-    """Why a folder or file of data is none."""
+    """Why a data folder or file does not exist."""
     try:
         place.stat()
     except FileNotFoundError:
@@ -208,7 +208,7 @@ def why_not_there(place: pathlib.Path) -> str:
     return "no such folder or file of data"
 
 
-def _forced(name: str, place: pathlib.Path) -> Recognized:
+def _forced(name: str, place: pathlib.Path) -> RecognizedTool:
     if modules := own_things.modules_in(name):
         own_modules.look_here(modules)
     if name not in registry.SOURCES:
@@ -216,11 +216,11 @@ def _forced(name: str, place: pathlib.Path) -> Recognized:
     first = next(iter(registry.SOURCES[name].arguments.model_fields), None)
     if first is None:
         raise UserError("takes no argument that could be a path", where=f"source={name}")
-    return Recognized(f"read as {name}", "as was asked", name, {first: str(place)})
+    return RecognizedTool(f"read as {name}", "as was asked", name, {first: str(place)})
 
 
 def _typed(annotation: str, text: str) -> Any:
-    """What an argument that was typed is: text stays text, `depth=1` is a number, `["a", "b"]` a list."""
+    """Parses a typed argument: text stays text, `depth=1` is a number, `["a", "b"]` a list."""
     listed = "list[" in annotation and text.startswith("[")
     if annotation.split(" | ")[0] == "str" and not listed:
         return text
@@ -235,10 +235,10 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _named(found: Recognized) -> Named:
+def _named(found: RecognizedTool) -> Component:
     entry = registry.SOURCES[found.source]
     try:
-        return Named(found.source, entry.arguments(**found.arguments).model_dump())
+        return Component(found.source, entry.arguments(**found.arguments).model_dump())
     except pydantic.ValidationError as error:
         item = error.errors()[0]
         raise UserError(
@@ -246,13 +246,13 @@ def _named(found: Recognized) -> Named:
         ) from None
 
 
-def found_as(found: Recognized) -> str:
-    """What something was taken for, and why."""
+def found_as(found: RecognizedTool) -> str:
+    """What the data was recognized as, and why."""
     return f"{found.what} ({found.evidence})"
 
 
 def _more_notes(data: pathlib.Path) -> list[str]:
-    """What is odd about the files of a folder or an archive."""
+    """Notes on unusual files in a folder or an archive."""
     notes = []
     archive = archive_of(data)
     if archive is not None and (names := left_out(archive)):
@@ -264,7 +264,7 @@ def _more_notes(data: pathlib.Path) -> list[str]:
 
 
 def recipe_name(data: pathlib.Path) -> str:
-    """A name for a recipe: that of the data as it was typed, in letters that files may have."""
+    """A recipe name: that of the data as typed, in characters that are safe in file names."""
     typed = os.path.basename(_absolute(data))
     if not data.is_dir():
         typed = SUFFIX.sub("", typed) if SUFFIX.search(typed) else os.path.splitext(typed)[0]
@@ -274,20 +274,20 @@ def recipe_name(data: pathlib.Path) -> str:
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    """A path from the root, through the links that a person came by, as the shell has it in PWD."""
+    """The absolute path, keeping the symbolic links of the shell's PWD."""
     here = os.environ.get("PWD", "")
     if not here or not os.path.isdir(here) or not os.path.samefile(here, os.getcwd()):
         here = os.getcwd()
     given = os.path.expanduser(path)
     whole = os.path.normpath(os.path.join(here, given))
-    # behind a link, `..` leads elsewhere for the shell than for the system, which reads the data
+    # behind a link, the shell resolves `..` differently from the system, which reads the data
     if os.path.exists(given) and not (os.path.exists(whole) and os.path.samefile(given, whole)):
         return os.path.realpath(given)
     return whole
 
 
-def _written(found: Recognized, folder: pathlib.Path) -> str:
-    """A source as a recipe has it, its paths relative to the recipe's folder."""
+def _written(found: RecognizedTool, folder: pathlib.Path) -> str:
+    """A source as written in a recipe, its paths relative to the recipe's folder."""
     paths = path_keys(found.source)
     typed = _named(found).arguments
     values = {
@@ -304,14 +304,14 @@ def _written(found: Recognized, folder: pathlib.Path) -> str:
 
 
 def _relative(path: str, folder: pathlib.Path) -> str:
-    """A path from a recipe's folder; a link at its end stays the link."""
+    """A path relative to a recipe's folder; a final symbolic link is not resolved."""
     whole = _absolute(path)
     real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
     return os.path.relpath(real, os.path.realpath(folder))
 
 
 def yaml_text(text: str) -> str:
-    """Text as a YAML value that is read as that text, inside `{}` too."""
+    """Text as a YAML value that is read back as the same text, inside `{}` too."""
     if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", text) and not _means_more(text):
         return text
     if text.isprintable():
@@ -320,6 +320,6 @@ def yaml_text(text: str) -> str:
 
 
 def _means_more(text: str) -> bool:
-    """Whether YAML takes a plain word for something else than text."""
+    """Whether YAML reads an unquoted word as something other than text."""
     words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n", ".nan", ".inf")
     return text.lower() in words or re.fullmatch(r"[._]?[\d_.]+([eE][-+]?\d+)?", text) is not None

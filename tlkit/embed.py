@@ -1,17 +1,18 @@
-"""Images as the feature vectors of a pretrained network."""
+"""Feature vectors of images from a pretrained network."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from tlkit.data.dataset import Dataset, Split
-from tlkit.features.compute import Made, frozen_features
-from tlkit.features.cut import whole
+from tlkit.features.compute import FeatureStats, frozen_features
+from tlkit.features.split_network import whole
 from tlkit.out_of_memory import out_of_memory_is_told
+from tlkit.reporter import SILENT, Reporter
 
 NOTHING = Split([], np.empty(0, np.int32), [])
 
@@ -22,30 +23,27 @@ def embed(
     weights: str,
     dataset: Dataset,
     split: Split,
+    *,
     engine: str = "auto",
-    progress: Any = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> tuple[np.ndarray, Made, Any] | None:
-    """One pass of a backbone over a split, kept on disk for the next that asks.
+    reporter: Reporter = SILENT,
+) -> tuple[np.ndarray, FeatureStats, Any] | None:
+    """Features of a split from one pass of a backbone, cached on disk.
 
     Args:
-        name: Of the backbone.
+        name: Backbone name.
         weights: `auto`, `imagenet`, `bundled`, `none` or a file.
-        dataset: Whose decoder and image size are used.
+        dataset: Data set whose decoder and image size are used.
         split: Images.
-        engine: What computes.
-        progress: Makes a function `(done, total)` that shows how far the pass is.
-        say: Is told which engine was taken, and why not another.
+        engine: Inference backend.
+        reporter: Reports which engine was chosen, why not another, and the progress.
 
     Returns:
-        Features `(images, features)`, how they came about, and the backbone; None where they
+        Features `(images, features)`, how they were computed, and the backbone; None if they
         fit neither on disk nor in memory.
 
     Raises:
-        UserError: if the weights cannot be had, or memory runs out.
+        UserError: if the weights are unavailable, or memory runs out.
     """
-    import keras
-
     from tlkit.backbones.load import load_backbone
     from tlkit.model import preprocess
     from tlkit.surgery import as_depthwise
@@ -58,7 +56,7 @@ def embed(
         features = keras.layers.GlobalAveragePooling2D()(features)
     alone = dataclasses.replace(dataset, splits={"train": split, "val": NOTHING})
     cut = whole(keras.Model(image, features))
-    found = frozen_features(cut, alone, "auto", progress, engine, say, about=name)
+    found = frozen_features(cut, alone, "auto", engine=engine, reporter=reporter, about=name)
     if found is None:
         return None
     computed, made = found

@@ -1,4 +1,4 @@
-"""One registered thing: what its source says of it, or the thing itself."""
+"""One registered thing: what its source says about it, or the thing itself."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Facts, covariant=True)
 REQUIRED = object()  # the default of a parameter that has none
-UNSAID = object()  # a default that only the source knows
-# a run has one seed, and gives it to all; its networks end in logits
+UNSAID = object()  # a default that is not a literal, known only to the source
+# a run passes its one seed to everything; its networks end in logits
 SET_BY_TLKIT = ("seed", "from_logits")
-# what an annotation from outside may be made of: names, `|`, `[...]`, numbers, calls of limits
+# syntax that a user-defined annotation may use: names, `|`, `[...]`, numbers, calls of limits
 PLAIN = (
     ast.Name, ast.Subscript, ast.BinOp, ast.BitOr, ast.Constant, ast.Tuple, ast.List, ast.Call,
     ast.keyword, ast.UnaryOp, ast.USub, ast.expr_context,
 )  # fmt: skip
-# what classes of Keras take beside what is theirs
+# arguments that Keras classes take besides their own
 SET_BY_KERAS = ("name", "dtype", "trainable", "reduction", "activity_regularizer", "autocast")
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """What a function or class is called with.
+    """A parameter of a function or class.
 
     Attributes:
-        name: As it is called.
-        annotation: Its type, as the source has it.
-        default: Its default; `REQUIRED` where it has none.
-        keyword_only: It stands behind a `*`.
-        positional_only: It stands before a `/`.
+        name: Its name.
+        annotation: Its type, as written in the source.
+        default: Its default; `REQUIRED` if it has none.
+        keyword_only: Whether it comes after a `*`.
+        positional_only: Whether it comes before a `/`.
     """
 
     name: str
@@ -55,20 +55,20 @@ class Parameter:
 
     @property
     def is_recipes(self) -> bool:
-        """Whether a recipe can say it; pydantic's models have names of their own."""
+        """Whether a recipe can set it; pydantic's models reserve some names."""
         return not self.name.startswith("_") and self.name not in ("model_config", "model_dump")
 
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """What is known of a function or class.
+    """What is known about a function or class.
 
     Attributes:
-        module: Where it is defined.
+        module: Module that defines it.
         attribute: Its name in that module.
         doc: Its docstring.
-        parameters: What it is called with, without `self`, `*args` and `**kwargs`.
-        find: Gives the function or class itself.
+        parameters: Its parameters, without `self`, `*args` and `**kwargs`.
+        find: Returns the function or class itself.
     """
 
     module: str
@@ -79,7 +79,7 @@ class Definition:
 
     @classmethod
     def of_source(cls, module: str, node: ast.FunctionDef | ast.ClassDef) -> Definition:
-        """From a module's source, which is not imported before `find` is called.
+        """From a module's source; the module is not imported until `find` is called.
 
         Raises:
             TypeError: for a class without a constructor of its own.
@@ -94,7 +94,7 @@ class Definition:
 
     @classmethod
     def of_thing(cls, thing: Callable[..., Any]) -> Definition:
-        """From the function or class itself, as a notebook has it."""
+        """From the function or class itself, as in a notebook."""
         found = []
         for given in inspect.signature(thing).parameters.values():
             if given.kind in (given.VAR_POSITIONAL, given.VAR_KEYWORD):
@@ -135,7 +135,7 @@ def _parameters(given: ast.arguments) -> Iterator[Parameter]:
 
 
 def _literal(node: ast.expr) -> Any:
-    """A default's value; `UNSAID` for what is no literal, which stays what the source makes of it."""
+    """A default's value; `UNSAID` if it is not a literal, so that the source's default applies."""
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -143,25 +143,25 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A default that a recipe can say; `UNSAID` for any other."""
+    """A default that a recipe can express; `UNSAID` for any other."""
     kinds = (bool, int, float, str, list, tuple, dict)
     return value if value is None or isinstance(value, kinds) else UNSAID
 
 
 @dataclasses.dataclass(frozen=True)
-class Expected:
-    """What a call of a thing of one's own must give.
+class ReturnCheck:
+    """What a call of a user-defined thing must return.
 
     Attributes:
-        words: For a message.
-        place: Of the class, as `keras.layers:Layer`; empty for anything that can be called.
+        words: Description for a message.
+        place: The class, such as `keras.layers:Layer`; empty for any callable.
     """
 
     words: str
     place: str = ""
 
     def is_met_by(self, made: Any) -> bool:
-        """Whether it is that."""
+        """Whether an object meets the requirement."""
         if not self.place:
             return callable(made) and not inspect.isclass(made)
         module, _, name = self.place.partition(":")
@@ -170,24 +170,24 @@ class Expected:
 
 @contextlib.contextmanager
 def told_as_users(name: str) -> Iterator[None]:
-    """What a person's own code raises inside, as an error that is theirs to mend.
+    """Inside, exceptions from user-defined code become errors for the user to fix.
 
     Args:
-        name: Of the thing.
+        name: Name of the thing.
 
     Raises:
-        UserError: in the place of any other error.
+        UserError: in place of any other error.
     """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # it may fail in any way
+    except Exception as error:  # user code may raise anything
         raise UserError(f"fails: {type(error).__name__}: {_reason(error)}", where=name) from error
 
 
 def _reason(error: Exception) -> str:
-    """What an error says; Keras puts a line about the layer before it."""
+    """The message of an error, without the line about the layer that Keras puts first."""
     text = re.sub("\x1b\\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
@@ -196,7 +196,7 @@ def _reason(error: Exception) -> str:
 
 
 def shown(value: Any) -> str:
-    """What a value is, for a message."""
+    """A description of a value, for a message."""
     kinds = (bool, int, float, str, type(None))
     return repr(value) if isinstance(value, kinds) else article(type(value).__name__)
 
@@ -213,10 +213,10 @@ def shown_shape(shape: Sequence[int | None]) -> str:
 
 
 def known_to_keras(thing: Any) -> Any:
-    """A class of a person's own, so that Keras finds it in the files of models that use it."""
+    """Registers a user-defined class with Keras, so that saved models that use it can be loaded."""
     keras: Any = sys.modules.get("keras")
     named = keras is not None and inspect.isclass(thing) and hasattr(thing, "get_config")
-    if named and keras.saving.get_registered_name(thing) == thing.__name__:  # it has none
+    if named and keras.saving.get_registered_name(thing) == thing.__name__:  # not registered yet
         keras.saving.register_keras_serializable(package=thing.__module__)(thing)
     return thing
 
@@ -225,14 +225,14 @@ class Entry(Generic[F]):
     """One registered thing.
 
     Attributes:
-        name: What recipes call it.
-        module: Where it is defined.
+        name: Its name in recipes.
+        module: Module that defines it.
         attribute: Its name in that module.
         summary: The first line of its docstring.
         doc: The whole docstring.
-        facts: What was registered with it.
-        given: Parameters that tlkit hands over, not a recipe.
-        arguments: A pydantic model of what a recipe may pass.
+        facts: The facts it was registered with.
+        given: Parameters that tlkit passes, not the recipe.
+        arguments: A pydantic model of the arguments that a recipe may pass.
     """
 
     def __init__(
@@ -241,24 +241,25 @@ class Entry(Generic[F]):
         definition: Definition,
         facts: F,
         words: Callable[[], dict[str, Any]],
+        *,
         handed: Container[str] | None = None,
-        gives: Expected | None = None,
+        gives: ReturnCheck | None = None,
         later: tuple[str, ...] = (),
     ):
         """
         Args:
-            name: In recipes.
-            definition: Of the function or class.
-            facts: Of its kind.
-            words: Gives what its annotations mean.
-            handed: Names that tlkit hands over to things of this kind; None where all that
-                stands before `*` is, as in tlkit's own files.
-            gives: What a call of a person's own must give.
-            later: First parameters of a function that is not called to make a thing of this kind
-                but is one.
+            name: Name in recipes.
+            definition: Definition of the function or class.
+            facts: Facts of its kind.
+            words: Returns the meaning of its annotations.
+            handed: Names that tlkit passes to things of this kind; None if tlkit passes all
+                parameters before `*`, as in tlkit's own files.
+            gives: What a call of a user-defined one must return.
+            later: First parameters of a function that is itself a thing of this kind, rather than
+                a function that returns one.
 
         Raises:
-            TypeError: if it needs an argument that no recipe can say.
+            TypeError: if it requires an argument that no recipe can set.
         """
         self.name = name
         self.module, self.attribute = definition.module, definition.attribute
@@ -285,7 +286,7 @@ class Entry(Generic[F]):
             self._fixed["from_logits"] = True  # Keras's own losses expect probabilities
 
     def annotation(self, name: str) -> str:
-        """The type of an argument, as the source has it."""
+        """The type of an argument, as written in the source."""
         return self._accepted[name].annotation
 
     @property
@@ -294,11 +295,11 @@ class Entry(Generic[F]):
         return [one.name for one in self._accepted.values() if one.default is REQUIRED]
 
     def expects(self, name: str) -> str:
-        """The type and limits of an argument, in a recipe's words."""
+        """The type and limits of an argument, as described to recipe authors."""
         return limits.describe(self.annotation(name))
 
     def _fields(self) -> dict[str, Any]:
-        """What a recipe may pass."""
+        """The fields of the arguments that a recipe may pass."""
         fields: dict[str, Any] = {}
         for one in self._accepted.values():
             required = one.default is REQUIRED
@@ -325,7 +326,7 @@ class Entry(Generic[F]):
             names = {"list": list, "tuple": tuple, "dict": dict, **self._words()}
             kind = eval(ast.unparse(tree), {"__builtins__": {}}, names)
             pydantic.TypeAdapter(kind)
-        except Exception:  # whatever it is, it is a type that only its own file knows
+        except Exception:  # a type that only its own file can resolve
             return Any
         return kind
 
@@ -338,7 +339,7 @@ class Entry(Generic[F]):
             return given
 
         rules: dict[str, Any] = {"obey": pydantic.model_validator(mode="after")(obey)}
-        with warnings.catch_warnings():  # an argument may be called as a method of pydantic's
+        with warnings.catch_warnings():  # an argument may have the name of a pydantic method
             warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
             return pydantic.create_model(
                 self.name.replace("-", "_").replace(":", "_").replace(".", "_"),
@@ -353,23 +354,23 @@ class Entry(Generic[F]):
         """The function or class itself; imports its file first.
 
         Raises:
-            UserError: if a module of a person's own cannot be imported.
+            UserError: if a user's module cannot be imported.
         """
         if self.is_packaged:
             return self._find()
         try:
             return known_to_keras(self._find())
-        except (Exception, SystemExit) as error:  # it may fail in any way
+        except (Exception, SystemExit) as error:  # user code may raise anything
             raise UserError(
                 f"module {self.module!r} cannot be imported: {type(error).__name__}: {error}",
                 where=self.name,
             ) from error
 
     def call(self, context: dict[str, Any], /, **arguments: Any) -> Any:
-        """Calls it with those things of a context that it asks for.
+        """Calls it with the parts of a context that it has parameters for.
 
         Raises:
-            UserError: if a thing of a person's own fails, or gives something else than its kind.
+            UserError: if a user-defined thing fails, or returns something of the wrong kind.
         """
         arguments |= {key: context[key] for key in self.given if key in context}
         for key, one in self._accepted.items():
@@ -388,14 +389,14 @@ class Entry(Generic[F]):
         return made
 
     def tells_its_errors(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, what a thing of a person's own raises is an error that is theirs to mend."""
+        """Inside, exceptions from a user-defined thing become errors for the user to fix."""
         return contextlib.nullcontext() if self.is_packaged else told_as_users(self.name)
 
     def by_position(self, *names: str) -> Callable[..., Any]:
-        """The same, to be called with what tlkit hands over in an order of its own.
+        """The same as a callable that takes what tlkit passes as positional arguments.
 
         Args:
-            names: Of what is handed over; a thing of one's own asks for those that it needs.
+            names: Names of those arguments; a user-defined thing receives only those it needs.
         """
         if self.is_packaged:
             return self.load()

@@ -1,4 +1,4 @@
-"""The errors that are the user's to mend; the command line prints them without a traceback."""
+"""Errors that the user can fix; the command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import errno
 from collections.abc import Iterable, Sequence
 
-OF_A_CALLBACK = "raised by a callback that was handed over"  # a note on such an exception
+OF_A_CALLBACK = "raised by a callback that was handed over"  # note added to such an exception
 
 
 class UserError(Exception):
@@ -15,7 +15,7 @@ class UserError(Exception):
     Args:
         message: What was found and what was expected.
         where: `file:line:column` or a path.
-        hint: What to do about it.
+        hint: How to fix it.
     """
 
     exit_code = 2
@@ -34,7 +34,7 @@ class UserError(Exception):
 
 
 class RecipeError(UserError):
-    """Every problem found in one recipe, each a line of its own."""
+    """Every problem found in one recipe, one per line."""
 
     def __init__(self, problems: list[UserError]):
         self.problems = problems
@@ -54,17 +54,17 @@ class RunError(UserError):
 
 
 class RunFailed(UserError):  # noqa: N818 - it names what happened
-    """The input was right, but the run could not reach its end."""
+    """The input was valid, but the run could not finish."""
 
     exit_code = 1
 
 
 def disk_trouble(error: OSError, hint: str | None = None) -> RunFailed:
-    """What the system said about a file, as an error that names the file.
+    """Turns a system error about a file into an error that names the file.
 
     Args:
-        error: As it was raised.
-        hint: What to do about it; that of a full disk if not given.
+        error: The error as raised.
+        hint: How to fix it; by default, advice for a full disk.
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason, hint = "the disk is full.", hint or "Make room, and try again."
@@ -74,12 +74,12 @@ def disk_trouble(error: OSError, hint: str | None = None) -> RunFailed:
 
 
 def is_of_a_callback(error: BaseException) -> bool:
-    """Whether a person's own callback raised it, so that it is theirs, whatever it is."""
+    """Whether a user's callback raised the error, whatever its type."""
     return OF_A_CALLBACK in getattr(error, "__notes__", ())
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """`Did you mean 'x'? (x, y, z)`, with the nearest name when one is near."""
+    """`Did you mean 'x'? (x, y, z)`, with the nearest name if there is a close one."""
     names = [str(name) for name in allowed]
     close = difflib.get_close_matches(str(found).lower(), names, n=1, cutoff=0.6)
     if not close:
@@ -93,11 +93,11 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
 
 
 def some_of(names: Sequence[str], most: int = 3) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names, and the number of the others."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says on its first line, or its kind where it says nothing."""
+    """The first line of an error's message, or its type if it has no message."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""What tlkit asks about a registered thing without importing its file, by kind of thing."""
+"""What tlkit needs to know about a registered thing without importing its file, by kind."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What may be said of anything.
+    """Facts about anything that is registered.
 
     Attributes:
-        native: Where Keras has it already, as `keras.layers.RandomFlip`.
-        rule: The function in `tlkit.limits` that its arguments must obey together.
+        native: Its equivalent in Keras, such as `keras.layers.RandomFlip`.
+        rule: Function in `tlkit.limits` that checks its arguments together.
     """
 
     native: str | None = None
@@ -21,13 +21,13 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationFacts(Facts):
-    """Of an augmentation.
+    """Facts about an augmentation.
 
     Attributes:
-        mixes_labels: It mixes images and their labels alike: it is called with
+        mixes_labels: Whether it mixes images together with their labels: it is called with
             `{"images": ..., "labels": ...}`.
-        fitted: Its `adapt` is called with the training images.
-        tasks: As of `LossFacts`.
+        fitted: Whether its `adapt` is called with the training images.
+        tasks: As in `LossFacts`.
     """
 
     mixes_labels: bool = False
@@ -37,11 +37,11 @@ class AugmentationFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessorFacts(Facts):
-    """Of a preprocessing step.
+    """Facts about a preprocessing step.
 
     Attributes:
-        leaves: What comes out: pixels in [0, 255], numbers around zero, or numbers that are
-            scaled too.
+        leaves: Its output: pixels in [0, 255], values centred on zero, or values that are also
+            scaled.
     """
 
     leaves: Literal["pixels", "centred", "scaled"] = "pixels"
@@ -49,11 +49,11 @@ class PreprocessorFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class HeadFacts(Facts):
-    """Of a head.
+    """Facts about a head.
 
     Attributes:
-        stored: It is made of the training images' features, not trained.
-        tasks: As of `LossFacts`.
+        stored: Whether it is computed from the training images' features rather than trained.
+        tasks: As in `LossFacts`.
     """
 
     stored: bool = False
@@ -62,11 +62,11 @@ class HeadFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class LayerFacts(Facts):
-    """Of a layer.
+    """Facts about a layer.
 
     Attributes:
-        inserted: Recipes may insert it; the others are for models of one's own.
-        where: Where it goes if recipes do not say.
+        inserted: Whether recipes may insert it; the others are for user-defined models.
+        where: Where it is inserted by default.
     """
 
     inserted: bool = True
@@ -75,13 +75,13 @@ class LayerFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class LossFacts(Facts):
-    """Of a loss.
+    """Facts about a loss.
 
     Attributes:
         wraps: The argument that is another loss.
-        soft_labels: It takes labels that are shares of classes, as mixed images have.
-        solved: `solver: lbfgs` takes a head to its optimum.
-        tasks: What it is for, names of tasks separated by spaces; None where it does for all.
+        soft_labels: Whether it takes fractional class labels, as mixed images have.
+        solved: Whether `solver: lbfgs` can bring a head to its optimum.
+        tasks: Names of the tasks it is for, separated by spaces; None if it is for all.
     """
 
     wraps: str | None = None
@@ -92,11 +92,11 @@ class LossFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class RegularizerFacts(Facts):
-    """Of a regularizer.
+    """Facts about a regularizer.
 
     Attributes:
-        acts: A penalty of each variable, or of all of them together with variables of its own, a
-            constraint after each update, or other weights in the step.
+        acts: How it acts: a penalty on each variable, a penalty on all of them together with
+            variables of its own, a constraint after each update, or other weights in the step.
     """
 
     acts: Literal["penalty", "joint", "constraint", "weights"] = "penalty"
@@ -104,12 +104,12 @@ class RegularizerFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleFacts(Facts):
-    """Of a schedule.
+    """Facts about a schedule.
 
     Attributes:
-        callback: The class in `tlkit.callbacks` that is made of it; if not given, its name with
-            `Decay` behind, as `CosineDecay`.
-        makes_callback: It gives a callback of Keras's, not a function of the step.
+        callback: The class in `tlkit.callbacks` that is built from it; by default, its name
+            followed by `Decay`, such as `CosineDecay`.
+        makes_callback: Whether it returns a Keras callback rather than a function of the step.
     """
 
     callback: str | None = None
@@ -118,10 +118,10 @@ class ScheduleFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class TrackerFacts(Facts):
-    """Of a tracker.
+    """Facts about a tracker.
 
     Attributes:
-        required: The run ends where it fails; without any other, it goes on.
+        required: Whether the run stops if it fails; if any other tracker fails, the run goes on.
     """
 
     required: bool = False
@@ -129,15 +129,16 @@ class TrackerFacts(Facts):
 
 @dataclasses.dataclass(frozen=True)
 class EngineFacts(Facts):
-    """Of an engine.
+    """Facts about an engine.
 
     Attributes:
-        rank: Those of a lower one are tried first.
-        least_cosine: Between its features and those of Keras, or it is not taken.
-        precisions: What it may compute in, separated by spaces.
-        device: The only one that it is for.
-        needs: The package that it is made with.
-        instead: The engine that it stands in for where that rounds too much.
+        rank: Engines of lower rank are tried first.
+        least_cosine: Least cosine between its features and those of Keras; below, it is not used.
+        precisions: Precisions it may compute in, separated by spaces.
+        device: The only device that it is for.
+        needs: The package that it is built with.
+        instead: The engine that it replaces if that one's rounding error is too large.
+        loader: Function of its module that loads what its `save` wrote.
     """
 
     rank: int = 0
@@ -146,17 +147,18 @@ class EngineFacts(Facts):
     device: str | None = None
     needs: str | None = None
     instead: str | None = None
+    loader: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportFacts(Facts):
-    """Of an export format.
+    """Facts about an export format.
 
     Attributes:
         runtime: The module in `tlkit.export.runtimes` that runs it.
-        takes: What the model in it is given.
-        extra: The extra of tlkit that installs what it needs.
-        needs: Packages, separated by spaces.
+        takes: Input of the exported model.
+        extra: The extra of tlkit that installs its requirements.
+        needs: Packages it needs, separated by spaces.
     """
 
     runtime: str = ""

@@ -1,4 +1,4 @@
-"""One thing that a person should look at: of data, labels, a network or a run."""
+"""One thing that the user should look at, in data, labels, a network or a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that a person should look at.
+    """One thing that the user should look at.
 
     Attributes:
-        kind: What it is, as `broken`.
-        level: `error` spoils a run or its figures, `warning` may, a `note` is good to know.
+        kind: Kind of finding, such as `broken`.
+        level: `error` spoils a run or its metrics, `warning` may, a `note` is good to know.
         text: What was found, in words.
         images: Names of the images that it is about.
-        score: How sure or how bad, for the order among findings of a kind; larger is worse.
+        score: How certain or severe it is, to order findings of a kind; larger is worse.
         hint: What to do.
     """
 

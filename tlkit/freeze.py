@@ -1,8 +1,8 @@
 """Which variables train and which layers run in inference mode: policies and their plan.
 
 A policy looks at a model and returns the paths of the backbone's variables that
-it trains. From that follows a `FreezePlan`, which can be printed and tested, and
-then applied to the model, or taken off again.
+it trains. A `FreezePlan` is built from these paths. It can be printed and tested,
+then applied to the model and undone again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tlkit.limits import within
 from tlkit.registry import register
 from tlkit.surgery.clone import call_instead
 from tlkit.surgery.fuse import can_fuse, fuse_in_place
+from tlkit.tensors import KerasLayer, KerasModel, KerasVariable
 
 BatchNormMode = Literal["train", "frozen"]
 NORMS = (
@@ -29,33 +30,33 @@ NORMS = (
     keras.layers.RMSNormalization,
 )
 
-# what a batch needs so that its own mean and variance are worth using
+# images a batch needs for its own mean and variance to be useful
 LEAST_BATCH_FOR_STATISTICS = 16
-# keras.applications use 0.99 to 0.999, whose moving statistics lag behind the
-# weights for the whole of a short fine-tuning run
+# keras.applications use 0.99 to 0.999, with which the moving statistics lag behind
+# the weights for the whole of a short fine-tuning run
 FINETUNE_MOMENTUM = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A named group of layers of the backbone, in order from the input."""
+    """A named group of backbone layers, in order from the input."""
 
     name: str
-    layers: list[Any]
+    layers: list[KerasLayer]
 
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[KerasVariable]:
         return [v for layer in self.layers for v in layer.weights]
 
 
 @register("predict-only")
 def predict_only(blocks: list[Block]) -> set[str]:
-    """Trains nothing: with the original top it labels at once, with nearest-mean after one pass."""
+    """Trains nothing: the original top predicts at once, nearest-mean after one pass."""
     return set()
 
 
 @register("head-only")
 def head_only(blocks: list[Block]) -> set[str]:
-    """Trains the head on a backbone that stays as it was pretrained."""
+    """Trains the head; the pretrained backbone stays unchanged."""
     return set()
 
 
@@ -78,7 +79,7 @@ def last_blocks(blocks: list[Block], *, count: Annotated[int, within(1, 10_000)]
 
 @register("from-layer")
 def from_layer(blocks: list[Block], *, layer: str) -> set[str]:
-    """Trains the head and the backbone from the named layer, or block, to its end."""
+    """Trains the head and the backbone from the named layer or block to the end."""
     layers = [item for block in blocks for item in block.layers]
     names = [item.name for item in layers]
     block_names = [block.name for block in blocks]
@@ -93,7 +94,7 @@ def from_layer(blocks: list[Block], *, layer: str) -> set[str]:
 
 @register("norms-only")
 def norms_only(blocks: list[Block]) -> set[str]:
-    """Trains the head and the scales and offsets of all normalisation layers.
+    """Trains the head and the scale and offset of all normalisation layers.
 
     (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm".)
     """
@@ -109,7 +110,7 @@ def norms_only(blocks: list[Block]) -> set[str]:
 
 @register("biases-only")
 def biases_only(blocks: list[Block]) -> set[str]:
-    """Trains the head and all biases, the offsets of norms among them.
+    """Trains the head and all biases, including the offsets of normalisation layers.
 
     (Ben Zaken et al. 2022, "BitFit".)
     """
@@ -121,15 +122,15 @@ def biases_only(blocks: list[Block]) -> set[str]:
     }
 
 
-def is_norm(layer: Any) -> bool:
-    """Whether a layer normalises its input with learned scale and offset."""
+def is_norm(layer: KerasLayer) -> bool:
+    """Whether a layer normalises its input with a learned scale and offset."""
     if isinstance(layer, keras.layers.Normalization | keras.layers.UnitNormalization):
         return False
-    # other libraries have norms of their own, known by the word alone
+    # normalisation layers of other libraries are recognized by their name alone
     return isinstance(layer, NORMS) or bool(re.search("Norm(alization)?$", type(layer).__name__))
 
 
-def is_batch_norm(layer: Any) -> bool:
+def is_batch_norm(layer: KerasLayer) -> bool:
     """Whether a layer keeps moving statistics."""
     return isinstance(layer, keras.layers.BatchNormalization)
 
@@ -139,16 +140,16 @@ class FreezePlan:
     """What one stage trains, and how.
 
     Attributes:
-        policy: As the recipe names it, with its argument.
-        trainable: Paths of the variables that train, head first to input last.
+        policy: Policy as named in the recipe, with its argument.
+        trainable: Paths of the variables that train, from the head to the input.
         frozen_layers: Names of the backbone's layers that run in inference mode.
         batch_norm: How many BatchNorm layers train with batch statistics, how
             many keep their moving statistics while scale and offset train, how
-            many are frozen whole.
-        boundary: Name of the first layer with something that trains; None where
-            only the head does.
+            many are completely frozen.
+        boundary: Name of the first layer that has trainable variables; None if
+            only the head trains.
         multipliers: Variable path -> factor of the learning rate, where not 1.
-        blocks: Each block's name, and its variables' number in all and training.
+        blocks: Name of each block, and its numbers of variables in total and training.
     """
 
     policy: str
@@ -160,8 +161,8 @@ class FreezePlan:
     blocks: list[tuple[str, int, int]]
 
 
-def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
-    """The backbone's layers as the spec's blocks; nested models are opened."""
+def backbone_blocks(backbone: KerasModel, spec: Any) -> list[Block]:
+    """The backbone's layers grouped into the spec's blocks; nested models are flattened."""
     layers = {layer.name: layer for layer in flat_layers(backbone)}
     return blocks_that_learn(
         [
@@ -172,10 +173,10 @@ def backbone_blocks(backbone: Any, spec: Any) -> list[Block]:
 
 
 def blocks_that_learn(blocks: list[Block]) -> list[Block]:
-    """Blocks that learn features; other layers belong to the block before, or the first.
+    """Blocks that learn features; other layers join the block before them, or the first.
 
-    Whoever counts blocks counts these: an activation, scaled pixels or a normalisation by itself
-    are no block.
+    Blocks are always counted this way: an activation, pixel scaling or normalisation alone is
+    not a block.
     """
     found: list[Block] = []
     early: list[Any] = []
@@ -190,8 +191,8 @@ def blocks_that_learn(blocks: list[Block]) -> list[Block]:
     return found
 
 
-def flat_layers(model: Any) -> list[Any]:
-    """The layers of a model, input first, with those of nested models in their place."""
+def flat_layers(model: KerasModel) -> list[KerasLayer]:
+    """The layers of a model, input first, with nested models replaced by their layers."""
     found = []
     for layer in model.layers:
         found.extend(flat_layers(layer) if getattr(layer, "layers", None) else [layer])
@@ -202,7 +203,7 @@ def make_plan(
     policy: str,
     arguments: dict[str, Any],
     blocks: list[Block],
-    head: list[Any],
+    head: list[KerasLayer],
     *,
     batch_norm: Literal["auto", "train", "frozen"] = "auto",
     batch_size: int = 32,
@@ -210,15 +211,15 @@ def make_plan(
     layer_decay: float | None = None,
     rate_multipliers: dict[str, float] | None = None,
 ) -> FreezePlan:
-    """Works out what a stage trains.
+    """Determines what a stage trains.
 
     Args:
         policy: A registered policy.
-        arguments: Of the policy.
-        blocks: Of the backbone, from input to output.
+        arguments: Arguments of the policy.
+        blocks: Blocks of the backbone, from input to output.
         head: The head's layers.
-        batch_norm: Of BatchNorm layers that are not frozen.
-        batch_size: Images a step.
+        batch_norm: Mode of the BatchNorm layers that are not frozen.
+        batch_size: Images per step.
         head_multiplier: Factor of the head's learning rate.
         layer_decay: Factor from each block to the one before it.
         rate_multipliers: Regular expression on the path -> factor.
@@ -248,10 +249,10 @@ def make_plan(
         trainable = []
     frozen, counts, boundary, reached = [], {"train": 0, "affine": 0, "frozen": 0}, None, False
     for layer in layers:
-        # a normalisation that surgery froze stays so under every policy
+        # a normalisation layer that surgery froze stays frozen under every policy
         active = [v for v in layer.weights if v.path in chosen and layer.trainable]
         if is_batch_norm(layer):
-            # in a convolution's own training `frozen` means scale and offset too
+            # while convolutions train, `frozen` includes scale and offset
             if active and mode == "frozen" and kernels:
                 active = []
             kind = "frozen" if not active else ("train" if mode == "train" else "affine")
@@ -259,7 +260,7 @@ def make_plan(
             if kind != "train":
                 frozen.append(layer.name)
         elif not active and not (reached and kernels and not layer.weights):
-            # a layer without weights, as dropout, belongs to what trains around it
+            # a layer without weights, such as dropout, is in the mode of the layers around it
             frozen.append(layer.name)
         if active:
             boundary = boundary or layer.name
@@ -276,7 +277,12 @@ def make_plan(
         batch_norm=counts,
         boundary=boundary,
         multipliers=_multipliers(
-            blocks, head, active_paths, head_multiplier, layer_decay, rate_multipliers or {}
+            blocks,
+            head,
+            active_paths,
+            head_multiplier=head_multiplier,
+            layer_decay=layer_decay,
+            patterns=rate_multipliers or {},
         ),
         blocks=[
             (
@@ -296,22 +302,22 @@ def make_plan(
     )
 
 
-# policies that are to leave the backbone as it is
+# policies that must leave the backbone unchanged
 HEAD_ALONE = ("predict-only", "head-only")
 
 
-# policies for one kind of variable, which a network may lack
+# policies for one kind of variable that a network may not have
 KINDS = {"norms-only": "normalisation with scale or offset", "biases-only": "bias"}
 
 
 def _check_trains(
     policy: str, arguments: dict[str, Any], backbone: set[str], chosen: set[str], active: set[str]
 ) -> None:
-    """Refuses a policy that would train nothing of what it names."""
+    """Rejects a policy that would train none of the variables it names."""
     named = policy + "".join(f": {value}" for value in arguments.values())
     if policy == "predict-only":
         return
-    # a recipe that froze all norms may name them in a policy: the head trains
+    # a recipe that froze all norms may still name them in a policy: the head trains
     found = chosen if policy in KINDS else active & backbone
     if policy not in HEAD_ALONE and not found:
         raise UserError(
@@ -330,8 +336,8 @@ def _check_trains(
         )
 
 
-def _learned(variable: Any) -> bool:
-    """Moving statistics and constants are not learned by gradient."""
+def _learned(variable: KerasVariable) -> bool:
+    """Whether a variable is learned by gradient; moving statistics and constants are not."""
     return variable.name not in (
         "moving_mean",
         "moving_variance",
@@ -346,7 +352,7 @@ def _state(total: int, active: int) -> str:
 
 
 def _grouped(blocks: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """Neighbouring blocks of which the same is so as one row; the head stands by itself."""
+    """Merges neighbouring blocks in the same state into one row; the head has its own row."""
     rows = []
     for _, some in itertools.groupby(blocks[:-1], lambda block: _state(*block[1:])):
         group = list(some)
@@ -357,8 +363,9 @@ def _grouped(blocks: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
 
 def _multipliers(
     blocks: list[Block],
-    head: list[Any],
+    head: list[KerasLayer],
     active: set[str],
+    *,
     head_multiplier: float | None,
     layer_decay: float | None,
     patterns: dict[str, float],
@@ -386,19 +393,19 @@ def _multipliers(
     return {path: factor for path, factor in factors.items() if factor != 1.0}
 
 
-def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[], None]:
-    """Makes a model train as planned, in tlkit's loop and in plain `fit` alike.
+def apply_plan(plan: FreezePlan, model: KerasModel, blocks: list[Block]) -> Callable[[], None]:
+    """Makes a model train as planned, both in tlkit's loop and in plain `fit`.
 
-    Keras passes `training=True` to every layer inside `fit`, whatever a nested
-    model was called with, so the layers in inference mode are told themselves.
+    Inside `fit`, Keras passes `training=True` to every layer, whatever a nested
+    model was called with, so inference mode is set on each layer itself.
 
     Args:
-        plan: From `make_plan`.
+        plan: Plan from `make_plan`.
         model: The whole model.
-        blocks: Its backbone's blocks.
+        blocks: Blocks of its backbone.
 
     Returns:
-        A function that makes the model as it was.
+        A function that restores the model.
     """
     trainable = set(plan.trainable)
     layers = [layer for block in blocks for layer in block.layers]
@@ -427,7 +434,7 @@ def apply_plan(plan: FreezePlan, model: Any, blocks: list[Block]) -> Callable[[]
     return restore
 
 
-def _run_in_inference(layer: Any) -> Callable[[], None]:
+def _run_in_inference(layer: KerasLayer) -> Callable[[], None]:
     """Makes one layer ignore `training=True`."""
     if not layer._call_has_training_arg:
         return lambda: None
@@ -441,11 +448,11 @@ def _run_in_inference(layer: Any) -> Callable[[], None]:
 
 
 def describe(plan: FreezePlan, whole: bool = False) -> str:
-    """The plan as lines for a person.
+    """The plan as text for the user.
 
     Args:
-        plan: Of a stage.
-        whole: A line for every block, not one for neighbours of which the same is so.
+        plan: Plan of a stage.
+        whole: Print one line per block, instead of merging neighbours in the same state.
     """
     lines = [f"policy {plan.policy}: {len(plan.trainable)} variables train"]
     norms = plan.batch_norm

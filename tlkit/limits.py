@@ -1,9 +1,9 @@
-"""What numbers and names an argument may be: the words of annotations, and checks for constructors.
+"""Allowed numbers and names of arguments: words for annotations, and checks for constructors.
 
-Annotations of registered arguments are written with these words; a recipe is checked by
-them. Constructors that people call in plain Keras check the same by `number`,
-`whole` and `one_of`. All limits belong to what is allowed: at each of them a thing
-still builds, trains and gives finite numbers in float32.
+Annotations of registered arguments use these words, and recipes are checked against
+them. Constructors that users call in plain Keras check the same with `number`,
+`whole` and `one_of`. All limits are inclusive: at each of them a thing still builds,
+trains and returns finite numbers in float32.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ import annotated_types
 
 
 def within(low: float, high: float) -> annotated_types.Interval:
-    """From `low` to `high`, both allowed."""
+    """From `low` to `high`, both included."""
     return annotated_types.Interval(ge=low, le=high)
 
 
-# marks beside a type, which tlkit.registry gives their meaning: `low <= high` for a pair
+# marks beside a type, interpreted by tlkit.registry: `low <= high` for a pair
 odd, rising = "odd", "rising"
 several = annotated_types.MinLen(2)
 
 Share = Annotated[float, within(0, 1)]
-# of what is dropped or smoothed away: the rest is divided by what is left
+# fraction that is dropped or smoothed away: the rest is divided by what is left
 Fraction = Annotated[float, within(0, 0.999)]
 Positive = Annotated[float, within(1e-6, 1e6)]
 NonNegative = Annotated[float, within(0, 1e6)]
 Count = Annotated[int, within(1, 1_000_000)]
 Epochs = Annotated[float, within(0, 100_000)]
-# of an optimizer's averages: in float32 1 - 0.99999999 is 0, by which Adam divides
+# of an optimizer's averages: in float32, 1 - 0.99999999 is 0, and Adam divides by it
 Momentum = Annotated[float, within(0, 0.9999)]
-# squared or to the power of -3/2 it still is a number of float32
+# squared or to the power of -3/2, it is still representable in float32
 Epsilon = Annotated[float, within(1e-16, 1)]
-# above 1 the rate would rise
+# above 1, the learning rate would rise
 Decay = Annotated[float, within(1e-6, 0.9999)]
 Strength = Annotated[float, within(0, 100)]
-# of a full circle, to either side
+# fraction of a full circle, in either direction
 Turn = Annotated[float, within(-1, 1)]
-# steps in pixels of 0 to 255, or in features
+# steps in pixel values from 0 to 255, or in features
 Levels = Annotated[float, within(1e-3, 255)]
 LearningRate = float  # above 0, or `auto`
 LOWEST_RATE, HIGHEST_RATE = 1e-10, 100.0
-# a registered name, or for a loss a name with its arguments
+# a registered name, or, for a loss, a name with its arguments
 Activation = str
 Initializer = str
 Loss = Any
@@ -67,7 +67,7 @@ _WORDS = {
 
 
 def describe(annotation: str) -> str:
-    """An annotation in a recipe's words, as `whole number from 1 to 8`."""
+    """An annotation in words for recipe authors, such as `whole number from 1 to 8`."""
     return _describe(ast.parse(annotation, mode="eval").body)
 
 
@@ -110,18 +110,18 @@ def number(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite number, as a constructor takes it.
+    """Checks a constructor's argument that must be a finite number.
 
     Args:
-        name: Of the argument.
-        value: That was given; NumPy's numbers are numbers too.
-        least: Least that is allowed.
-        most: Largest that is allowed.
+        name: Argument name.
+        value: Value given; NumPy numbers are accepted too.
+        least: Smallest allowed value.
+        most: Largest allowed value.
         above: It must be larger than this.
         below: It must be smaller than this.
 
     Raises:
-        ValueError: that repeats what was given and says what is allowed.
+        ValueError: with the value given and what is allowed.
     """
     given = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -136,17 +136,17 @@ def number(
 def whole(
     name: str, value: Any, *, least: int = 1, most: int = 2**31 - 1, odd: bool = False
 ) -> int:
-    """A whole number, as a constructor takes it.
+    """Checks a constructor's argument that must be a whole number.
 
     Args:
-        name: Of the argument.
-        value: That was given.
-        least: Least that is allowed.
-        most: Largest that is allowed.
+        name: Argument name.
+        value: Value given.
+        least: Smallest allowed value.
+        most: Largest allowed value.
         odd: Whether it must be odd.
 
     Raises:
-        ValueError: that repeats what was given and says what is allowed.
+        ValueError: with the value given and what is allowed.
     """
     integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not integral or not least <= value <= most or (odd and value % 2 == 0):
@@ -156,10 +156,10 @@ def whole(
 
 
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> str:
-    """One of some names, as a constructor takes it.
+    """Checks a constructor's argument that must be one of several names.
 
     Raises:
-        ValueError: that repeats what was given and says what is allowed.
+        ValueError: with the value given and what is allowed.
     """
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, got {value!r}")
@@ -167,10 +167,10 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """True or False, as a constructor takes it.
+    """Checks a constructor's argument that must be True or False.
 
     Raises:
-        ValueError: that repeats what was given.
+        ValueError: with the value given.
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, got {value!r}")
@@ -188,12 +188,12 @@ def _range(
     return f"{kind} {' and '.join(parts)}".rstrip()
 
 
-# Rules between the arguments of one thing, named by its registration; a recipe's check and the
-# thing itself call them with all its arguments, of which a rule takes those it is about.
+# Rules between the arguments of one thing, named in its registration. The recipe check and the
+# thing itself call them with all its arguments; a rule uses those it is about.
 
 
 def rising_boundaries(boundaries: Sequence[float], factors: Sequence[float], **_: Any) -> None:
-    """As many factors as boundaries, and those rise."""
+    """There are as many factors as boundaries, and the boundaries rise."""
     for name, values in (("boundaries", boundaries), ("factors", factors)):
         if not isinstance(values, Sequence) or isinstance(values, str):
             raise ValueError(f"{name} must be a list of numbers, got {values!r}")
@@ -217,7 +217,7 @@ def lower_to_upper(lower: float, upper: float, **_: Any) -> None:
 def restarts_belong_together(
     restart_epochs: float, restart_growth: float, restart_factor: float, **_: Any
 ) -> None:
-    """Restarts have a length before they have a growth."""
+    """Restarts need a length before they can have a growth."""
     if not restart_epochs and (restart_growth != 2.0 or restart_factor != 1.0):
         raise ValueError("restart_growth and restart_factor need restart_epochs above 0")
 
@@ -225,7 +225,7 @@ def restarts_belong_together(
 def kernel_has_a_direction(
     initializer: str, drop_connect: float, spectral_normalization: bool, **_: Any
 ) -> None:
-    """A kernel of zeros has no largest singular value to be divided by."""
+    """A kernel of zeros has no largest singular value to divide by."""
     if spectral_normalization and (initializer == "zeros" or drop_connect):
         raise ValueError(
             "spectral_normalization cannot be had with initializer: zeros or with drop_connect; "

@@ -1,4 +1,4 @@
-"""The whole network: raw RGB in, the task's answers out, preprocessing inside."""
+"""The whole network: raw RGB in, the task's predictions out, preprocessing included."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tlkit import registry
 from tlkit.backbones import spec as specs
@@ -17,7 +19,7 @@ from tlkit.backbones.spec import BackboneSpec
 from tlkit.entry import shown, shown_shape
 from tlkit.errors import UserError, first_line
 from tlkit.freeze import Block, backbone_blocks, blocks_that_learn
-from tlkit.recipe.schema import Model, Named, Recipe
+from tlkit.recipe.schema import Component, Model, Recipe
 from tlkit.surgery import (
     as_depthwise,
     insert_layers,
@@ -28,43 +30,43 @@ from tlkit.surgery import (
 from tlkit.surgery.insert import Insertion
 from tlkit.surgery.swap_norm import replace_norms
 from tlkit.tasks.base import Task
-from tlkit.tensors import KerasModel
+from tlkit.tensors import KerasLayer, KerasModel, Tensor
 
 Leaves = Literal["pixels", "centred", "scaled"]
 LEFT = get_args(Leaves)
 
-# ImageNet's channel mean and deviation of RGB in [0, 1], and Caffe's mean of BGR in [0, 255]
+# ImageNet's channel mean and standard deviation (RGB in [0, 1]), and Caffe's mean (BGR in [0, 255])
 TORCH_MEAN, TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 
 @dataclasses.dataclass
 class Network:
-    """A built model and the parts that training handles.
+    """A built model and the parts that training works with.
 
     Attributes:
-        model: RGB in [0, 255] `(batch, height, width, 3)` to the task's answers.
+        model: RGB in [0, 255] `(batch, height, width, 3)` to the task's predictions.
         logits: The same network, ending before the activation.
-        spec: Of the backbone.
-        blocks: Of the backbone, from input to output.
+        spec: Spec of the backbone.
+        blocks: Blocks of the backbone, from input to output.
         head: The head's layers.
-        extractor: From the images to the pooled features, all of it below the head.
+        extractor: From the images to the pooled features; everything below the head.
         head_logits: From those features to the logits.
-        inserted: Layers that the recipe put in; those with weights are new, as the head is.
-        norm: What was done to the backbone's normalisation, in a line; empty if nothing.
-        preprocessing: The recipe's fitted steps, and what each leaves.
+        inserted: Layers that the recipe inserted; those with weights are new, like the head.
+        norm: One line on what was done to the backbone's normalisation; empty if nothing.
+        preprocessing: The recipe's fitted steps, and what each outputs.
         task: What is learned; its outputs are those of the model.
         image_size: Height and width in pixels.
     """
 
-    model: Any
-    logits: Any
+    model: KerasModel
+    logits: KerasModel
     spec: BackboneSpec
     blocks: list[Block]
-    head: list[Any]
-    extractor: Any
-    head_logits: Any
-    inserted: list[Any]
+    head: list[KerasLayer]
+    extractor: KerasModel
+    head_logits: KerasModel
+    inserted: list[KerasLayer]
     norm: str
     preprocessing: Sequence[tuple[Leaves, Any]]
     task: Task
@@ -77,7 +79,7 @@ class Network:
 
 
 def image_size(recipe: Recipe) -> tuple[int, int]:
-    """Height and width that the recipe's network gets, in pixels."""
+    """Input height and width of the recipe's network, in pixels."""
     size = recipe.data.image_size
     if size is None:
         if recipe.model.backbone.startswith("hub:"):
@@ -92,28 +94,27 @@ def build_network(
     task: Task,
     size: tuple[int, int],
     preprocessing: Sequence[tuple[Leaves, Any]] = (),
+    *,
     sample: Callable[[int], Any] | None = None,
     train_count: int = 1,
 ) -> Network:
     """Builds preprocessing, backbone and head into one functional Keras model.
 
-    Where the recipe asks for nothing else, only layers of Keras are used, so the
-    saved model loads where tlkit is not.
+    Unless the recipe asks for more, only Keras layers are used, so the saved model
+    loads without tlkit.
 
     Args:
         config: The recipe's `model`.
         task: What is learned; for the original head, its outputs are ImageNet's classes.
         size: Height and width of the images, in pixels.
-        preprocessing: What each fitted step leaves (see `preprocess`), and its layer.
-        sample: Gives some training images, RGB in [0, 255]; `norm` is calibrated on
+        preprocessing: What each fitted step outputs (see `preprocess`), and its layer.
+        sample: Returns some training images, RGB in [0, 255]; `norm` is calibrated on
             them. Without it, nothing is calibrated: the weights come from elsewhere.
-        train_count: Number of training images, for heads that keep them all.
+        train_count: Number of training images, for heads that store them all.
 
     Raises:
         UserError: if the backbone cannot be built this way.
     """
-    import keras
-
     original = config.head.name == "original"
     backbone, spec = load_backbone(
         config.backbone, config.weights, size, include_top=original, arguments=config.arguments
@@ -172,10 +173,8 @@ def build_network(
     )
 
 
-def _expect_logits(logits: Any, features: Any, classes: int, where: str) -> None:
-    """Raises unless a head made logits of the features."""
-    import keras
-
+def _expect_logits(logits: Tensor, features: Tensor, classes: int, where: str) -> None:
+    """Raises unless a head turned the features into logits."""
     expected = f"expected logits (batch, {classes}) that are made of the features"
     if not isinstance(logits, keras.KerasTensor):
         raise UserError(f"gives {shown(logits)}; {expected}", where=where)
@@ -188,14 +187,14 @@ def _expect_logits(logits: Any, features: Any, classes: int, where: str) -> None
 
 
 def change_norm(
-    backbone: Any, norm: Any, sample: Callable[[int], Any] | None = None
+    backbone: KerasModel, norm: KerasLayer, sample: Callable[[int], Any] | None = None
 ) -> tuple[Any, str]:
-    """The backbone with the normalisation that a recipe asks for, and what was done.
+    """Applies the normalisation that a recipe asks for; returns the backbone and what was done.
 
     Args:
-        backbone: As it was loaded.
+        backbone: Backbone as loaded.
         norm: The recipe's `model.norm`.
-        sample: Gives some images as the backbone takes them; None calibrates nothing.
+        sample: Returns some images preprocessed for the backbone; None to skip calibration.
 
     Raises:
         ValueError: if the backbone has no such layers.
@@ -215,11 +214,13 @@ def change_norm(
         changed, report = replace_norms(backbone, norm.swap, norm.groups, norm.layers)
         return changed, report.summary()
     images = sample(norm.calibrate)
-    changed, report = swap_norm(backbone, norm.swap, norm.groups, images, norm.layers, norm.distill)
+    changed, report = swap_norm(
+        backbone, norm.swap, norm.groups, images, norm.layers, distill=norm.distill
+    )
     return changed, f"{report.summary()}; calibrated on {len(images)} training images"
 
 
-def _insertions(config: Model, backbone: Any, spec: BackboneSpec) -> list[Insertion]:
+def _insertions(config: Model, backbone: KerasModel, spec: BackboneSpec) -> list[Insertion]:
     """The recipe's `insert`; a block's name stands for its last layer."""
     blocks = dict(spec.blocks_of([layer.name for layer in backbone.layers]))
     found = []
@@ -232,8 +233,8 @@ def _insertions(config: Model, backbone: Any, spec: BackboneSpec) -> list[Insert
     return found
 
 
-def _blocks(backbone: Any, spec: BackboneSpec, inserted: list[Any]) -> list[Block]:
-    """The backbone's own blocks; what was put in is new, as the head is."""
+def _blocks(backbone: KerasModel, spec: BackboneSpec, inserted: list[KerasLayer]) -> list[Block]:
+    """The backbone's own blocks; inserted layers are new, like the head, and left out."""
     own = {id(layer) for layer in inserted}
     return blocks_that_learn(
         [
@@ -246,11 +247,9 @@ def _blocks(backbone: Any, spec: BackboneSpec, inserted: list[Any]) -> list[Bloc
 def served_network(network: Network) -> Network:
     """The network that is evaluated, saved and exported: plain Keras layers, float32.
 
-    Lower precision makes training faster; rounded differently by each machine
-    and batch, it would make what is served differ from what was evaluated.
+    Lower precision makes training faster, but its rounding differs between machines
+    and batches, so the served model would differ from the evaluated one.
     """
-    import keras
-
     plain = plain_model(network.model)
     config = plain.get_config()
     if not _to_float32(config) and plain is network.model:
@@ -262,17 +261,13 @@ def served_network(network: Network) -> Network:
 
 
 def before_activation(model: KerasModel) -> KerasModel:
-    """A model to answers, ending in its logits."""
-    import keras
-
+    """The model without its final activation, so that it outputs logits."""
     return keras.Model(model.input, model.layers[-1].input)
 
 
 @contextmanager
 def in_float32() -> Iterator[None]:
-    """Layers built inside work on pixels in float32, whatever the network trains in."""
-    import keras
-
+    """Inside, layers are built to process pixels in float32, whatever precision training uses."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -282,7 +277,7 @@ def in_float32() -> Iterator[None]:
 
 
 def _to_float32(config: Any) -> bool:
-    """Replaces mixed precision in a model's config; says whether there was any."""
+    """Replaces mixed precision in a model's config; returns whether there was any."""
     found = False
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy" and config["config"]["name"] != "float32":
@@ -296,19 +291,16 @@ def _to_float32(config: Any) -> bool:
     return found
 
 
-def preprocess(images: Any, spec: BackboneSpec, leaves: Leaves = "pixels") -> Any:
-    """RGB to what the backbone was trained on, with Keras layers alone.
+def preprocess(images: Tensor, spec: BackboneSpec, leaves: Leaves = "pixels") -> Tensor:
+    """Converts RGB to the input that the backbone was trained on, with Keras layers alone.
 
     Args:
         images: Symbolic `(batch, height, width, 3)`.
-        spec: Says what the backbone expects.
-        leaves: What the recipe's own steps left of the images: `pixels` in
-            [0, 255]; `centred` ones, whose mean is gone, so that the backbone's scale
-            alone is applied; `scaled` ones, to which nothing is done but to order
-            the channels.
+        spec: Spec that says what the backbone expects.
+        leaves: What the recipe's own steps output: `pixels` in [0, 255]; `centred`
+            values, whose mean was subtracted, so that only the backbone's scale is
+            applied; `scaled` values, for which only the channels are reordered.
     """
-    import keras
-
     scale, offset = _affine(spec)
     if spec.preprocessing == "caffe":
         images = keras.ops.flip(images, axis=-1)
@@ -320,7 +312,7 @@ def preprocess(images: Any, spec: BackboneSpec, leaves: Leaves = "pixels") -> An
 
 
 def _affine(spec: BackboneSpec) -> tuple[Any, Any]:
-    """Scale and offset of each channel, after channels were brought into order."""
+    """Scale and offset of each channel, after the channels were reordered."""
     if spec.preprocessing == "affine":
         return list(spec.scale), list(spec.offset)
     if spec.preprocessing == "tf":
@@ -332,23 +324,21 @@ def _affine(spec: BackboneSpec) -> tuple[Any, Any]:
 
 
 def fit_preprocessing(
-    items: Sequence[Named], batches: Callable[[], Any]
+    items: Sequence[Component], batches: Callable[[], Any]
 ) -> list[tuple[Leaves, Any]]:
     """Builds a recipe's preprocessing steps and fits them, one after another.
 
     Args:
         items: The recipe's `preprocess`.
-        batches: Gives the training images anew, uint8 `(batch, height, width, 3)`.
+        batches: Returns a new iterator over the training images, uint8
+            `(batch, height, width, 3)`.
 
     Returns:
-        What each step leaves, and its layer, as `build_network` takes them.
+        What each step outputs, and its layer, as `build_network` takes them.
 
     Raises:
         UserError: if a step does not fit the images.
     """
-    import keras
-    import tensorflow as tf
-
     done: list[tuple[Leaves, Any]] = []
 
     def prepared() -> Any:
@@ -371,7 +361,7 @@ def fit_preprocessing(
             except ValueError as error:
                 raise UserError(str(error), where=f"preprocess[{index}].{item.name}") from None
         if isinstance(step, keras.layers.Normalization):
-            # as constants they are part of the model's configuration, not only of its weights
+            # as constants they are in the model's configuration too, not only in its weights
             mean, variance = (np.ravel(value).tolist() for value in (step.mean, step.variance))
             step = keras.layers.Normalization(
                 axis=-1, mean=mean, variance=variance, dtype="float32"
@@ -380,24 +370,22 @@ def fit_preprocessing(
     return done
 
 
-def _signature(images: Any) -> Any:
-    import tensorflow as tf
-
+def _signature(images: Tensor) -> Any:
     return tf.TensorSpec((None, *images.shape[1:]), images.dtype)
 
 
 def is_stored(head: str) -> bool:
-    """Whether a head is made of the training images' features, without training."""
+    """Whether a head is computed from the training images' features, without training."""
     return bool(registry.HEADS[head].facts.stored)
 
 
 def store_features(network: Network, head: str, features: np.ndarray, labels: np.ndarray) -> None:
-    """Sets a head that is made of the training images' features.
+    """Sets the weights of a head that is computed from the training images' features.
 
     Args:
-        network: With such a head.
-        head: Its registered name.
-        features: Pooled, `(images, channels)`.
+        network: Network with such a head.
+        head: Registered name of the head.
+        features: Pooled features `(images, channels)`.
         labels: Class ids `(images,)`.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)

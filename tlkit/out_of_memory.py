@@ -1,4 +1,4 @@
-"""Memory that runs out, told apart from other errors and told in a sentence; imports nothing heavy."""
+"""Recognizes out-of-memory errors and explains them to the user; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tlkit.errors import RunFailed, first_line, is_of_a_callback
 from tlkit.text import shortened
 
-# what TensorFlow says where it does not call it exhausted: of a copy to a full GPU, and of CUDA
+# other messages of TensorFlow than "exhausted": for a copy to a full GPU, and from CUDA
 ALSO = ("dst tensor is not initialized", "cuda_error_out_of_memory", "out of memory")
 HINT = (
     "Take a smaller image_size, batch_size or backbone, or end what else uses the memory; with "
@@ -18,7 +18,7 @@ HINT = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, of the machine or of a GPU, ran out."""
+    """Whether an error means that the machine or a GPU ran out of memory."""
     if is_of_a_callback(error):
         return False
     if isinstance(error, MemoryError):
@@ -33,7 +33,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_trouble(error: BaseException) -> RunFailed:
-    """Memory that ran out, as an error for a person."""
+    """Turns an out-of-memory error into an error for the user."""
     said = getattr(error, "message", None) or str(error)
     reason = first_line(error) if not isinstance(said, str) else said.strip().partition("\n")[0]
     text = f"out of memory: {shortened(reason, 200)}" if reason else "out of memory"
@@ -42,10 +42,10 @@ def memory_trouble(error: BaseException) -> RunFailed:
 
 @contextmanager
 def out_of_memory_is_told() -> Iterator[None]:
-    """Inside, or in a function that it decorates, memory that runs out is an error for a person.
+    """Inside, or in a function that it decorates, running out of memory is an error for the user.
 
     Raises:
-        RunFailed: in the place of what TensorFlow or NumPy raise then.
+        RunFailed: in place of the error from TensorFlow or NumPy.
     """
     try:
         yield

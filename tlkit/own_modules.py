@@ -1,4 +1,4 @@
-"""Where a person's own modules are found, and when they are read again."""
+"""Finds user-defined modules and reloads them when they change."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_FOLDERS: list[str] = []  # that were put on the path, so that modules find their neighbours
+_FOLDERS: list[str] = []  # folders put on sys.path, so that modules can import their neighbours
 
 
 class _Source(importlib.machinery.SourceFileLoader):
-    """Reads the source always: bytecode of an edit within the same second would be the old one's."""
+    """Always reads the source: after two edits within a second, cached bytecode would be stale."""
 
     def path_stats(self, path: str) -> dict[str, int]:
-        """Tells nothing, so that no bytecode is used or written."""
+        """Raises OSError, so that no bytecode is used or written."""
         raise OSError
 
 
 class _Finder:
-    """Finds the modules that recipes name in the folders that belong to their recipe."""
+    """Finds modules named by recipes in the folders of their recipe."""
 
     def __init__(self) -> None:
-        self.files: dict[str, pathlib.Path] = {}  # of each module, or of its package's __init__
+        self.files: dict[str, pathlib.Path] = {}  # file of each module, or its package's __init__
         self.loaded: dict[str, str] = {}  # digests of the sources when they were run
 
     def find_spec(
@@ -48,13 +48,13 @@ _FINDER = _Finder()
 
 
 def look_in(folders: Sequence[pathlib.Path], names: Iterable[str] = ()) -> None:
-    """Lets modules that lie in folders be found, the first folder's before the others'.
+    """Makes the modules in some folders importable; earlier folders take precedence.
 
-    What is installed comes before them. A module whose file is another than that which was
-    imported, or was edited since, is imported anew when it is next asked for.
+    Installed modules take precedence over them. A module is imported again on its next use if it
+    is now found in another file or was edited since.
 
     Args:
-        folders: Of a recipe; behind all others on Python's path too.
+        folders: Folders of a recipe; also appended to the end of Python's path.
         names: Modules that the recipe names.
     """
     importlib.invalidate_caches()
@@ -76,7 +76,7 @@ def look_in(folders: Sequence[pathlib.Path], names: Iterable[str] = ()) -> None:
 
 
 def look_here(names: Iterable[str]) -> None:
-    """`look_in` the current folder, where no recipe is."""
+    """Calls `look_in` for the current folder, when there is no recipe."""
     look_in([pathlib.Path.cwd()], names)
 
 
@@ -86,26 +86,26 @@ def file_of(module: str) -> pathlib.Path | None:
 
 
 def stamp(module: str) -> str | None:
-    """Changes when a person's module, found by `look_in`, does; None for any other."""
+    """A stamp that changes when a module found by `look_in` does; None for any other."""
     file = _FINDER.files.get(module.split(".")[0])
     return None if file is None else digest(file)
 
 
 def digest(file: pathlib.Path) -> str:
-    """Of a module's source, or of all sources of the package whose `__init__` it is."""
+    """Digest of a module's source, or of all sources of a package if given its `__init__`."""
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     sums = hashlib.sha256()
     for path in files:
         try:
             name = path.relative_to(file.parent)
             sums.update(f"{name}\0".encode() + path.read_bytes())
-        except OSError:  # gone meanwhile
+        except OSError:  # deleted in the meantime
             sums.update(b"\1")
     return sums.hexdigest()
 
 
 def _is_installed(name: str, folders: Sequence[pathlib.Path]) -> bool:
-    """Whether Python finds it elsewhere than in folders of recipes and the current one."""
+    """Whether Python finds it outside the recipes' folders and the current folder."""
     ours = {str(folder.resolve()) for folder in folders} | {*_FOLDERS}
     path = [place for place in sys.path if place and str(pathlib.Path(place).resolve()) not in ours]
     builtin = name in sys.builtin_module_names or name in sys.stdlib_module_names
@@ -121,14 +121,14 @@ def _file_in(folders: Sequence[pathlib.Path], name: str) -> pathlib.Path | None:
 
 
 def _is_another(name: str, file: pathlib.Path) -> bool:
-    """Whether the module that is imported has another source than a file has now."""
+    """Whether the imported module's source differs from a file's current content."""
     there = getattr(sys.modules[name], "__file__", None)
     if there is None:
         return False
     now, known = digest(file), _FINDER.loaded.get(name)
     if known is not None and isinstance(sys.modules[name].__loader__, _Source):
         return known != now
-    # imported by the person: its bytecode knows the time and size of the source that it is of
+    # imported by the user: its bytecode records the time and size of its source
     if digest(pathlib.Path(there)) != now:
         return True
     return _compiled_from_another(sys.modules[name], file)

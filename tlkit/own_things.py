@@ -1,4 +1,4 @@
-"""Losses, layers and other things from outside of tlkit: `my_module:MyLoss`, and installed packages'."""
+"""User-defined losses, layers etc.: `my_module:MyLoss`, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_place(name: object) -> bool:
-    """Whether a name is that of something in a module, as `my_module:MyLoss`."""
+    """Whether a name refers to something in a module, such as `my_module:MyLoss`."""
     return isinstance(name, str) and PLACE.fullmatch(name) is not None
 
 
 def short_name(name: str) -> str:
-    """The name of a thing without its module's."""
+    """The name of a thing without its module."""
     return name.rpartition(":")[2]
 
 
 def modules_in(text: str) -> list[str]:
-    """Modules whose things a recipe's text may name; `data.source.my:thing` may mean `my` too."""
+    """Modules that a recipe's text may refer to; `data.source.my:thing` may also mean `my`."""
     places = [found[0].partition(":")[0] for found in PLACE.finditer(text)]
     return [word for place in places for word in place.split(".")]
 
@@ -41,9 +41,9 @@ class Mark:
     """A `@register(...)` above a function or class.
 
     Attributes:
-        name: That it is registered by.
-        kind: That it says it is; None in tlkit's own files, where the folder tells.
-        facts: Said of it.
+        name: Name it is registered under.
+        kind: Kind it declares; None in tlkit's own files, where the folder determines it.
+        facts: Facts it declares.
     """
 
     name: str
@@ -61,12 +61,12 @@ def registered(node: ast.FunctionDef | ast.ClassDef) -> Iterator[Mark]:
 
 
 def defined_in(place: str) -> tuple[Definition, list[Mark]]:
-    """What a name as `my_module:MyLoss` stands for, and what it is registered as there.
+    """The definition that a name such as `my_module:MyLoss` refers to, and its registrations.
 
-    The module's source is read, not run, where that tells; else the module is imported.
+    If the module's source is enough, it is read without running it; else the module is imported.
 
     Raises:
-        LookupError: if there is no such module, or nothing of that name in it; with what to say.
+        LookupError: if there is no such module, or nothing of that name in it; with the message.
     """
     module, _, attribute = place.partition(":")
     path = source_of(module)
@@ -75,7 +75,7 @@ def defined_in(place: str) -> tuple[Definition, list[Mark]]:
     if path is not None:
         nodes = [n for n in _parsed(path, module) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
         names = [node.name for node in nodes]
-        # of several of one name, Python keeps the last
+        # Python keeps the last definition of a name
         for node in [node for node in nodes if node.name == attribute][-1:]:
             try:
                 marks = list(registered(node))
@@ -89,7 +89,7 @@ def defined_in(place: str) -> tuple[Definition, list[Mark]]:
         there = f" ({path})" if path is not None else ""
         choices = f" {did_you_mean(attribute, names)}" if names else ""
         raise LookupError(f"module {module!r}{there} has no {attribute!r}.{choices}") from None
-    except (Exception, SystemExit) as error:  # a module of a person's own may fail in any way
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise LookupError(
             f"module {module!r} cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -97,22 +97,22 @@ def defined_in(place: str) -> tuple[Definition, list[Mark]]:
         raise LookupError(f"{attribute!r} of module {module!r} is neither a function nor a class")
     try:
         return Definition.of_thing(found), marks
-    except ValueError:  # some that are written in C do not tell
+    except ValueError:  # some functions written in C have no signature
         raise LookupError(f"what {place!r} is called with cannot be known") from None
 
 
 def source_of(module: str) -> pathlib.Path | None:
-    """The file of a module; None where it has no source.
+    """The file of a module; None if it has no source.
 
     Raises:
-        LookupError: if there is no such module; with what to say.
+        LookupError: if there is no such module; with the message.
     """
     file = own_modules.file_of(module)
     if file is not None:
         return file
     try:
         spec = importlib.util.find_spec(module)
-    except (Exception, SystemExit) as error:  # the packages around it are imported for that
+    except (Exception, SystemExit) as error:  # this imports its parent packages
         raise LookupError(f"there is no module {module!r}: {error}") from error
     if spec is None:
         raise LookupError(
@@ -132,7 +132,7 @@ def _parsed(path: pathlib.Path, module: str) -> list[ast.stmt]:
 
 
 def _has_constructor(node: ast.FunctionDef | ast.ClassDef) -> bool:
-    """Whether the source alone says what it takes; a base class elsewhere may say it else."""
+    """Whether the source shows its parameters; else a base class elsewhere may define them."""
     return isinstance(node, ast.FunctionDef) or any(
         isinstance(item, ast.FunctionDef) and item.name == "__init__" for item in node.body
     )
@@ -140,7 +140,7 @@ def _has_constructor(node: ast.FunctionDef | ast.ClassDef) -> bool:
 
 @functools.cache
 def advertised(group: str) -> dict[str, str]:
-    """Name to `module:attribute` of what installed packages offer as entry points of a group."""
+    """Entry points of a group in installed packages: name to `module:attribute`."""
     return {
         found.name: found.value.replace(" ", "")
         for found in importlib.metadata.entry_points(group=group)

@@ -1,6 +1,6 @@
-"""What a recipe names outside itself: files, folders and packages that must be there.
+"""Checks that the files, folders and packages that a recipe names exist.
 
-Looked for before TensorFlow is imported, so that the answer comes at once.
+This happens before TensorFlow is imported, so that problems are reported at once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tlkit.tasks.fit import settled
 
 
 def check_files(recipe: Recipe) -> None:
-    """Looks for the data, the weights and the engine that a recipe names.
+    """Checks that the data, the weights and the engine that a recipe names exist.
 
     Raises:
-        RecipeError: naming each that is not there.
+        RecipeError: naming each one that is missing.
     """
     problems: list[UserError] = []
     source = recipe.data.source

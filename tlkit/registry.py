@@ -1,4 +1,4 @@
-"""Names for things: what a recipe may say, and what it stands for.
+"""Names for things: what a recipe may name, and what each name stands for.
 
 A thing is registered by decorating it in its own file:
 
@@ -9,9 +9,9 @@ A registry finds the decorated functions and classes of its package by reading
 the source, not by importing it, so that a recipe can be checked, completed and
 documented without loading TensorFlow. `Registry.build` imports the one file needed.
 
-Things of one's own are named in three ways: `my_module:MyLoss` in the recipe, an installed
-package's entry point in the group that is called as the registry's package (`tlkit.losses`), or,
-in a notebook, `@register("mine", kind="loss")`.
+User-defined things are named in three ways: `my_module:MyLoss` in the recipe, an installed
+package's entry point in the group named like the registry's package (`tlkit.losses`), or, in a
+notebook, `@register("mine", kind="loss")`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from tlkit import limits, own_modules, own_things
 from tlkit.annotations import words
-from tlkit.entry import Definition, Entry, Expected, F, article
+from tlkit.entry import Definition, Entry, F, ReturnCheck, article
 from tlkit.errors import did_you_mean
 from tlkit.facts import (
     AugmentationFacts,
@@ -42,23 +42,23 @@ from tlkit.facts import (
 )
 
 T = TypeVar("T")
-_PACKAGES: set[str] = set()  # whose files a registry reads
+_PACKAGES: set[str] = set()  # packages whose files a registry reads
 
 
 def register(name: str, kind: str | None = None, **facts: Any) -> Callable[[T], T]:
-    """Makes a function or class what recipes call `name`.
+    """Registers a function or class under the name that recipes use.
 
     Args:
-        name: In recipes.
-        kind: What it is, as `loss`, `layer`, `augmentation` or `head`; needed outside of tlkit. In
-            tlkit the folder of its file tells.
-        facts: What tlkit asks about it without importing its file, as the class for its kind in
-            `tlkit.facts` has it: `native="keras.layers.RandomFlip"` where Keras has it already,
-            or `mixes_labels=True` for an augmentation.
+        name: Name in recipes.
+        kind: Kind of thing, such as `loss`, `layer`, `augmentation` or `head`; required outside
+            tlkit. Inside tlkit, the folder of its file determines it.
+        facts: What tlkit needs to know without importing its file: the attributes of the class for
+            its kind in `tlkit.facts`, such as `native="keras.layers.RandomFlip"` if Keras has an
+            equivalent, or `mixes_labels=True` for an augmentation.
 
     Raises:
-        ValueError: if there is no such kind, or tlkit has that name itself.
-        TypeError: outside of tlkit, without a kind or with a fact that its kind does not have.
+        ValueError: if there is no such kind, or tlkit itself uses that name.
+        TypeError: outside tlkit, without a kind or with a fact that its kind does not have.
     """
 
     def mark(thing: T) -> T:
@@ -86,17 +86,17 @@ def _registry_of(kind: str) -> Registry[Any]:
 class Registry(Mapping[str, Entry[F]], Generic[F]):
     """Everything registered in one package or module, by name, in the order of the files.
 
-    Iterating gives the names that are known: tlkit's own, those of installed packages, and those
-    registered at run time. Looking up also takes `my_module:MyThing`.
+    Iterating yields the known names: tlkit's own, those of installed packages, and those
+    registered at run time. Lookups also accept `my_module:MyThing`.
 
     Args:
-        kind: What one of these is called in a message, as "schedule".
+        kind: Name of the kind in messages, such as "schedule".
         package: Dotted name of the package whose files are read, or of one module.
-        key: Where a recipe says such a name, as `finetune.stages[].schedule`.
-        facts: The class of what is said about one.
-        is_open: Things from outside of tlkit may be named too.
-        gives: What a call of one from outside must give.
-        later: First parameters of a function from outside that is one itself, instead of making one.
+        key: Recipe key that takes such a name, such as `finetune.stages[].schedule`.
+        facts: The class of the facts about one.
+        is_open: Whether user-defined things may be named too.
+        gives: What a call of a user-defined one must return.
+        later: First parameters of a user-defined function that is one, rather than returns one.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         facts: type[F] = Facts,  # type: ignore[assignment]
         *,
         is_open: bool = False,
-        gives: Expected | None = None,
+        gives: ReturnCheck | None = None,
         later: tuple[str, ...] = (),
     ):
         self.gives, self.later = gives, later
@@ -118,12 +118,12 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         self.is_open = is_open
         self._added: dict[str, Entry[F]] = {}
         self._read: dict[str, Entry[F]] = {}
-        self._stamps: dict[str, str | None] = {}  # of their modules, when they were read
+        self._stamps: dict[str, str | None] = {}  # stamps of their modules, when they were read
         _PACKAGES.add(package)
 
     @functools.cached_property
     def packaged(self) -> dict[str, Entry[F]]:
-        """Those in tlkit's own files."""
+        """The things in tlkit's own files."""
         found: dict[str, Entry[F]] = {}
         for name, module, node, said in _registered_in(self.package):
             if name in found:
@@ -134,22 +134,22 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         return found
 
     def _advertised(self) -> dict[str, str]:
-        """Places of what installed packages offer, by name; tlkit's own names stay tlkit's."""
+        """Places of what installed packages offer, by name; tlkit's own names take precedence."""
         offered = own_things.advertised(self.package) if self.is_open else {}
         return {name: place for name, place in offered.items() if name not in self.packaged}
 
     def _place(self, name: str) -> str | None:
-        """Where a thing of one's own is, as `my_module:MyThing`; None where the name tells none."""
+        """Where a user-defined thing is, as `my_module:MyThing`; None if the name has no place."""
         place = name if own_things.is_place(name) else self._advertised().get(name, "")
         return place if self.is_open and own_things.is_place(place) else None
 
     @functools.cached_property
     def _handed(self) -> frozenset[str]:
-        """What tlkit hands over to things of this kind."""
+        """Names of what tlkit passes to things of this kind."""
         return frozenset(name for entry in self.packaged.values() for name in entry.given)
 
     def _add(self, name: str, thing: Any, facts: dict[str, Any]) -> None:
-        """Registers a thing of one's own at run time; a second time replaces it."""
+        """Registers a user-defined thing at run time; registering it again replaces it."""
         if name in self.packaged:
             raise ValueError(f"tlkit has {article(self.kind)} {name!r} itself; choose another name")
         if not callable(thing) or not hasattr(thing, "__name__"):
@@ -159,10 +159,10 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         self._added[name] = self._own(name, Definition.of_thing(thing), facts)
 
     def _own(self, name: str, definition: Definition, facts: dict[str, Any]) -> Entry[F]:
-        """A thing of a person's own.
+        """The entry of a user-defined thing.
 
         Raises:
-            TypeError: if a fact is none of its kind's, or has a value that it cannot have.
+            TypeError: if its kind has no such fact, or the fact's value is invalid.
         """
         import pydantic
 
@@ -179,21 +179,23 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         if said.rule is not None and not hasattr(limits, said.rule):
             raise TypeError(f"fact 'rule': tlkit.limits has no {said.rule!r}")
         gives = A_CALLBACK if getattr(said, "makes_callback", False) else self.gives
-        entry = Entry(name, definition, said, _words, self._handed, gives, self.later)
+        entry = Entry(
+            name, definition, said, _words, handed=self._handed, gives=gives, later=self.later
+        )
         wraps = getattr(said, "wraps", None)
         if wraps is not None and wraps not in entry.arguments.model_fields:
             raise TypeError(f"fact 'wraps': {name!r} has no argument {wraps!r}")
         return entry
 
     def of_thing(self, thing: Callable[..., Any]) -> Entry[F]:
-        """A function or class of a person's own that has no name here."""
+        """The entry of a user-defined function or class that is not registered."""
         return self._own(str(getattr(thing, "__name__", thing)), Definition.of_thing(thing), {})
 
     def _at(self, name: str, place: str) -> Entry[F]:
-        """What a module's name stands for, read once, and again where its module was edited.
+        """The entry of a thing in a module, read once, and again if the module was edited.
 
         Raises:
-            LookupError: if there is none; with what to say.
+            LookupError: if there is none; with the message.
         """
         stamp = own_modules.stamp(place.partition(":")[0])
         if name not in self._read or self._stamps[name] != stamp:
@@ -207,10 +209,10 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         return self._read[name]
 
     def _facts_of(self, place: str, marks: Sequence[own_things.Mark]) -> dict[str, Any]:
-        """What `@register` says of a thing, in whose module it may stand.
+        """The facts that `@register` in a thing's module gives about it, if it is there.
 
         Raises:
-            LookupError: if it says that the thing is of another kind.
+            LookupError: if it is registered as another kind.
         """
         for mark in marks:
             if mark.kind in (None, self.kind):
@@ -238,7 +240,7 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             raise KeyError(name) from error
 
     def __eq__(self, other: object) -> bool:
-        return self is other  # not the same names: that would read them all
+        return self is other  # comparing names would read all files
 
     __hash__ = object.__hash__
 
@@ -249,11 +251,11 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         return len(list(iter(self)))
 
     def named_in(self, recipe: str) -> list[Entry[F]]:
-        """What the text of a recipe that was checked names from outside of tlkit."""
+        """User-defined things that the text of a valid recipe names."""
         return [entry for name, entry in self._read.items() if name in recipe]
 
     def suggest(self, name: str) -> str:
-        """What to say about a name that is not registered."""
+        """The message about a name that is not registered."""
         place = self._place(name)
         if place is not None:
             try:
@@ -261,7 +263,7 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
             except LookupError as error:
                 return str(error.args[0])
         if self.is_open and name in self._advertised():
-            return f"an installed package offers {name!r} as {self._advertised()[name]!r}, which is no place"
+            return f"an installed package offers {name!r} as {self._advertised()[name]!r}, which is not a place"
         for other in REGISTRIES:
             if not own_things.is_place(name) and name in other and other.key and other is not self:
                 return (
@@ -271,20 +273,20 @@ class Registry(Mapping[str, Entry[F]], Generic[F]):
         return f"{name!r} is not {article(self.kind)}. {did_you_mean(name, self)}"
 
     def build(self, name: str, /, *given: Any, **arguments: Any) -> Any:
-        """Calls what `name` stands for; imports its file first."""
+        """Imports the file of what `name` stands for, and calls it."""
         if given:
             return self[name].load()(*given, **arguments)
         return self[name].call({}, **arguments)
 
     def make(self, name: str, context: dict[str, Any], /, **arguments: Any) -> Any:
-        """Calls what `name` stands for with those things of a context that it asks for."""
+        """Calls what `name` stands for with the parts of a context that it has parameters for."""
         return self[name].call(context, **arguments)
 
 
 def _registered_in(
     package: str,
 ) -> Iterator[tuple[str, str, ast.FunctionDef | ast.ClassDef, dict[str, Any]]]:
-    """Name, module, source and facts of what the files of a package register, unimported."""
+    """Name, module, source and facts of what a package's files register, without importing them."""
     place = pathlib.Path(__file__).parent.parent / package.replace(".", "/")
     files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     for path in files:
@@ -296,7 +298,7 @@ def _registered_in(
 
 
 def exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package whose registered things are its public names."""
+    """`__getattr__` and `__dir__` for a package whose public names are its registered things."""
     homes = {node.name: module for _, module, node, _ in _registered_in(package)}
 
     def find(name: str) -> Any:
@@ -312,8 +314,8 @@ def _words() -> dict[str, Any]:
     return words(ACTIVATIONS, INITIALIZERS)
 
 
-A_CALLBACK = Expected("a keras.callbacks.Callback", "keras.callbacks:Callback")
-A_LAYER = Expected("a keras.layers.Layer", "keras.layers:Layer")
+A_CALLBACK = ReturnCheck("a keras.callbacks.Callback", "keras.callbacks:Callback")
+A_LAYER = ReturnCheck("a keras.layers.Layer", "keras.layers:Layer")
 SOURCES = Registry("data source", "tlkit.data.sources", "data.source", Facts, is_open=True)
 AUGMENTATIONS = Registry(
     "augmentation", "tlkit.augment", "augment", AugmentationFacts, is_open=True, gives=A_LAYER
@@ -334,7 +336,7 @@ ACTIVATIONS = Registry(
     "model.head.mlp.activation",
     Facts,
     is_open=True,
-    gives=Expected("a function of a tensor"),
+    gives=ReturnCheck("a function of a tensor"),
 )
 INITIALIZERS = Registry(
     "initializer",
@@ -342,9 +344,9 @@ INITIALIZERS = Registry(
     "model.head.linear.initializer",
     Facts,
     is_open=True,
-    gives=Expected("a keras.initializers.Initializer, or a function of a shape"),
+    gives=ReturnCheck("a keras.initializers.Initializer, or a function of a shape"),
 )
-# a package of `tlkit.tasks` each
+# one package of `tlkit.tasks` each
 TASK_NAMES = tuple(
     sorted(
         file.parent.name.replace("_", "-")
@@ -357,7 +359,7 @@ LOSSES = Registry(
     "finetune.loss",
     LossFacts,
     is_open=True,
-    gives=Expected("a keras.losses.Loss, or a function of labels and logits"),
+    gives=ReturnCheck("a keras.losses.Loss, or a function of labels and logits"),
     later=("y_true", "y_pred"),
 )
 REGULARIZERS = Registry(
@@ -366,7 +368,7 @@ REGULARIZERS = Registry(
     "regularize",
     RegularizerFacts,
     is_open=True,
-    gives=Expected("a keras.regularizers.Regularizer, or a function of the weights"),
+    gives=ReturnCheck("a keras.regularizers.Regularizer, or a function of the weights"),
 )
 ADVERSARIES = Registry(
     "adversarial attack", "tlkit.adversarial", "finetune.adversarial", Facts, is_open=True
@@ -378,7 +380,7 @@ OPTIMIZERS = Registry(
     "finetune.stages[].optimizer",
     Facts,
     is_open=True,
-    gives=Expected("a keras.optimizers.Optimizer", "keras.optimizers:Optimizer"),
+    gives=ReturnCheck("a keras.optimizers.Optimizer", "keras.optimizers:Optimizer"),
 )
 SCHEDULES = Registry(
     "schedule",
@@ -386,7 +388,7 @@ SCHEDULES = Registry(
     "finetune.stages[].schedule",
     ScheduleFacts,
     is_open=True,
-    gives=Expected("a function of the step that gives its learning rate"),
+    gives=ReturnCheck("a function of the step that gives its learning rate"),
 )
 TRACKERS = Registry(
     "tracker",
@@ -394,7 +396,7 @@ TRACKERS = Registry(
     "trackers",
     TrackerFacts,
     is_open=True,
-    gives=Expected("a tlkit.trackers.Tracker", "tlkit.trackers.tracker:Tracker"),
+    gives=ReturnCheck("a tlkit.trackers.Tracker", "tlkit.trackers.tracker:Tracker"),
 )
 ENGINES = Registry("engine", "tlkit.features.engines", "engine", EngineFacts)
 EXPORTS = Registry("export format", "tlkit.export", "export", ExportFacts)
@@ -420,11 +422,11 @@ REGISTRIES: tuple[Registry[Any], ...] = (
 
 
 def own_things_in(recipe: str, but: Sequence[Registry[Any]] = ()) -> list[Entry[Any]]:
-    """What a recipe names from outside of tlkit.
+    """User-defined things that a recipe names.
 
     Args:
-        recipe: The text of a recipe that was checked.
-        but: Kinds that are left out.
+        recipe: The text of a valid recipe.
+        but: Kinds to leave out.
     """
     kinds = [things for things in REGISTRIES if things not in but]
     return [entry for things in kinds for entry in things.named_in(recipe)]

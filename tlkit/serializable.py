@@ -1,8 +1,8 @@
-"""tlkit's classes known to Keras by their names, whichever of the two is imported first.
+"""Registers tlkit's classes with Keras, whichever of the two is imported first.
 
-Keras finds a class that a saved model names in a table, into which `register_keras_serializable`
-writes when the class's file is imported; it imports no other package for that. So the files are
-imported as soon as both packages are there, and `import tlkit` alone loads no Keras.
+Keras looks up the classes that a saved model names in a table. `register_keras_serializable` adds
+a class when the class's file is imported; Keras imports no other package by itself. So the files
+are imported once both packages are loaded, and `import tlkit` alone does not load Keras.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# what has classes that saved models may name; each imports Keras before its own files, which are
-# so never imported in the middle of each other
+# modules with classes that saved models may name; each imports Keras before its own files, so that
+# these are never imported in the middle of each other
 PACKAGES = (
     "layers",
     "activations",
@@ -30,9 +30,9 @@ PACKAGES = (
 
 
 def register_layers() -> None:
-    """Makes Keras know every class of tlkit, so that `load_model` finds them in a file.
+    """Registers every tlkit class with Keras, so that `load_model` finds them.
 
-    Importing tlkit does this by itself, at once or when Keras is imported.
+    Importing tlkit does this automatically, at once or when Keras is imported.
     """
     for name in PACKAGES:
         package = importlib.import_module(f"tlkit.{name}")
@@ -41,7 +41,7 @@ def register_layers() -> None:
 
 
 def register_with_keras() -> None:
-    """Calls `register_layers` now if Keras is there, else when it is imported."""
+    """Calls `register_layers` now if Keras is loaded, else when it is imported."""
     keras = sys.modules.get("keras")
     if keras is None or getattr(keras.__spec__, "_initializing", False):
         sys.meta_path.insert(0, _Watch())
@@ -50,7 +50,7 @@ def register_with_keras() -> None:
 
 
 class _Watch(importlib.abc.MetaPathFinder):
-    """Sees Keras being imported, and is gone then."""
+    """Detects the import of Keras, then removes itself."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -67,17 +67,17 @@ class _Watch(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Keras's loader, and then the registration."""
+    """Keras's loader, followed by the registration."""
 
     def __init__(self, loader: importlib.abc.Loader, watch: _Watch):
         self.loader, self.watch = loader, watch
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Keras's module."""
+        """Creates Keras's module."""
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Runs Keras, under its own loader, and registers."""
+        """Runs Keras with its own loader, then registers the classes."""
         assert module.__spec__ is not None
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)

@@ -20,7 +20,6 @@ from tlkit.audit.audit import audit
 from tlkit.audit.duplicates import near_groups
 from tlkit.audit.files import look_at_file
 from tlkit.audit.labels import outliers, principal
-from tlkit.checking import check
 from tlkit.cli.main import cli
 from tlkit.data.dataset import load_dataset
 from tlkit.data.record import Record
@@ -28,6 +27,7 @@ from tlkit.features.cache import cache_root, entries
 from tlkit.features.probe import held_out_logits
 from tlkit.recipe.schema import Data
 from tlkit.report.audit_page import TITLES
+from tlkit.runs.check import check
 from tlkit.tasks.classification import Classification
 from tlkit.tasks.classification import doubts as classification_doubts
 
@@ -70,7 +70,7 @@ def near_pairs(seen):
 
 
 def kinds(folder, tmp_path, **options):
-    found, _ = check(folder, options.pop("backbone", "none"), tmp_path / "out")
+    found, _ = check(folder, backbone=options.pop("backbone", "none"), output=tmp_path / "out")
     assert json.loads((tmp_path / "out" / "check.json").read_text())["images"] == found.images
     result = {}
     for finding in found.findings:
@@ -246,7 +246,7 @@ def test_doubts_are_the_same_in_parts(monkeypatch):
 def test_without_the_network_the_rest_is_done_and_it_is_said(set_of, tmp_path):
     wrong = tmp_path / "x.weights.h5"
     wrong.write_bytes(b"no")
-    found, _ = check(set_of, f"mobilenet_v2={wrong}", tmp_path / "out")
+    found, _ = check(set_of, backbone=f"mobilenet_v2={wrong}", output=tmp_path / "out")
     assert any("is not an HDF5 file" in reason for reason in found.skipped)
 
 
@@ -300,7 +300,7 @@ def test_what_is_like_nothing_else_is_an_outlier():
 @pytest.mark.assets
 @pytest.mark.parametrize("name", ["hymenoptera", "flowers", "surface_defects", "rsscn7"])
 def test_planted_copies_and_broken_files_are_all_found(assets, name, tmp_path):
-    """Twenty files of train copied into val under other names, and nine that are no pictures."""
+    """Twenty files of train copied into val under other names, and nine that are not pictures."""
     folder = tmp_path / "data"
     shutil.copytree(assets / "data" / name, folder)
     files = sorted((folder / "train").rglob("*.jpg"))
@@ -376,7 +376,11 @@ def test_flipped_labels_of_real_photos_come_first(assets, name, tmp_path):
         rows.append(f"{file},{label},{file.parts[-3]}")
     manifest = tmp_path / "labels.csv"
     manifest.write_text("\n".join(rows))
-    found, _ = check(manifest, f"mobilenet_v2={assets / 'weights' / WEIGHTS}", tmp_path / "out")
+    found, _ = check(
+        manifest,
+        backbone=f"mobilenet_v2={assets / 'weights' / WEIGHTS}",
+        output=tmp_path / "out",
+    )
     first = {doubt.image for doubt in found.doubts[: round(0.15 * len(files))]}
     wrong = {str(files[index]) for index in flipped}
     share = len(wrong & first) / len(wrong)
@@ -390,7 +394,7 @@ def test_features_are_cached_by_how_the_pictures_were_decoded(photos, tmp_path):
             {"source": {"folder": str(photos)}, "image_size": 32, "antialias": antialias}
         )
         before = {entry.key for entry in entries(cache_root())}
-        audit(config, ("tiny", "bundled"), (32, 32), "keras")
+        audit(config, ("tiny", "bundled"), (32, 32), engine="keras")
         return {e.key: e.about["images"] for e in entries(cache_root()) if e.key not in before}
 
     plain, smooth = keys(False), keys(True)

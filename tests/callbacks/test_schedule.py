@@ -202,3 +202,14 @@ def test_a_schedule_that_fits_is_not_warned_of(kind):
         warnings.simplefilter("error")
         rates_of(compiled(), kind())
         rates_of(compiled(), callbacks.StepDecay(), epochs=2)  # nobody asked for a step within
+
+
+def test_the_rate_of_an_optimizer_in_bfloat16_is_not_taken_for_another_callbacks():
+    before = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
+    try:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        model.fit(np.ones((8, 2)), np.ones(8), 2, 3, 0, callbacks=[callbacks.CosineDecay()])
+    finally:
+        keras.config.set_floatx(before)

@@ -43,7 +43,7 @@ def test_sizes(recipe, tmp_path, size, left):
     code, text, _ = tell("prune", "--max-size", size)
     if left is None:
         assert code == 2
-        assert "'ten' is no size; write it as 500MB or 20GB" in text
+        assert "'ten' is not a valid size; write it as 500MB or 20GB" in text
         return
     assert text.startswith(f"{1 - left} entries")
     assert tell("ls")[1].startswith("0 entries") == (left == 0)

@@ -61,7 +61,7 @@ def test_importing_the_commands_imports_neither_tensorflow_nor_pydantic():
 
 def test_validate_needs_no_tensorflow_and_mentions_evaluate():
     run = tlkit("validate", "quickstart", block=True)
-    assert "quickstart is right" in run.stdout
+    assert "quickstart is valid" in run.stdout
     assert "tlkit evaluate" in run.stdout
 
 

@@ -5,10 +5,13 @@ import pathlib
 import pytest
 from click.testing import CliRunner
 
-from tlkit import checking, use, workflow
 from tlkit.cli.main import cli
 from tlkit.errors import RunError
-from tlkit.run import try_to_write
+from tlkit.runs import check as checking
+from tlkit.runs import workflow
+from tlkit.runs.evaluate import evaluate_run
+from tlkit.runs.export import export_run
+from tlkit.runs.folder import try_to_write
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_check_and_lr_find_try_the_place_first(no_place, photos, tmp_path, monke
         raise AssertionError("the work was done first")
 
     monkeypatch.setattr(checking, "audit", worked)
-    monkeypatch.setattr(workflow, "_loaded", worked)
+    monkeypatch.setattr(workflow, "_prepared", worked)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"name: x\ndata: {{source: {{folder: {photos}}}, image_size: 32}}\n"
@@ -48,12 +51,12 @@ def test_evaluate_and_export_try_the_place_first(no_place, photos, tiny_run, mon
     def worked(*_, **__):
         raise AssertionError("the work was done first")
 
-    monkeypatch.setattr(use, "load_for_evaluation", worked)
-    monkeypatch.setattr(use, "load_dataset", worked)
+    monkeypatch.setattr("tlkit.runs.evaluate.load_for_evaluation", worked)
+    monkeypatch.setattr("tlkit.runs.export.load_dataset", worked)
     with pytest.raises(RunError, match="cannot be written to"):
-        use.evaluate_run(tiny_run.folder, pathlib.Path(photos), no_place, None)
+        evaluate_run(tiny_run.folder, pathlib.Path(photos), no_place)
     with pytest.raises(RunError, match="cannot be written to"):
-        use.export_run(tiny_run.folder, ["keras"], no_place, None)
+        export_run(tiny_run.folder, ["keras"], no_place)
     found = CliRunner().invoke(
         cli, ["predict", str(tiny_run.folder), str(photos), "-o", str(no_place / "x.csv")]
     )

@@ -275,7 +275,7 @@ def test_what_is_no_picture_or_not_decoded_is_named(tmp_path):
     assert {(i.name, i.reason, i.lost) for i in data.ignored} == {
         ("cat/readme", "is text, no picture", False),
         ("cat/a.psd", "is PSD, which tlkit does not decode", True),
-        ("cat/b", "is no picture", False),
+        ("cat/b", "is not a picture", False),
         ("cat/empty.txt", "is empty", False),
     }
     assert account(data).too_many_lost  # 1 of 19

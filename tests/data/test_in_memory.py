@@ -14,7 +14,7 @@ from tlkit.data.in_memory import lending, take
 from tlkit.data.png import as_png
 from tlkit.data.read_source import read_records
 from tlkit.errors import DataError
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 
 IMAGES = np.stack([np.asarray(draw(k % 3, k, 24)) for k in range(9)])
 IDS = np.arange(9) % 3
@@ -151,7 +151,7 @@ WRONG = {
     "empty name": (bad(labels=["", *NAMES[1:]]), "empty text"),
     "a key": ({"train": (IMAGES, IDS), "validation": (IMAGES, IDS)}, "Allowed"),
     "no train": ({"val": (IMAGES, IDS)}, "needs train"),
-    "no class": ({"train": (IMAGES, IDS), "classes": ["a", "b"]}, "label 2 is no class"),
+    "no class": ({"train": (IMAGES, IDS), "classes": ["a", "b"]}, "label 2 is not a class"),
     "no name": ({"train": (IMAGES, NAMES), "classes": ["red", "green"]}, "no class: blue"),
     "narrow": ({"train": (IMAGES, np.eye(3)[IDS]), "classes": ["a", "b"]}, "3 columns, and there are 2"),
     "twice": ({"train": (IMAGES, IDS), "classes": ["a", "b", "a"]}, "named twice"),
@@ -189,7 +189,7 @@ def test_ids_mean_the_classes_of_a_model_or_their_names():
     assert [r.label for r in found.records] == [known[k] for k in IDS] and found.classes is None
     numbers = take((IMAGES, IDS), ["0", "1", "2", "10"]).data
     assert [r.label for r in numbers.records] == [str(k) for k in IDS]
-    with pytest.raises(DataError, match="label 2 is no class"):
+    with pytest.raises(DataError, match="label 2 is not a class"):
         take((IMAGES, IDS), known[:2])
 
 
@@ -198,9 +198,9 @@ def test_the_source_gives_what_was_handed_over_and_else_says_how():
     ((name, arguments),) = handed.source.items()
     assert arguments == {"kind": "arrays", "images": 9}
     with lending(handed):
-        assert read_records(Named(name, arguments)) is handed.data
+        assert read_records(Component(name, arguments)) is handed.data
     with pytest.raises(DataError, match=r"tlkit.resume\(RUN, data=\(images, labels\)\)"):
-        read_records(Named(name, arguments))
+        read_records(Component(name, arguments))
 
 
 def test_arrays_are_not_copied():

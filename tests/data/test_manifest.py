@@ -453,12 +453,12 @@ def test_a_label_may_have_a_new_line(tmp_path):
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"path,label\n\0\0\0\0,x\n", "is no table|none of its|lists no images|no text"),
+        (b"path,label\n\0\0\0\0,x\n", "is not a table|none of its|lists no images|no text"),
         (b'{"path": "\\ud800.png", "label": "x"}', "no text"),
         (b"path,label\nx,y\n".ljust(10), "none of its 1 paths"),
         (b"\xff\xfe", "lists no images"),
         (b"path,label,label\nx,y,z\n", "two columns are called label"),
-        (b'path,label\n"' + b"x" * 200_000, "is no table: field larger"),
+        (b'path,label\n"' + b"x" * 200_000, "is not a table: field larger"),
     ],
 )
 def test_broken_lists_get_a_sentence(tmp_path, data, found):

@@ -199,10 +199,10 @@ def test_links_into_git_annex_that_are_not_fetched_are_named(tmp_path):
     ],
 )
 def test_a_tools_export_given_as_folder_is_refused_with_its_source(tmp_path, make, source):
-    from tlkit.recipe.schema import Named
+    from tlkit.recipe.schema import Component
 
     with pytest.raises(DataError, match=rf"Use data.source: {{{source}: .* tlkit init"):
-        read_records(Named("folder", {"path": str(make(tmp_path))}))
+        read_records(Component("folder", {"path": str(make(tmp_path))}))
 
 
 def test_a_path_of_another_folder_is_no_picture_of_this_one(tmp_path):
@@ -233,7 +233,7 @@ def test_arguments_of_the_source_are_taken_and_checked(tmp_path):
 
 
 def test_class_folders_with_other_files_beside_them_stay_class_folders(tmp_path):
-    from tlkit.recipe.schema import Named
+    from tlkit.recipe.schema import Component
 
     exports.folders(tmp_path)
     for name, text in {
@@ -244,16 +244,17 @@ def test_class_folders_with_other_files_beside_them_stay_class_folders(tmp_path)
         "x.json": "{",
     }.items():
         _write(tmp_path, {name: text})
-    assert len(read_records(Named("folder", {"path": str(tmp_path)})).records) == 8
+    assert len(read_records(Component("folder", {"path": str(tmp_path)})).records) == 8
     assert found_in(tmp_path).source == "folder"
 
 
 def test_depth_says_that_folders_are_classes_whatever_lies_beside_them(tmp_path):
-    from tlkit.recipe.schema import Named
+    from tlkit.recipe.schema import Component
 
     exports.kaggle(tmp_path)
     labels = {
-        r.label for r in read_records(Named("folder", {"path": str(tmp_path), "depth": 1})).records
+        r.label
+        for r in read_records(Component("folder", {"path": str(tmp_path), "depth": 1})).records
     }
     assert labels == {"train", "test"}
 

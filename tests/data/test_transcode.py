@@ -222,7 +222,7 @@ def test_heic_is_read_where_its_package_is_and_named_where_it_is_not(monkeypatch
         (b"\xff\x0a" + bytes(40), "is JPEG XL, which tlkit does not decode"),
         (b"8BPS" + bytes(40), "is PSD"),
         (b"%PDF-1.4 ", "is PDF"),
-        (bytes(50), "is no picture"),
+        (bytes(50), "is not a picture"),
         (b"GIF89a", "the header of this GIF is damaged"),
         (encoded(picture(), "TIFF")[:200], "does not decode"),
         (

@@ -13,13 +13,17 @@ from PIL import Image
 from rich.console import Console
 
 from tests.export.test_litert_metadata import check_metadata
-from tlkit import use
 from tlkit.errors import RecipeError, RunFailed, UserError
 from tlkit.export import write
 from tlkit.export.parity import check_export
+from tlkit.export.served import Proof
 from tlkit.export.write import parse_format
 from tlkit.preflight import check_files
 from tlkit.recipe.load import load_recipe
+from tlkit.recipe.schema import Component
+from tlkit.reporter import SILENT
+from tlkit.runs.export import _proof_images, export_run
+from tlkit.runs.trained_run import load_trained_run
 from tlkit.serve.deployed import load_export, prove
 from tlkit.tasks.classification import Classification
 
@@ -50,7 +54,7 @@ def exported(run, tmp_path_factory):
         shutil.copytree(home, folder / name)
     places = {name: folder / run.result["export"][name]["path"][len("export/") :] for name in done}
     others = [form for form in FORMS if form not in done]
-    made = use.export_run(run.folder, others, folder, said)
+    made = export_run(run.folder, others, folder, said)
     return folder, {**places, **dict(zip(others, made, strict=True))}, said.export_text()
 
 
@@ -233,14 +237,15 @@ def test_what_the_converter_does_not_know_is_written_otherwise_in_onnx(tmp_path)
 
 
 def test_what_stopped_a_runtime_is_said_in_a_line(run, tmp_path):
-    split = use._proof_images(use.load_run(run.folder), None)[0]
+    split = _proof_images(load_trained_run(run.folder), SILENT)[0]
     broken = tmp_path / "model.onnx"
     broken.write_bytes(b"no")
     with pytest.raises(
         RunFailed, match=r"cannot be run by onnxruntime alone: .*INVALID_PROTOBUF"
     ) as e:
-        opened = use.load_run(run.folder)
-        check_export(broken, "onnxruntime", "float32", opened.task, split, opened.prepare(), None)
+        opened = load_trained_run(run.folder)
+        proof = Proof(opened.task, split, opened.prepare(), None)
+        check_export(broken, Component("onnx"), proof)
     assert "\n" not in str(e.value)
     assert "Traceback" not in str(e.value)
 
@@ -249,35 +254,26 @@ def test_what_answers_otherwise_is_not_left_as_if_it_were_good(run, tmp_path, mo
     answers = Classification.answers
     monkeypatch.setattr(Classification, "answers", lambda self, logits: answers(self, -logits))
     with pytest.raises(RunFailed, match="is not what was evaluated"):
-        use.export_run(run.folder, ["keras"], tmp_path, None)
+        export_run(run.folder, ["keras"], tmp_path, None)
     assert [p.name for p in tmp_path.iterdir()] == ["keras.failed"]
 
 
 def test_int8_may_lose_a_little_and_no_more(run):
     place = run.folder / "export" / "keras" / "model.keras"
-    _, dataset = use._proof_images(use.load_run(run.folder), None)
+    _, dataset = _proof_images(load_trained_run(run.folder), SILENT)
     val = dataset.val
     count = len(val)
-    perfect = np.eye(3, dtype="float32")[val.labels]
-    assert (
-        check_export(
-            place, "keras", "uint8", dataset.task, val, dataset.prepare, perfect, "int8"
-        ).images
-        == count
-    )
+    item = Component("keras", {"precision": "int8"})
+
+    def proof():
+        perfect = np.eye(3, dtype="float32")[val.labels]
+        return Proof(dataset.task, val, dataset.prepare, perfect)
+
+    assert check_export(place, item, proof()).images == count
     labels = val.labels.copy()
     val.labels = (labels + 1) % 3
     with pytest.raises(RunFailed, match="accuracy lost"):
-        check_export(
-            place,
-            "keras",
-            "uint8",
-            dataset.task,
-            val,
-            dataset.prepare,
-            np.eye(3)[val.labels],
-            "int8",
-        )
+        check_export(place, item, proof())
     val.labels = labels
 
 
@@ -285,7 +281,7 @@ def test_int8_may_lose_a_little_and_no_more(run):
     ("form", "message"),
     [
         ("coreml", "is not an export format"),
-        ("litert:int4", "'int4' is no precision of litert: Literal"),
+        ("litert:int4", "'int4' is not a precision of litert: Literal"),
         ("keras:float16", "takes no 'float16'"),
     ],
 )

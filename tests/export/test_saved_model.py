@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from tlkit import use
 from tlkit.data.dataset import Split
 from tlkit.data.record import Record
 from tlkit.evaluate.grad_cam import grad_cam
 from tlkit.export import saved_model
+from tlkit.runs.export import export_run
+from tlkit.runs.trained_run import load_trained_run
 from tlkit.tasks.classification import Classification
 
 
@@ -30,7 +31,7 @@ def files(photos):
 
 @pytest.fixture(scope="module")
 def pixels(tiny_run, files):
-    prepare = use.load_run(tiny_run.folder).prepare()
+    prepare = load_trained_run(tiny_run.folder).prepare()
     return np.stack([prepare(data) for data in files])
 
 
@@ -38,7 +39,9 @@ def test_explain_is_grad_cam_of_the_label(tiny_run, model, files, pixels):
     import tensorflow as tf
 
     answer = model.signatures["explain"](image_bytes=tf.constant(files))
-    expected = grad_cam(use.load_run(tiny_run.folder).logits, pixels, answer["label_id"].numpy())
+    expected = grad_cam(
+        load_trained_run(tiny_run.folder).logits, pixels, answer["label_id"].numpy()
+    )
     assert answer["heat"].shape == expected.shape
     np.testing.assert_allclose(answer["heat"], expected, atol=1e-4)
     assert [name.decode() for name in answer["label"].numpy()] == ["red", "green", "blue"]
@@ -48,7 +51,7 @@ def test_features_are_what_the_head_gets(tiny_run, model, files, pixels):
     import keras
     import tensorflow as tf
 
-    trained = use.load_run(tiny_run.folder).model
+    trained = load_trained_run(tiny_run.folder).model
     head = keras.Model(trained.input, trained.get_layer("head_pooling").output)
     answer = model.signatures["features"](image_bytes=tf.constant(files))
     assert set(answer) == {"features"}
@@ -99,7 +102,7 @@ def test_weights_too_large_for_a_graph_stay_variables(
     import tensorflow as tf
 
     monkeypatch.setattr(saved_model, "MOST_CONSTANTS", 0)
-    (kept,) = use.export_run(tiny_run.folder, ["saved_model"], tmp_path, None)
+    (kept,) = export_run(tiny_run.folder, ["saved_model"], tmp_path, None)
     assert "ReadVariableOp" in operations(kept)
     answers = [
         tf.saved_model.load(str(folder)).signatures["explain"](image_bytes=tf.constant(files))

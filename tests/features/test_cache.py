@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conftest import Listener
 from tlkit.data.dataset import Dataset, Split
 from tlkit.data.record import Record
 from tlkit.errors import DataError
 from tlkit.features import cache, compute
-from tlkit.features.cache import Entry, cache_root, entries, prune
+from tlkit.features.cache import CacheEntry, cache_root, entries, prune
+from tlkit.features.compiled_model import CompiledModel
 from tlkit.features.compute import Views, frozen_features, place_for
-from tlkit.features.cut import Cut
 from tlkit.features.fingerprint import fingerprint
+from tlkit.features.split_network import Cut
 from tlkit.recipe.schema import Cache
 from tlkit.tasks.classification import Classification
 
@@ -78,7 +80,7 @@ def small_shards(monkeypatch):
 
 def extract(cut, data, cache="auto", **more):
     said = []
-    features, made = frozen_features(cut, data, cache, say=said.append, **more)
+    features, made = frozen_features(cut, data, cache, reporter=Listener(said), **more)
     return features, made, said
 
 
@@ -277,12 +279,12 @@ def test_two_runs_at_once_share_the_work():
     said, done = [], {}
 
     def second():
-        done["second"] = frozen_features(cut, data, "auto", say=said.append)
+        done["second"] = frozen_features(cut, data, "auto", reporter=Listener(said))
 
     entry_folder = extract(cut, data)[1].folder
     for entry in entries(cache_root()):
         cache.remove(entry)
-    other = Entry(cache_root() / os.path.basename(entry_folder), cut.shapes, "float32")
+    other = CacheEntry(cache_root() / os.path.basename(entry_folder), cut.shapes, "float32")
     thread = threading.Thread(target=second)
     with other.held(lambda: None):
         thread.start()
@@ -361,7 +363,7 @@ def _extract_slowly(folder):
     def slow(*given):
         engine = choose(*given)
         run = engine.run
-        engine.run = lambda images: (time.sleep(0.08), run(images))[1]
+        engine.run = CompiledModel(lambda images: (time.sleep(0.08), run(images))[1])
         return engine
 
     compute.choose_engine = slow

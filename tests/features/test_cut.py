@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tlkit.features.cut import find_cut, flatten_model
+from tlkit.features.split_network import find_cut, flatten_model
 from tlkit.freeze import apply_plan
 from tlkit.model import build_network
 from tlkit.recipe.load import load_recipe

@@ -10,6 +10,7 @@ import pytest
 from tlkit import registry
 from tlkit.errors import RecipeError
 from tlkit.features import engine as engines
+from tlkit.features.compiled_model import CompiledModel
 from tlkit.features.engine import choose_engine, compare
 from tlkit.preflight import check_files
 from tlkit.recipe.load import load_recipe
@@ -68,7 +69,7 @@ def test_auto_takes_what_the_device_can_do(monkeypatch, device, first):
 def test_one_that_disagrees_or_fails_is_passed_over_and_keras_is_left(model, monkeypatch):
     def wrong(model):
         right = registry.ENGINES.build("keras", model)
-        return lambda images: [x + 5 * x.max() for x in right(images)]
+        return CompiledModel(lambda images: [x + 5 * x.max() for x in right(images)])
 
     monkeypatch.setattr(registry.ENGINES["tensorflow"], "load", lambda: wrong)
     chosen = choose_engine(model, IMAGES[:4], "tensorflow")

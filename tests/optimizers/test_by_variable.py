@@ -235,8 +235,8 @@ def test_a_gradient_of_rows_is_clipped_as_the_matrix_it_stands_for():
     ("wrong", "text"),
     [
         (lambda: with_multipliers(make("SGD"), {"x": float("nan")}), "nan"),
-        (lambda: with_multipliers(make("SGD"), {"(": 1.0}), r"'\(' is no regular expression"),
-        (lambda: with_adaptive_clipping(make("SGD"), exclude=["("]), r"'\(' is no regular"),
+        (lambda: with_multipliers(make("SGD"), {"(": 1.0}), r"'\(' is not a regular expression"),
+        (lambda: with_adaptive_clipping(make("SGD"), exclude=["("]), r"'\(' is not a regular"),
         (lambda: with_adaptive_clipping(make("SGD"), float("nan")), "nan"),
         (
             lambda: with_multipliers(
@@ -244,7 +244,7 @@ def test_a_gradient_of_rows_is_clipped_as_the_matrix_it_stands_for():
             ),
             "optimizers that it is made of",
         ),
-        (lambda: with_multipliers("adam", {}), "'adam' is no Keras optimizer"),
+        (lambda: with_multipliers("adam", {}), "'adam' is not a Keras optimizer"),
     ],
 )
 def test_what_cannot_work_is_refused(wrong, text):

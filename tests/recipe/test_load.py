@@ -110,7 +110,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(write, old, new, expected):
         ("a: !!python/object:os.system x\n", "tags are not allowed"),
         ("a: !thing x\n", "tags are not allowed"),
         ("- a\n- b\n", "is a mapping"),
-        ("a: [1, 2\n", "is not YAML"),
+        ("a: [1, 2\n", "is not valid YAML"),
         ("a: &a [*a]\n", "aliases expand"),
         (
             "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"

@@ -63,10 +63,10 @@ def test_only_matrices_of_weights_are_left_to_decay(case):
     ],
 )
 def test_names_of_other_libraries(path, shape, spared):
-    class Named:
+    class Component:
         pass
 
-    v = Named()
+    v = Component()
     v.path, v.shape, v.name = path, shape, path.split("/")[-1]
     assert is_spared(v) == spared
 

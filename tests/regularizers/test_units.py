@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.regularizers.units import owners, unit_axes
 from tlkit.train.regularize import regularize_stage
 
@@ -38,7 +38,7 @@ CASES = {
 def limited(model, value=0.2):
     """Sets max-norm as a stage does, and gives the values before and after a step of nothing."""
     before = {v.path: np.asarray(v) for v in model.trainable_variables}
-    item = Named("max_norm", {"value": value, "include": [], "exclude": []})
+    item = Component("max_norm", {"value": value, "include": [], "exclude": []})
     regularize_stage([item], model.trainable_variables, {}, 0, owners(model))
     optimizer = keras.optimizers.SGD(0.0)
     optimizer.apply([keras.ops.zeros(v.shape) for v in before.values()], model.trainable_variables)

@@ -10,10 +10,10 @@ import pytest
 
 import tlkit
 from tests.browser import CHROMIUM, page_after
-from tlkit import use
 from tlkit.errors import RunError
 from tlkit.evaluate.grad_cam import grad_cam
 from tlkit.report.reading import read_curves
+from tlkit.runs.report import rewrite_report
 from tlkit.tasks.classification import Classification
 from tlkit.tasks.classification.calibration import calibration
 from tlkit.tasks.classification.examples import choose_examples
@@ -90,7 +90,7 @@ def test_it_is_written_anew_from_the_folder(run):
     path = run.folder / "report.html"
     before = path.read_text("utf-8")
     path.unlink()
-    assert use.rewrite_report(run.folder) == path
+    assert rewrite_report(run.folder) == path
     assert path.read_text("utf-8") == before
 
 
@@ -99,7 +99,7 @@ def test_a_run_without_a_result_has_no_report(run, tmp_path):
     shutil.copytree(run.folder, other)
     (other / "result.json").write_text('{"status": "failed"}')
     with pytest.raises(RunError, match="its status is 'failed'"):
-        use.rewrite_report(other)
+        rewrite_report(other)
 
 
 def test_a_run_without_known_labels_has_a_report_all_the_same(photos, tmp_path):

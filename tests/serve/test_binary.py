@@ -162,7 +162,7 @@ def test_values_both_in_the_json_and_behind_it(client):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"parameters": []}, "'parameters' is no object"),
+        ({"parameters": []}, "'parameters' is not an object"),
         ({"parameters": {"binary_data_output": 1}}, "neither true nor false"),
         ({"outputs": [{"name": "label"}, {"name": "label"}]}, "'label' twice"),
         ({"outputs": [{"name": "label", "parameters": {"classification": 1}}]}, "classification"),
@@ -170,7 +170,7 @@ def test_values_both_in_the_json_and_behind_it(client):
             {"outputs": [{"name": "probabilities", "parameters": {"classification": 0}}]},
             "number of",
         ),
-        ({"id": {}}, "'id' is no text"),
+        ({"id": {}}, "'id' is not text"),
     ],
 )
 def test_wishes_that_cannot_be_met(client, picture, more, message):

@@ -94,7 +94,9 @@ def test_a_port_that_is_taken_is_named():
 def started(monkeypatch):
     """What the command would serve."""
     calls = []
-    monkeypatch.setattr("tlkit.serve.run.serve", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        "tlkit.serve.run.serve", lambda *given, **named: calls.append((given, named))
+    )
     return calls
 
 
@@ -105,7 +107,7 @@ def test_a_run_without_an_export_gets_one_first(tiny_run, tmp_path, started):
     answer = click.testing.CliRunner().invoke(serve, [str(run), "--format", "litert:float16"])
     assert answer.exit_code == 0, answer.output
     assert "has no such export; writing litert:float16 ..." in answer.output
-    assert started[0][0] == run / "export" / "litert-float16"
+    assert started[0][0][0] == run / "export" / "litert-float16"
 
 
 def test_options_reach_the_server(tiny_run, started):
@@ -113,14 +115,14 @@ def test_options_reach_the_server(tiny_run, started):
              "--max-queue", "7", "--max-body", "1", "--max-pixels", "2", "--timeout", "3", "--log",
              "--allow-origin", "https://a.org"]  # fmt: skip
     answer = click.testing.CliRunner().invoke(serve, [str(tiny_run.folder), *asked])
-    assert "anyone who reaches 0.0.0.0 may ask: no --token is set" in answer.output
-    folder, *rest, _ = started[0]
-    assert folder == tiny_run.folder / "export" / "saved_model"
-    assert rest == [
-        "0.0.0.0", 0, Limits(1, 0.0, 7, 2**20, 2_000_000, 3.0), "x", None, ("https://a.org",), True,
-    ]  # fmt: skip
+    assert "anyone who can reach 0.0.0.0 may send requests: no --token is set" in answer.output
+    given, named = started[0]
+    folder = tiny_run.folder / "export" / "saved_model"
+    assert given == (folder, "0.0.0.0", 0, Limits(1, 0.0, 7, 2**20, 2_000_000, 3.0))
+    del named["say"]
+    assert named == {"name": "x", "token": None, "origins": ("https://a.org",), "log": True}
     answer = click.testing.CliRunner().invoke(serve, [str(tiny_run.folder), "--name", "a/b"])
-    assert "--name: 'a/b' is no name for an address" in str(answer.exception)
+    assert "--name: 'a/b' is not a valid name in a URL" in str(answer.exception)
 
 
 def test_what_is_not_installed_is_said(monkeypatch, tiny_run):

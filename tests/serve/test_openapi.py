@@ -13,7 +13,7 @@ import openapi_spec_validator
 import pytest
 
 from tests.serve.conftest import listening
-from tlkit import use
+from tlkit.runs.predict import predict_files
 from tlkit.serve.app import make_app
 from tlkit.serve.limits import Limits
 from tlkit.serve.openapi import describe
@@ -132,7 +132,7 @@ def test_a_generated_client_answers_as_predict_does(generated, tiny_run, photos)
     models = importlib.import_module("colours_client.models")
     types = importlib.import_module("colours_client.types")
     places = [photos / name / "3.png" for name in ("red", "green", "blue")]
-    rows = list(use.predict_files(tiny_run.folder, places, 3))
+    rows = list(predict_files(tiny_run.folder, places, 3))
     for place, row in zip(places, rows, strict=True):
         data = place.read_bytes()
         expected = dict(row["top"])

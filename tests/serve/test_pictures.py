@@ -9,7 +9,7 @@ import pytest
 
 from tests import exif_block as exif
 from tests.conftest import draw
-from tlkit import use
+from tlkit.runs.predict import predict_files
 
 
 def saved(image, form, **arguments):
@@ -70,7 +70,7 @@ def evaluated(tiny_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
     for name, data in ODD.items():
         (folder / name).write_bytes(data)
-    rows = use.predict_files(tiny_run.folder, [folder], top=3, engine="keras")
+    rows = predict_files(tiny_run.folder, [folder], top=3, engine="keras")
     return {row["image"].rsplit("/", 1)[-1]: dict(row["top"]) for row in rows}
 
 

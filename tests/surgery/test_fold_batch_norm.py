@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tlkit.features.cut import flatten_model
+from tlkit.features.split_network import flatten_model
 from tlkit.surgery import fold_batch_norm
 from tlkit.surgery.fold_batch_norm import folded_in_place
 from tlkit.surgery.fuse import fuse_in_place

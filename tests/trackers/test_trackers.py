@@ -120,9 +120,9 @@ def test_a_run_is_told_from_its_beginning_to_its_end(recipe, own, tmp_path):
     # nor is it asked for where predictions are made
     (tmp_path / f"{own}.py").unlink()
     (run.folder / "modules" / f"{own}.py").write_text(OWN.replace("import json", "1 / 0"))
-    from tlkit import use
+    from tlkit.runs.trained_run import load_trained_run
 
-    assert use.load_run(run.folder).classes == ["blue", "green", "red"]
+    assert load_trained_run(run.folder).classes == ["blue", "green", "red"]
 
 
 def test_a_resumed_run_tells_nothing_twice(recipe, own, tmp_path, monkeypatch):

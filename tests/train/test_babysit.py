@@ -10,13 +10,15 @@ from click.testing import CliRunner
 import tlkit.freeze as freezing
 import tlkit.model as models
 import tlkit.train.babysit as checks
-import tlkit.train.loop as loops
 import tlkit.train.plans as plans
+import tlkit.train.stage_setup as stage_setup
 from tests.conftest import ROOT
 from tlkit import steps
 from tlkit.cli.main import cli
 from tlkit.data.dataset import Split
 from tlkit.recipe.load import load_recipe
+from tlkit.reporter import SILENT
+from tlkit.train.context import make_context
 from tlkit.train.defaults import completed
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
@@ -35,11 +37,11 @@ def sound(recipe):
 def found(recipe, change=lambda dataset, network: None):
     """Names of the checks that find something, after the data or the network were changed."""
     given = completed(load_recipe(recipe))
-    say = steps.Speaker(None)
-    dataset = steps.look_at_data(given, say)
-    network = steps.make_network(given, dataset, say)
+    dataset = steps.look_at_data(given, SILENT)
+    network = steps.make_network(given, dataset, SILENT)
     change(dataset, network)
-    return {problem.kind: problem.text for problem in steps.babysit(given, dataset, network, say)}
+    context = make_context(given, dataset, network)
+    return {problem.kind: problem.text for problem in steps.babysit(context)}
 
 
 @pytest.mark.parametrize("policy", ["head-only", "full", {"last-blocks": 2}])
@@ -113,7 +115,7 @@ def test_a_class_folder_that_was_copied(sound, photos, tmp_path):
 
 def test_a_loss_that_takes_logits_for_probabilities(sound, monkeypatch):
     monkeypatch.setattr(
-        loops, "make_loss", lambda item, counts: keras.losses.CategoricalCrossentropy()
+        stage_setup, "make_loss", lambda item, counts: keras.losses.CategoricalCrossentropy()
     )
     assert "takes them for something else" in found(sound)["loss"]
 

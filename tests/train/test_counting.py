@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tlkit
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.tasks.classification import Classification
 from tlkit.train.ema import WeightAverage
 from tlkit.train.interrupt import Interrupted
@@ -62,14 +62,14 @@ def small_step(optimizer, average_momentum=0.9):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     objective = Objective(
         Classification(list("abc")),
-        make_loss(Named("cross_entropy", {}), np.array([1, 1, 1])),
+        make_loss(Component("cross_entropy", {}), np.array([1, 1, 1])),
         np.ones(3, "float32"),
         NONE,
     )
     variables = model.trainable_variables
     optimizer.build(variables)
     average = WeightAverage(variables, average_momentum)
-    return model, average, Step(model, objective, [], optimizer, variables, average)
+    return model, average, Step(model, objective, [], optimizer, variables, average=average)
 
 
 def follow(model, average, step, batches):
@@ -153,6 +153,7 @@ def test_a_solved_stage_takes_no_steps_from_those_that_follow_a_resume(
             tlkit.finetune(recipe, run_dir=tmp_path / "run")
     run = tlkit.resume(tmp_path / "run")
     assert [int(row["step"]) for row in rows(run.folder)] == list(range(7))
+    assert all("rollbacks" not in stage for stage in run.result["stages"])
 
 
 def test_accumulation_is_resumed_between_two_updates(recipe, tmp_path, monkeypatch):
@@ -179,21 +180,19 @@ def test_accumulation_is_resumed_between_two_updates(recipe, tmp_path, monkeypat
 
 
 def test_states_are_saved_by_updates_and_across_short_epochs(recipe, tmp_path, monkeypatch):
-    from tlkit.train.fit import Fit
+    from tlkit.train.loop import StageLoop
 
     saved = []
-    whole = Fit.save
+    whole = StageLoop.save
 
     def save(self):
-        if self.training.state.batch:
-            saved.append(
-                self.count.batches_before(self.training.state.epoch, self.training.state.batch)
-            )
         self.saving = 1e9  # no epoch's end is worth it
         whole(self)
         self.saving = 1e9
+        if self.state.batch:
+            saved.append(self.count.batches_before(self.state.epoch, self.state.batch))
 
-    monkeypatch.setattr(Fit, "save", save)
+    monkeypatch.setattr(StageLoop, "save", save)
     recipe["checkpoint"] = {"every": "2 steps"}
     tlkit.finetune(accumulating(recipe, 4, epochs=4), run_dir=tmp_path / "run")
     # 28 batches, an update behind each fourth; the first epoch was saved at its end, behind one update

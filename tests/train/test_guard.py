@@ -9,10 +9,10 @@ import pytest
 
 import tlkit
 from tests.conftest import draw
-from tlkit import workflow
 from tlkit.errors import RecipeError, RunFailed, UserError
 from tlkit.recipe.load import load_recipe
-from tlkit.train import fit as fits
+from tlkit.runs import workflow
+from tlkit.train import loop as loops
 from tlkit.train.guard import are_alike
 from tlkit.train.step import Step
 
@@ -147,13 +147,13 @@ def test_loss_scaling_that_skips_every_update_fails_the_run_whatever_the_guard(
 
 
 def after_each_epoch(monkeypatch, change):
-    whole = fits.Fit._validate
+    whole = loops.StageLoop._validate
 
-    def validate(self, forward):
-        change(self.training.network)
-        return whole(self, forward)
+    def validate(self):
+        change(self.context.network)
+        return whole(self)
 
-    monkeypatch.setattr(fits.Fit, "_validate", validate)
+    monkeypatch.setattr(loops.StageLoop, "_validate", validate)
 
 
 def zero_head(network):

@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,9 +12,11 @@ import tlkit
 from tlkit.errors import UserError
 from tlkit.recipe.schema import Recipe
 from tlkit.tasks.classification import Classification
+from tlkit.train import loop as loops
 from tlkit.train.ema import WeightAverage
 from tlkit.train.interrupt import Interrupted
 from tlkit.train.state import load_state
+from tlkit.train.step import Step
 
 
 def changed(recipe, **stage):
@@ -71,9 +74,9 @@ def test_features_computed_once_train_the_same_as_images_every_epoch(
 ):
     recipe["finetune"]["stages"][0]["policy"] = policy
     once = tlkit.finetune(changed(recipe, epochs=2), run_dir=tmp_path / "a")
-    import tlkit.train.loop as loop
+    import tlkit.train.stage_setup as stage_setup
 
-    monkeypatch.setattr(loop, "frozen_features", None)  # must not be called
+    monkeypatch.setattr(stage_setup, "frozen_features", None)  # must not be called
     new = changed(recipe, epochs=2)
     new["augment"] = [{"brightness": 0.0}]  # changes nothing, but might
     through = tlkit.finetune(new, run_dir=tmp_path / "b")
@@ -87,6 +90,35 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not(recipe, tmp_pat
         np.testing.assert_array_equal(x, y)
     c = tlkit.finetune({**recipe, "seed": 5}, run_dir=tmp_path / "c")
     assert any(not np.array_equal(x, y) for x, y in zip(weights(a), weights(c), strict=True))
+
+
+def test_a_step_is_read_when_the_next_has_begun_but_for_callbacks_of_the_users_own(
+    recipe, tmp_path, monkeypatch
+):
+    order, start, read = [], Step.__call__, loops.read_values
+
+    def starting(self, images, labels):
+        order.append("start")
+        return start(self, images, labels)
+
+    def reading(values):
+        order.append("read")
+        return read(values)
+
+    monkeypatch.setattr(Step, "__call__", starting)
+    monkeypatch.setattr(loops, "read_values", reading)
+    late = tlkit.finetune(recipe, run_dir=tmp_path / "late")
+    assert order == ["start", *6 * ["start", "read"], "read"]
+    order.clear()
+    own = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: order.append(batch))
+    at_once = tlkit.finetune(recipe, run_dir=tmp_path / "at-once", callbacks=[own])
+    assert order == [done for batch in range(7) for done in ("start", "read", batch)]
+    for x, y in zip(weights(late), weights(at_once), strict=True):
+        np.testing.assert_array_equal(x, y)
+    timed = ("images_per_second", "data_wait")
+    assert [{k: v for k, v in row.items() if k not in timed} for row in rows(late)] == [
+        {k: v for k, v in row.items() if k not in timed} for row in rows(at_once)
+    ]
 
 
 def test_early_stopping_goes_back_to_the_best_epoch(recipe, tmp_path):

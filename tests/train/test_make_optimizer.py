@@ -10,7 +10,7 @@ from tlkit.recipe.schema import Model, Stage
 from tlkit.regularizers import SoftWeightSharing
 from tlkit.regularizers.spared import is_spared
 from tlkit.tasks.classification import Classification
-from tlkit.train.loop import make_optimizer
+from tlkit.train.stage_setup import make_optimizer
 
 
 @pytest.fixture(scope="module")

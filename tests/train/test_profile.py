@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 import tlkit
-from tlkit import steps, workflow
+from tlkit import steps
 from tlkit.errors import UserError
 from tlkit.recipe.load import load_recipe
+from tlkit.reporter import SILENT
+from tlkit.runs import workflow
 from tlkit.train import profile
+from tlkit.train.context import make_context
 from tlkit.train.defaults import completed
 from tlkit.train.plans import stage_plans
 from tlkit.train.profile import StageTime, describe_time, profile_files, profile_stage
-from tlkit.train.state import TrainState
 
 
 def prepared(recipe):
     loaded = completed(load_recipe(recipe))
-    say = steps.Speaker(None)
-    data = steps.look_at_data(loaded, say)
-    network = steps.make_network(loaded, data, say)
-    training = steps.make_training(loaded, data, network, TrainState(), None, say)
-    return training, stage_plans(loaded, network)
+    data = steps.look_at_data(loaded, SILENT)
+    network = steps.make_network(loaded, data, SILENT)
+    return make_context(loaded, data, network), stage_plans(loaded, network)
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def staged(recipe):
 
 
 def test_each_part_is_where_it_happens_and_the_weights_are_put_back(staged):
-    training, plans = prepared(staged)
-    before = [np.asarray(v) for v in training.network.model.variables]
+    context, plans = prepared(staged)
+    before = [np.asarray(v) for v in context.network.model.variables]
     files = {"read": 0.5, "decode": 1.0}
-    first, second = (profile_stage(training, *plan, files) for plan in plans)
+    first, second = (profile_stage(context, planned, files) for planned in plans)
     assert list(first.once) == ["features by keras"]
     assert list(first.every) == ["transfer", "step"]
     assert first.seconds == pytest.approx(
@@ -48,9 +48,9 @@ def test_each_part_is_where_it_happens_and_the_weights_are_put_back(staged):
     assert second.once == {}
     assert list(second.every) == ["augment", "transfer", "step"]  # decoded images are in memory
     assert second.every["step"] > first.every["step"]
-    for old, variable in zip(before, training.network.model.variables, strict=True):
+    for old, variable in zip(before, context.network.model.variables, strict=True):
         np.testing.assert_array_equal(old, variable)
-    assert all(layer.trainable for layer in training.network.head)
+    assert all(layer.trainable for layer in context.network.head)
 
 
 def test_a_head_to_be_solved_whose_features_fit_nowhere_is_refused_before_the_run(
@@ -60,9 +60,9 @@ def test_a_head_to_be_solved_whose_features_fit_nowhere_is_refused_before_the_ru
         {"policy": "head-only", "epochs": 1},
         {"policy": "head-only", "solver": "lbfgs"},
     ]
-    training, plans = prepared(staged)
-    monkeypatch.setattr("tlkit.train.profile.place_for", lambda *_: (None, "no room"))
-    found = profile_stage(training, *plans[1], {"read": 0.5, "decode": 1.0})
+    context, plans = prepared(staged)
+    monkeypatch.setattr("tlkit.train.stage_setup.place_for", lambda *_: (None, "no room"))
+    found = profile_stage(context, plans[1], {"read": 0.5, "decode": 1.0})
     assert "step" not in found.every
     monkeypatch.setattr("tlkit.train.plans.place_for", lambda *_: (None, "9 MB are free"))
     expected = r"^finetune\.stages\[1\]\.solver: solver lbfgs needs a place .*: 9 MB are free"
@@ -77,8 +77,8 @@ def test_draws_of_kept_images_are_counted_once(staged):
     staged["cache"] = {"views": 2}
     staged["data"]["cache"] = "off"
     staged["finetune"]["stages"] = [{"policy": "head-only", "epochs": 5}]
-    training, plans = prepared(staged)
-    found = profile_stage(training, *plans[0], {"read": 0.5, "decode": 1.0})
+    context, plans = prepared(staged)
+    found = profile_stage(context, plans[0], {"read": 0.5, "decode": 1.0})
     assert found.once["read"] == 0.5
     assert "augment" in found.once
     assert found.seconds == pytest.approx(
@@ -87,8 +87,8 @@ def test_draws_of_kept_images_are_counted_once(staged):
 
 
 def test_files_are_timed_as_they_are(staged):
-    training, _ = prepared(staged)
-    data = training.dataset
+    context, _ = prepared(staged)
+    data = context.dataset
     slow = data.train.records[0].__class__
 
     def wait(record):

@@ -17,8 +17,8 @@ from tlkit.errors import RecipeError, RunError, RunFailed
 from tlkit.recipe.load import load_recipe
 from tlkit.tasks.classification import Classification
 from tlkit.train import state as states
-from tlkit.train.fit import Fit
 from tlkit.train.interrupt import Interrupted, Stops
+from tlkit.train.loop import StageLoop
 from tlkit.train.record import Recorder
 from tlkit.train.state import TrainState, earlier, load_state, save_state
 
@@ -122,6 +122,7 @@ def _stop_in_a_step(recipe, folder, cache, number):
         after(self, batch, logs)
 
     Recorder.on_train_batch_end = hit
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     before = signal.getsignal(number)
     try:
         _start(recipe, folder, cache)
@@ -171,7 +172,7 @@ def test_in_mixed_precision_it_goes_on_too(recipe, tmp_path, monkeypatch, form, 
     recipe |= {"deterministic": True, "checkpoint": {"every": "3 steps"}}
     recipe["finetune"] |= {"mixed_precision": form, "stages": [{"policy": policy, "epochs": 2}]}
     tlkit.finetune(recipe, run_dir=tmp_path / "whole")
-    save, calls = Fit.save, []
+    save, calls = StageLoop.save, []
 
     def stop(self):
         save(self)
@@ -180,7 +181,7 @@ def test_in_mixed_precision_it_goes_on_too(recipe, tmp_path, monkeypatch, form, 
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fit, "save", stop)
+        patch.setattr(StageLoop, "save", stop)
         with pytest.raises(Interrupted):
             tlkit.finetune(recipe, run_dir=tmp_path / "cut")
     tlkit.resume(tmp_path / "cut")
@@ -263,13 +264,13 @@ def test_a_row_without_its_end_is_dropped(tmp_path):
 
 
 def test_how_often_is_checked_and_kept(recipe, tmp_path, monkeypatch):
-    times, save = [], Fit.save
+    times, save = [], StageLoop.save
 
     def noted(self):
-        times.append(self.training.state.batch)
         save(self)
+        times.append(self.state.batch)
 
-    monkeypatch.setattr(Fit, "save", noted)
+    monkeypatch.setattr(StageLoop, "save", noted)
     recipe["checkpoint"] = {"every": "2 steps"}
     tlkit.finetune(recipe, run_dir=tmp_path / "a")
     assert times == [2, 4, 6, 0]  # 7 steps, then the epoch's end

@@ -13,15 +13,15 @@ import pytest
 from rich.console import Console
 
 import tlkit
-from tlkit import use
 from tlkit.cli.main import main
 from tlkit.errors import RecipeError, RunFailed
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import seconds
-from tlkit.train import fit as fits
+from tlkit.runs.export import export_run
+from tlkit.train import loop as loops
 from tlkit.train import lr_find
+from tlkit.train.context import TimeBudget
 from tlkit.train.step import Step
-from tlkit.train.training import Training
 
 
 def rows(folder):
@@ -30,17 +30,18 @@ def rows(folder):
 
 
 def explode(monkeypatch, at, times=1):
-    """The loss of some step is no number, and its weights neither, the first times it is reached."""
+    """The loss of some step is not a number, and its weights neither, the first times it is reached."""
     whole, left, calls = Step.__call__, [times], []
 
     def step(self, images, labels):
         calls.append(len(labels))
-        loss, right, norm = whole(self, images, labels)
-        if left[0] and len(calls) >= at:
+        is_sound = np.isfinite(np.asarray(self._trained[0])).all()
+        loss, *others = np.asarray(whole(self, images, labels))
+        if left[0] and len(calls) >= at and is_sound:
             left[0] -= 1
             self._trained[0].assign(self._trained[0] * np.nan)
-            loss = float("nan")
-        return loss, right, norm
+            loss = np.nan
+        return np.array([loss, *others])
 
     monkeypatch.setattr(Step, "__call__", step)
 
@@ -78,7 +79,7 @@ def test_rolled_back_halving_on_plateau_keeps_its_rate_and_halves_it(recipe, tmp
         "schedule": {"halve_on_plateau": {"patience": 5}},
     }
     recipe["finetune"]["on_nan"] = "rollback"
-    monkeypatch.setattr("tlkit.train.fit.SAVING_SHARE", math.inf)  # short epochs are saved too
+    monkeypatch.setattr("tlkit.train.loop.SAVING_SHARE", math.inf)  # short epochs are saved too
     explode(monkeypatch, at=8, times=2)
     run = tlkit.finetune(recipe, run_dir=tmp_path / "run")
     rates = [float(row["learning_rate"]) for row in rows(run.folder) if not row["val_loss"]]
@@ -142,7 +143,9 @@ def test_a_sweep_whose_batch_does_not_fit_is_taken_in_parts(recipe, tmp_path, mo
     given = full(recipe, optimizer={"sgd": {"learning_rate": "auto"}})
     monkeypatch.setattr(lr_find.sweep_rates, "__defaults__", (1e-5, 1e-1, 12))
     refuse_whole_batches(monkeypatch)
-    found = tlkit.finetune(given, run_dir=tmp_path / "run")
+    console = Console(record=True, width=300, file=io.StringIO())
+    found = tlkit.finetune(given, run_dir=tmp_path / "run", console=console)
+    assert console.export_text().count("out of memory: each batch of 8") == 1
     (stage,) = found.result["stages"]
     assert stage["micro_batch"] == 4
     assert 1e-5 <= stage["learning_rate"] <= 1e-1
@@ -172,9 +175,9 @@ def spoken(monkeypatch, capfd, arguments):
 @pytest.mark.parametrize(
     ("command", "broken"),
     [
-        ("finetune", "tlkit.train.fit.predict_outputs"),
+        ("finetune", "tlkit.train.loop.predict_outputs"),
         ("evaluate", "tlkit.steps.logits_of"),
-        ("predict", "tlkit.use.Trained.forward"),
+        ("predict", "tlkit.runs.trained_run.TrainedRun.forward"),
         ("export", "tlkit.steps.logits_of"),
         ("rank", "tlkit.embed.frozen_features"),
         ("check", "tlkit.embed.frozen_features"),
@@ -226,13 +229,13 @@ def test_without_rescue_memory_that_ends_is_an_error(recipe, tmp_path, monkeypat
 
 def touch(monkeypatch, change):
     """Changes the network behind the loop's back in the middle of a stage."""
-    after = fits.Fit._remember
+    after = loops.StageLoop._remember
 
     def remember(self, logs):
-        change(self.training.network, self.plan)
+        change(self.context.network, self.plan)
         after(self, logs)
 
-    monkeypatch.setattr(fits.Fit, "_remember", remember)
+    monkeypatch.setattr(loops.StageLoop, "_remember", remember)
 
 
 @pytest.mark.parametrize(
@@ -281,18 +284,18 @@ def test_gradients_too_small_to_move_anything_are_said_and_no_more(recipe, tmp_p
 def test_the_guard_remembers_the_beginning_across_a_kill(recipe, tmp_path, monkeypatch):
     """What was changed while the process was not there is found too."""
     recipe["finetune"]["stages"][0]["epochs"] = 2
-    end = fits.Fit.save
+    end = loops.StageLoop.save
 
     def stop(self):
         end(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fits.Fit, "save", stop)
+    monkeypatch.setattr(loops.StageLoop, "save", stop)
     from tlkit.train.interrupt import Interrupted
 
     with pytest.raises(Interrupted):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
-    monkeypatch.setattr(fits.Fit, "save", end)
+    monkeypatch.setattr(loops.StageLoop, "save", end)
     file = tmp_path / "run" / "checkpoints" / "state.npz"
     with np.load(file) as saved:
         arrays = dict(saved)
@@ -319,7 +322,7 @@ def test_below_what_is_required_it_fails_reports_and_exports_nothing(recipe, tmp
     assert (tmp_path / "run" / "report.html").exists()
     assert not (tmp_path / "run" / "export").exists()
     with pytest.raises(RunFailed, match="not exported"):
-        use.export_run(tmp_path / "run", ["saved_model"], None, None)
+        export_run(tmp_path / "run", ["saved_model"], None, None)
     recipe["require"] = {"val_accuracy": 0.0}
     assert tlkit.finetune(recipe, run_dir=tmp_path / "other").result["status"] == "done"
 
@@ -328,11 +331,11 @@ def test_a_time_budget_ends_training_early_and_cleanly(recipe, tmp_path, monkeyp
     """By a clock that goes on by a second whenever it is asked, which is before every step."""
     asked = []
 
-    def seconds_used(self):
+    def used(self):
         asked.append(1)
         return float(len(asked))
 
-    monkeypatch.setattr(Training, "seconds_used", seconds_used)
+    monkeypatch.setattr(TimeBudget, "used", used)
     recipe["finetune"]["stages"] = [
         {"policy": "head-only", "epochs": 100_000},
         {"policy": "full", "epochs": 5},

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tlkit.recipe.schema import Adversarial, Named
+from tlkit.recipe.schema import Adversarial, Component
 from tlkit.tasks.classification import Classification
 from tlkit.train.regularize import Regularization
 from tlkit.train.step import Objective, Step, make_loss
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (8, 4)).astype("float32")
 LABELS = np.arange(8) % 3
-CROSS_ENTROPY = Named("cross_entropy", {})
+CROSS_ENTROPY = Component("cross_entropy", {})
 
 
 def flooded(level):
-    return Named("flooding", {"loss": {"cross_entropy": {}}, "level": level})
+    return Component("flooding", {"loss": {"cross_entropy": {}}, "level": level})
 
 
 def update(size, loss=CROSS_ENTROPY, adversarial=None, augment=(), penalty=None, aside=False):
@@ -40,7 +40,7 @@ def update(size, loss=CROSS_ENTROPY, adversarial=None, augment=(), penalty=None,
         Regularization([], [], [], lambda: None),
         adversarial,
     )
-    step = Step(model, objective, augment, optimizer, variables, None)
+    step = Step(model, objective, augment, optimizer, variables)
     step.micro_batch = size
     said = [float(value) for value in step(IMAGES, LABELS)]
     return said, [np.asarray(v) for v in variables]
@@ -128,7 +128,7 @@ def test_where_no_gradient_reaches_anything_keras_says_so(size):
         np.ones(3, "float32"),
         Regularization([], [], [], lambda: None),
     )
-    step = Step(model, objective, [], optimizer, [variable], None)
+    step = Step(model, objective, [], optimizer, [variable])
     step.micro_batch = size
     with pytest.raises(ValueError, match="No gradients provided"):
         step(tf.constant(IMAGES), LABELS)

@@ -12,7 +12,7 @@ import tlkit
 from tlkit import registry
 from tlkit.errors import UserError
 from tlkit.recipe.load import load_recipe
-from tlkit.recipe.schema import Adversarial, Named
+from tlkit.recipe.schema import Adversarial, Component
 from tlkit.tasks.classification import Classification
 from tlkit.train.regularize import Regularization, regularize_stage
 from tlkit.train.step import Objective, Step, make_loss, mixed_weights
@@ -27,7 +27,7 @@ def network():
 
 
 def objective(loss="cross_entropy", regularization=NONE, adversarial=None, weights=(1.0, 1, 1)):
-    made = make_loss(Named(loss, {}), np.array([5, 3, 2]))
+    made = make_loss(Component(loss, {}), np.array([5, 3, 2]))
     return Objective(
         Classification(list("abc")), made, np.array(weights, "float32"), regularization, adversarial
     )
@@ -37,8 +37,8 @@ def one_step(model, goal, x, y, augment=()):
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     before = [np.array(v) for v in model.trainable_variables]
-    step = Step(model, goal, augment, optimizer, model.trainable_variables, None)
-    loss, right, _ = step(tf.constant(x), tf.constant(y))
+    step = Step(model, goal, augment, optimizer, model.trainable_variables)
+    loss, right, *_ = step(tf.constant(x), tf.constant(y)).numpy()
     gradients = [b - np.asarray(v) for b, v in zip(before, model.trainable_variables, strict=True)]
     return float(loss), float(right), before, gradients
 
@@ -79,8 +79,8 @@ def test_l2_sp_adds_its_gradient_and_max_norm_limits_after_the_step():
     kernel = model.trainable_variables[0]
     start = {kernel.path: np.zeros((4, 3), "float32")}
     items = [
-        Named("l2_sp", {"alpha": 0.5, "beta": 0.1, "include": [], "exclude": []}),
-        Named("max_norm", {"value": 0.7, "include": [], "exclude": []}),
+        Component("l2_sp", {"alpha": 0.5, "beta": 0.1, "include": [], "exclude": []}),
+        Component("max_norm", {"value": 0.7, "include": [], "exclude": []}),
     ]
     plain = one_step(model, objective(), X, IDS)
     model.set_weights(plain[2])
@@ -100,7 +100,7 @@ def test_mixout_replaces_weights_inside_the_step_alone():
     model = network()
     kernel = model.trainable_variables[0]
     start = {kernel.path: np.full((4, 3), 9.0, "float32")}
-    item = Named("mixout", {"rate": 0.5, "include": [], "exclude": []})
+    item = Component("mixout", {"rate": 0.5, "include": [], "exclude": []})
     done = regularize_stage([item], model.trainable_variables, start, 1, {})
     before = np.array(kernel)
     with mixed_weights(done, model):
@@ -119,7 +119,7 @@ def test_what_layers_update_inside_a_mixed_step_is_kept():
         [keras.Input((4,)), keras.layers.Dense(3), keras.layers.BatchNormalization()]
     )
     kernel = model.layers[0].kernel
-    item = Named("mixout", {"rate": 0.5, "include": [], "exclude": []})
+    item = Component("mixout", {"rate": 0.5, "include": [], "exclude": []})
     start = {kernel.path: np.zeros((4, 3), "float32")}
     done = regularize_stage([item], model.trainable_variables, start, 1, {})
     mean = np.array(model.layers[1].moving_mean)
@@ -130,7 +130,7 @@ def test_what_layers_update_inside_a_mixed_step_is_kept():
 def test_adversarial_training_weighs_the_clean_and_the_moved_loss():
     model = network()
     kernel, bias = model.get_weights()
-    attack = Named("fgsm", {"epsilon": 0.2})
+    attack = Component("fgsm", {"epsilon": 0.2})
     goal = objective(adversarial=Adversarial(attack=attack, on="features", weight=0.25))
     loss, *_ = one_step(model, goal, X, IDS)
     one_hot = np.eye(3)[IDS]
@@ -151,9 +151,9 @@ def test_an_attack_under_flooding_is_one_on_the_loss_inside(level, attack):
     model = network()
     kernel, bias = model.get_weights()
     arguments = {"epsilon": 0.2, **({"step": 0.2, "steps": 1} if attack == "pgd" else {})}
-    adversarial = Adversarial(attack=Named(attack, arguments), on="features", weight=0.25)
+    adversarial = Adversarial(attack=Component(attack, arguments), on="features", weight=0.25)
     flooded = make_loss(
-        Named("flooding", {"loss": {"cross_entropy": {}}, "level": level}), np.array([5, 3, 2])
+        Component("flooding", {"loss": {"cross_entropy": {}}, "level": level}), np.array([5, 3, 2])
     )
     goal = Objective(Classification(list("abc")), flooded, np.ones(3, "float32"), NONE, adversarial)
     loss, *_ = one_step(model, goal, X, IDS)
@@ -306,7 +306,7 @@ def problems(recipe, **changes):
         ({"preprocess": ["flip"]}, "belongs under augment:"),
         ({"augment": [{"salt_and_pepper": {"share": 1.5}}]}, "share"),
         ({"model__insert": [{"fractional_max_pooling": {"ratio": 2.0}}]}, "ratio"),
-        ({"model__insert": ["drop_connect_conv"]}, "models of your own"),
+        ({"model__insert": ["drop_connect_conv"]}, "custom models only"),
         ({"model__insert": ["stocastic_depth"]}, "Did you mean 'stochastic_depth'"),
         ({"regularize": [{"l2": {"include": ["("]}}]}, "is not a regular expression"),
         ({"finetune__loss": {"flooding": {"loss": "focl"}}}, "Did you mean 'focal'"),
@@ -318,7 +318,7 @@ def problems(recipe, **changes):
                 "preprocess": [{"zero_center": {"mean": "image"}}],
                 "finetune__stages": [{"policy": "full", "image_size": 48}],
             },
-            "fits one size only",
+            "works for one size only",
         ),
         ({"finetune__stages": [{"policy": "full", "image_size": 16}]}, "below the minimum"),
         ({"finetune__class_weight": {"effective_number": 1.0}}, "effective_number"),

@@ -1,4 +1,4 @@
-"""Activations by name, as layers; a head's `activation` takes these names."""
+"""Activations as layers, by name; a head's `activation` accepts these names."""
 
 from typing import TYPE_CHECKING
 

@@ -8,21 +8,22 @@ import keras
 
 from tlkit.limits import Share, lower_to_upper, number
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer, Tensor
 
 
 @register("randomized_leaky_relu", rule="lower_to_upper")
 @keras.saving.register_keras_serializable(package="tlkit")
 class RandomizedLeakyReLU(keras.layers.Layer):
-    """Leaky ReLU whose slope is random while training.
+    """Leaky ReLU whose slope is random during training.
 
     y = x where x >= 0, else a x, with a drawn from U(lower, upper) for each
     value; at inference a = (lower + upper) / 2. (Xu et al. 2015, "Empirical
     Evaluation of Rectified Activations", section 2.4.)
 
     Args:
-        lower: Least slope.
+        lower: Smallest slope.
         upper: Largest slope.
-        seed: Of the draws.
+        seed: Seed of the slopes.
 
     Input and output: `(batch, ...)` float.
 
@@ -44,7 +45,7 @@ class RandomizedLeakyReLU(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         slope = (self.lower + self.upper) / 2
         if training:
             slope = keras.random.uniform(
@@ -53,8 +54,8 @@ class RandomizedLeakyReLU(keras.layers.Layer):
             slope = keras.ops.cast(slope, inputs.dtype)
         return keras.ops.where(inputs >= 0, inputs, inputs * slope)
 
-    def plain(self) -> Any:
-        """The same at inference, of Keras alone."""
+    def plain(self) -> KerasLayer:
+        """The Keras layer that computes the same at inference."""
         return keras.layers.LeakyReLU((self.lower + self.upper) / 2, name=self.name)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Adversarial attacks for adversarial training, one file an attack."""
+"""Adversarial attacks for adversarial training, one file per attack."""
 
 from typing import TYPE_CHECKING
 

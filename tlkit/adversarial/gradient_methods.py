@@ -1,27 +1,26 @@
-"""Perturbations along the gradient of the loss (TensorFlow alone: Keras has no gradients)."""
+"""Perturbations along the gradient of the loss (TensorFlow only: Keras has no gradients)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import tensorflow as tf
+
 from tlkit.limits import Levels, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
-def _slope(loss_of: Callable[[Any], Any], values: Any) -> Any:
-    import tensorflow as tf
-
+def _slope(loss_of: Callable[[Any], Any], values: Any) -> Tensor:
     with tf.GradientTape() as tape:
         tape.watch(values)
         loss = loss_of(values)
     return tape.gradient(loss, values)
 
 
-def _unit(gradient: Any) -> Any:
-    """Each image's gradient at length 1."""
-    import tensorflow as tf
-
+def _unit(gradient: Tensor) -> Tensor:
+    """Scales each image's gradient to length 1."""
     axes = list(range(1, len(gradient.shape)))
     length = tf.sqrt(tf.reduce_sum(tf.square(gradient), axes, keepdims=True))
     return gradient / tf.maximum(length, 1e-12)
@@ -35,15 +34,14 @@ def fgsm(loss_of: Callable[[Any], Any], values: Any, *, epsilon: Levels = 2.0) -
     section 4.)
 
     Args:
-        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
+        loss_of: Function from such values to their loss, a number; for a flooded loss, the
+            loss that it wraps.
         values: Images or features `(batch, ...)`.
-        epsilon: Step, in levels of 0 to 255 for images.
+        epsilon: Step size; for images in levels of 0 to 255.
 
     Returns:
         The perturbed values.
     """
-    import tensorflow as tf
-
     return values + epsilon * tf.sign(_slope(loss_of, values))
 
 
@@ -54,13 +52,14 @@ def fgm(
     *,
     epsilon: Annotated[float, within(1e-3, 10_000)] = 1.0,
 ) -> Any:
-    """Fast gradient method: x' = x + epsilon g / ||g||, g = dL/dx of each image.
+    """Fast gradient method: x' = x + epsilon g / ||g||, where g = dL/dx of each image.
 
     (Miyato et al. 2017, "Adversarial Training Methods for Semi-Supervised Text
     Classification", equation 7.)
 
     Args:
-        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
+        loss_of: Function from such values to their loss, a number; for a flooded loss, the
+            loss that it wraps.
         values: Images or features `(batch, ...)`.
         epsilon: Length of the step.
 
@@ -81,22 +80,21 @@ def pgd(
 ) -> Any:
     """Projected gradient descent: several steps of sign(dL/dx), kept within +- epsilon.
 
-    x_(t+1) = clip(x_t + step sign(dL/dx_t), x - epsilon, x + epsilon), begun at x.
+    x_(t+1) = clip(x_t + step sign(dL/dx_t), x - epsilon, x + epsilon), starting at x.
     (Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial
     Attacks", section 2.1; without the random start.)
 
     Args:
-        loss_of: Loss of such values, a number; of a flooded loss the one that it wraps.
+        loss_of: Function from such values to their loss, a number; for a flooded loss, the
+            loss that it wraps.
         values: Images or features `(batch, ...)`.
-        epsilon: Farthest that a value may move.
-        step: Of each iteration.
-        steps: Iterations; each costs one pass forward and backward.
+        epsilon: Largest change of a value.
+        step: Step size of each iteration.
+        steps: Number of iterations; each costs one forward and one backward pass.
 
     Returns:
         The perturbed values.
     """
-    import tensorflow as tf
-
     moved = values
     for _ in range(steps):
         moved = moved + step * tf.sign(_slope(loss_of, moved))

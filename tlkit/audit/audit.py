@@ -1,10 +1,10 @@
-"""All of the audit."""
+"""The whole audit."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tlkit.audit.duplicates import duplicate_findings
@@ -25,7 +25,8 @@ from tlkit.data.record import Record, SourceData
 from tlkit.errors import DataError, UserError, first_line, some_of
 from tlkit.finding import LEVELS, Finding, Level
 from tlkit.recipe.schema import Data
-from tlkit.tasks.base import Learned, Task
+from tlkit.reporter import SILENT, Reporter
+from tlkit.tasks.base import Task, TaskData
 from tlkit.tasks.find import find_task
 
 
@@ -35,12 +36,12 @@ class Audit:
 
     Attributes:
         images: Number of files.
-        counts: Of whole images of each class in each split.
-        findings: The worst first.
+        counts: Number of intact images of each class in each split.
+        findings: Findings, the worst first.
         skipped: Parts that could not be done, and why.
         doubts: All labels that a network could judge, the most doubtful first.
-        records: By name, for pictures of what was found.
-        account: What became of every file.
+        records: Records by name, for showing the images of findings.
+        account: What happened to every file.
         notes: How the source was read.
     """
 
@@ -55,7 +56,7 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is no error and no warning."""
+        """Whether there are no errors and no warnings."""
         return all(finding.level == "note" for finding in self.findings)
 
     def summary(self) -> list[tuple[str, str, int]]:
@@ -83,32 +84,27 @@ def audit(
     config: Data,
     backbone: tuple[str, str] | None,
     image_size: tuple[int, int] = (224, 224),
+    *,
     engine: str = "auto",
-    progress: Any = None,
-    say: Callable[[str], None] = lambda line: None,
     task: type[Task] | None = None,
+    reporter: Reporter = SILENT,
 ) -> Audit:
-    """Looks through a data set.
+    """Audits a data set.
 
     Args:
-        config: Where it is and how it is split.
-        backbone: Name and weights of the network whose features judge labels; None to leave
-            that out.
-        image_size: Height and width that the network gets, in pixels.
-        engine: What computes the features.
-        progress: Makes a function `(done, total)` that shows how far a pass is.
-        say: Is told what a person may want to know.
-        task: What is to be learned; found from the data if not given.
+        config: Where the data are and how they are split.
+        backbone: Name and weights of the network whose features judge the labels; None to
+            skip this.
+        image_size: Input height and width of the network, in pixels.
+        engine: Inference backend that computes the features.
+        task: Task to be learned; found from the data by default.
+        reporter: Reports messages and progress to the user.
 
     Raises:
         DataError: if there are no images at all.
     """
-
-    def bar(title: str) -> Any:
-        return None if progress is None else progress(title)
-
     source = read_source(config)
-    seen = look_at_files(source.records, bar("reading files"))
+    seen = look_at_files(source.records, reporter.progress("reading files"))
     whole = [item for item in seen if item.problem is None]
     findings = list(file_findings(seen))
     broken = [(s.record.name, s.problem) for s in seen if s.problem is not None]
@@ -137,14 +133,12 @@ def audit(
                 backbone,
                 config,
                 image_size,
-                engine,
-                bar,
-                progress,
-                say,
+                engine=engine,
+                reporter=reporter,
             )
             findings += judged
             skipped += [reason] if reason else []
-    # kinds stay together, in the order in which they were first found
+    # findings are grouped by kind, in the order in which the kinds were first found
     kinds = {kind: place for place, kind in enumerate(dict.fromkeys(f.kind for f in findings))}
     findings.sort(key=lambda finding: (LEVELS.index(finding.level), kinds[finding.kind]))
     return Audit(
@@ -160,7 +154,7 @@ def audit(
 
 
 def _account_findings(account: FileAccount, source: SourceData) -> Iterator[Finding]:
-    """Classes without an image, and what looks like pictures and is not used."""
+    """Classes without images, and files that look like pictures but are not used."""
     for name in source.empty:
         yield Finding("empty_class", "error", f"no image in class {name!r}")
     lost = [item for item in account.ignored if item.lost]
@@ -173,8 +167,8 @@ def _account_findings(account: FileAccount, source: SourceData) -> Iterator[Find
 
 def _learned(
     kind: type[Task], records: list[Record], source: SourceData
-) -> tuple[Learned | None, str]:
-    """What the whole images would teach, or why they teach nothing."""
+) -> tuple[TaskData | None, str]:
+    """The training data that the intact images make, or why they cannot be trained on."""
     try:
         return kind.learn(records, dataclasses.replace(source, classes=None, empty=())), ""
     except DataError as error:
@@ -182,7 +176,7 @@ def _learned(
 
 
 def _counts(
-    learned: Learned | None, records: list[Record], splits: list[str]
+    learned: TaskData | None, records: list[Record], splits: list[str]
 ) -> dict[str, dict[str, int]]:
     """Images of each output in each split."""
     counts: dict[str, dict[str, int]] = {}
@@ -203,26 +197,25 @@ def _judge_labels(
     backbone: tuple[str, str],
     config: Data,
     image_size: tuple[int, int],
+    *,
     engine: str,
-    bar: Any,
-    progress: Any,
-    say: Callable[[str], None],
+    reporter: Reporter,
 ) -> tuple[list[Finding], list[Doubt], str]:
-    """Findings from a network's features, and why there are none."""
+    """Findings and doubts from a network's features, or why there are none."""
     from tlkit.embed import embed
 
     prepare = make_preparer(image_size, config.resize, config.antialias)
     kept = keep_pixels(config.cache, len(source.records), image_size)
-    scanned = scan(source.records, prepare, kept, bar("decoding"))
+    scanned = scan(source.records, prepare, kept, reporter.progress("decoding"))
     learned, reason = _learned(kind, scanned.records, source)
-    if learned is None:  # as too many do not decode
+    if learned is None:  # because too many do not decode
         return [], [], f"labels and outliers: {reason}"
     split = Split(scanned.records, learned.labels, scanned.hashes, scanned.pixels)
     decoding = decoding_key(config, image_size)
     dataset = Dataset(learned.task, {"train": split}, [], prepare, image_size, decoding)
     name, weights = backbone
     try:
-        found = embed(name, weights, dataset, split, engine, progress, say)
+        found = embed(name, weights, dataset, split, engine=engine, reporter=reporter)
     except UserError as error:
         return [], [], f"labels and outliers: {first_line(error)}"
     if found is None:

@@ -1,4 +1,4 @@
-"""Copies: the same bytes, the same picture at another size, the same name."""
+"""Duplicates: the same bytes, the same picture at another size, the same name."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tlkit.audit.files import Seen
+from tlkit.audit.files import FileInfo
 from tlkit.errors import some_of
 from tlkit.finding import Finding
 
 HASH_SIDE = 8
-MOST_BITS = 8  # of 63 that may differ before two pictures are not even compared
+MOST_BITS = 8  # hash bits, of 63, that may differ for two pictures to be compared
 LEAST_CORRELATION = 0.975
 MOST_COLOUR = 12.0  # levels by which the mean colours may differ
-MOST_CELLS = 1 << 22  # of a matrix of distances that is in memory at once
-MOST_PAIRS = 1 << 13  # whose thumbnails are compared at once
+MOST_CELLS = 1 << 22  # cells of a distance matrix in memory at once
+MOST_PAIRS = 1 << 13  # pairs whose thumbnails are compared at once
 
 
-def duplicate_findings(seen: Sequence[Seen], splits: Sequence[str]) -> Iterator[Finding]:
-    """Copies within and across splits.
+def duplicate_findings(seen: Sequence[FileInfo], splits: Sequence[str]) -> Iterator[Finding]:
+    """Duplicates within and across splits.
 
     Args:
-        seen: Files that are whole.
-        splits: Of each.
+        seen: Intact files.
+        splits: Split of each file.
     """
     same: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(seen):
@@ -41,7 +41,7 @@ def duplicate_findings(seen: Sequence[Seen], splits: Sequence[str]) -> Iterator[
 
 
 def _finding(
-    kind: str, what: str, seen: Sequence[Seen], splits: Sequence[str], group: list[int]
+    kind: str, what: str, seen: Sequence[FileInfo], splits: Sequence[str], group: list[int]
 ) -> Finding:
     names = tuple(seen[i].record.name for i in group)
     labels = sorted({seen[i].record.label for i in group})
@@ -56,19 +56,19 @@ def _finding(
     return Finding(kind, "note", f"{what} more than once in {places[0]}: {listed}", names)
 
 
-def near_groups(seen: Sequence[Seen]) -> list[list[int]]:
-    """Groups of pictures that are the same but for size and compression, or that such pictures join.
+def near_groups(seen: Sequence[FileInfo]) -> list[list[int]]:
+    """Groups of pictures that differ only in size and compression, directly or through others.
 
     A perceptual hash finds candidates: the signs of the 63 lowest frequencies of a cosine
-    transform against their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
-    Image Hash Functions", section 3.2.1). They must then agree in their thumbnails. The frames of
-    a film are one group, each alike to the next.
+    transform relative to their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
+    Image Hash Functions", section 3.2.1). Their thumbnails must then match. The frames of a film
+    form one group, as each is similar to the next.
 
     Args:
-        seen: Files that are whole.
+        seen: Intact files.
 
     Returns:
-        Positions, rising in each group and by its first.
+        Positions, ascending within each group; groups are ordered by their first.
     """
     usable = np.array([i for i, item in enumerate(seen) if not item.is_blank])
     count = len(usable)
@@ -85,7 +85,7 @@ def near_groups(seen: Sequence[Seen]) -> list[list[int]]:
     group = np.arange(count)
     rows = max(1, MOST_CELLS // count)
     for start in range(0, count, rows):
-        # of +-1 vectors, agreeing minus differing bits is the product
+        # for +-1 vectors, the product is agreeing minus differing bits
         near = np.argwhere(hashes[start : start + rows] @ hashes[start:].T >= least) + start
         near = near[near[:, 0] < near[:, 1]]
         for first in range(0, len(near), MOST_PAIRS):
@@ -101,7 +101,7 @@ def near_groups(seen: Sequence[Seen]) -> list[list[int]]:
 
 
 def _joined(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The group of each picture when those of each pair are one."""
+    """The group of each picture after merging the groups of each pair."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -112,7 +112,7 @@ def _joined(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def perceptual_hashes(grey: np.ndarray) -> np.ndarray:
-    """Signs of low frequencies, float32 +-1 `(images, 63)`, of grey pictures `(images, 32, 32)`."""
+    """Signs of low frequencies of grey pictures `(images, 32, 32)`, float32 +-1 `(images, 63)`."""
     from scipy.fft import dctn
 
     low = dctn(grey, axes=(1, 2), norm="ortho")[:, :HASH_SIDE, :HASH_SIDE]
@@ -121,8 +121,8 @@ def perceptual_hashes(grey: np.ndarray) -> np.ndarray:
     return np.where(above, 1.0, -1.0).astype("float32")
 
 
-def _same_names(seen: Sequence[Seen]) -> Iterator[Finding]:
-    """One file name under two labels: often a picture that was sorted twice."""
+def _same_names(seen: Sequence[FileInfo]) -> Iterator[Finding]:
+    """One file name under two labels: often a picture that was labelled twice."""
     found: dict[str, list[int]] = defaultdict(list)
     for index, item in enumerate(seen):
         found[pathlib.PurePath(item.record.name).name].append(index)
@@ -138,5 +138,5 @@ def _same_names(seen: Sequence[Seen]) -> Iterator[Finding]:
 
 
 def _is_number(name: str) -> bool:
-    """`0001.jpg` says nothing about its picture."""
+    """Whether a name is only a number: `0001.jpg` says nothing about its picture."""
     return pathlib.PurePath(name).stem.isdigit()

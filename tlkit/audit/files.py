@@ -1,4 +1,4 @@
-"""Each file by itself: whether it is a picture, and an ordinary one."""
+"""Checks each file by itself: whether it is a picture, and whether it is unusual."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tlkit.data.record import Record
 from tlkit.data.transcode import NotDecodable, open_picture, orientation_of, rgb
 from tlkit.finding import Finding
 
-SIDE = 32  # of the thumbnails that are compared, in pixels
-SMALLEST = 32  # shorter side below which a picture is called tiny
+SIDE = 32  # side in pixels of the thumbnails that are compared
+SMALLEST = 32  # shorter side in pixels below which a picture is called tiny
 LONGEST = 4.0  # longer side over shorter
 FLAT = 3.0  # standard deviation of the levels below which a picture is blank
 COLOURLESS = 2.0  # mean difference of the channels, in levels
-FEW_GREY = 0.2  # share of grey pictures up to which they stand out
+FEW_GREY = 0.2  # largest fraction of grey pictures at which they are reported as unusual
 FORMATS = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
@@ -38,21 +38,21 @@ FORMATS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
     "QOI": (".qoi",),
 }
-# a marker behind entropy-coded data: 0xFF that is neither stuffed, nor a fill byte, nor a restart
+# a marker after entropy-coded data: 0xFF that is not stuffed, not a fill byte and not a restart
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 @dataclasses.dataclass
-class Seen:
-    """One file as Pillow reads it.
+class FileInfo:
+    """One file as read by Pillow.
 
     Attributes:
-        record: Where it is from.
+        record: Its record.
         digest: SHA-256 of its bytes.
-        problem: Why it is broken, if so; what follows is empty then.
-        format: Pillow's name.
+        problem: Why it is broken, if it is; the attributes below are then empty.
+        format: Format name in Pillow.
         size: Width and height in pixels, as stored.
-        orientation: EXIF, 1 to 8.
+        orientation: EXIF orientation, 1 to 8.
         thumbnail: uint8 `(32, 32, 3)`, upright.
     """
 
@@ -78,7 +78,7 @@ class Seen:
 
 def look_at_files(
     records: Sequence[Record], progress: Callable[[int, int], None] | None = None
-) -> list[Seen]:
+) -> list[FileInfo]:
     """Reads every file once, on all cores."""
     seen = []
     with ThreadPoolExecutor() as pool:
@@ -89,31 +89,31 @@ def look_at_files(
     return seen
 
 
-def look_at_file(record: Record) -> Seen:
+def look_at_file(record: Record) -> FileInfo:
     """Reads one file."""
     try:
         data = record.read()
     except OSError as error:
-        return Seen(record, problem=f"cannot be read: {error.strerror or error}")
+        return FileInfo(record, problem=f"cannot be read: {error.strerror or error}")
     digest = hashlib.sha256(data).hexdigest()
     try:
         with open_picture(data) as image:
             kind, size = str(image.format), image.size
             if kind in ("JPEG", "MPO") and not has_end(data):
-                return Seen(record, digest, "is cut short: a JPEG without its end")
+                return FileInfo(record, digest, "is cut short: a JPEG without its end")
             orientation = orientation_of(image)
-            image.draft("RGB", (4 * SIDE, 4 * SIDE))  # a JPEG need not be decoded whole
+            image.draft("RGB", (4 * SIDE, 4 * SIDE))  # a JPEG need not be decoded at full size
             small = rgb(image).resize((SIDE, SIDE), Image.Resampling.BOX)
     except NotDecodable as error:
-        return Seen(record, digest, str(error))
-    return Seen(record, digest, None, kind, size, orientation, np.asarray(small))
+        return FileInfo(record, digest, str(error))
+    return FileInfo(record, digest, None, kind, size, orientation, np.asarray(small))
 
 
 def has_end(data: bytes) -> bool:
-    """Whether the first picture of a JPEG has its end; what phones put behind it does not count.
+    """Whether the first picture of a JPEG is complete; data that phones append is ignored.
 
-    Segments are skipped by their lengths, as are the bytes of each scan up to the next marker
-    (ITU-T T.81, annex B.1.1).
+    Segments are skipped by their lengths, and each scan up to the next marker (ITU-T T.81,
+    annex B.1.1).
     """
     place = 2
     while place + 4 <= len(data):
@@ -135,8 +135,8 @@ def has_end(data: bytes) -> bool:
     return data[place : place + 2] == b"\xff\xd9"
 
 
-def file_findings(seen: Sequence[Seen]) -> Iterator[Finding]:
-    """What is odd about single files."""
+def file_findings(seen: Sequence[FileInfo]) -> Iterator[Finding]:
+    """Findings about single files."""
     yield from (
         Finding("broken", "error", f"{s.record.name} {s.problem}", (s.record.name,))
         for s in seen
@@ -163,7 +163,7 @@ def file_findings(seen: Sequence[Seen]) -> Iterator[Finding]:
         yield Finding("exif_rotation", "note", text, _names(turned))
 
 
-def _about(item: Seen) -> Iterator[Finding]:
+def _about(item: FileInfo) -> Iterator[Finding]:
     name, (width, height) = item.record.name, item.size
     suffix = pathlib.PurePath(name).suffix.lower()
     known = {ending for endings in FORMATS.values() for ending in endings}
@@ -181,5 +181,5 @@ def _about(item: Seen) -> Iterator[Finding]:
         yield Finding("extreme_aspect", "warning", text, (name,), long / short)
 
 
-def _names(items: Iterable[Seen]) -> tuple[str, ...]:
+def _names(items: Iterable[FileInfo]) -> tuple[str, ...]:
     return tuple(item.record.name for item in items)

@@ -1,4 +1,4 @@
-"""Labels that a network would not give, and images that are like no other."""
+"""Labels that a network disagrees with, and images that are unlike all others."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tlkit.tasks.base import Task
 
 MOST_FEATURES = 256  # principal components that are used; more only cost time
 NEIGHBOURS = 10
-FAR = 6.0  # robust deviations from which an image is an outlier
+FAR = 6.0  # robust deviations beyond which an image is an outlier
 
 
 def principal(features: np.ndarray, most: int = MOST_FEATURES) -> np.ndarray:
-    """Features turned to their principal axes, the first of them."""
+    """Features projected onto their first principal axes."""
     centred = features - features.mean(0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     return centred @ vectors[:, ::-1][:, : min(most, len(features) - 1)]
 
 
 def outliers(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far each image is from its nearest others, in robust deviations, and who is too far.
+    """Distance of each image from its nearest neighbours, in robust deviations, and the outliers.
 
-    Distance is that of directions, 1 - cosine, the mean to ten neighbours; the deviation is the
-    median's, of the logarithm.
+    The distance is the mean cosine distance (1 - cosine) to ten neighbours; the deviation is the
+    median absolute deviation of its logarithm.
     """
     unit = features - features.mean(0)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
@@ -46,13 +46,13 @@ def outliers(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Doubt:
-    """How well one image's label fits it.
+    """How well the label of one image fits.
 
     Attributes:
-        image: Its name.
-        label: As given.
-        guess: The likeliest other.
-        margin: Probability of the label less that of the guess, in [-1, 1].
+        image: Name of the image.
+        label: Label as given.
+        guess: Most likely other label.
+        margin: Probability of the label minus that of the guess, in [-1, 1].
     """
 
     image: str
@@ -64,19 +64,19 @@ class Doubt:
 def judge(
     task: Task, features: np.ndarray, labels: np.ndarray, names: Sequence[str]
 ) -> tuple[list[Finding], list[Doubt]]:
-    """Suspect labels and outliers as findings, and all images in the order of doubt.
+    """Suspect labels and outliers as findings, and all images, the most doubtful first.
 
     Args:
-        task: What the labels are.
-        features: `(images, features)`.
-        labels: Of the images.
-        names: Of the images.
+        task: Task of the labels.
+        features: Features `(images, features)`.
+        labels: Labels of the images.
+        names: Names of the images.
     """
     findings, doubts = [], []
     captions = task.captions(labels)
     try:
         own, kept = task.among(labels)
-    except ValueError:  # too few images of something
+    except ValueError:  # too few images of some class
         found = None
     else:
         logits, _ = held_out_logits(own, principal(features), kept)

@@ -1,4 +1,4 @@
-"""Augmentations for images in [0, 255], by short names; own ones are one file each."""
+"""Augmentations for images in [0, 255], by short name; those not in Keras are one file each."""
 
 from typing import TYPE_CHECKING
 

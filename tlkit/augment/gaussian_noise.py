@@ -8,19 +8,20 @@ import keras
 
 from tlkit.limits import number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("gaussian_noise")
 @keras.saving.register_keras_serializable(package="tlkit")
 class PixelNoise(keras.layers.Layer):
-    """Adds Gaussian noise to every value, and clips to [0, 255].
+    """Adds Gaussian noise to every value and clips the result to [0, 255].
 
-    `keras.layers.GaussianNoise` takes deviations up to 1 only, which is next to
-    nothing on images in [0, 255].
+    `keras.layers.GaussianNoise` only accepts standard deviations up to 1, which has
+    almost no effect on images in [0, 255].
 
     Args:
-        seed: Of the draws.
-        stddev: Deviation in levels, not negative.
+        seed: Random seed.
+        stddev: Standard deviation in pixel levels, 0 or more.
 
     Input and output: `(batch, height, width, channels)` in [0, 255]; unchanged at inference.
 
@@ -39,7 +40,7 @@ class PixelNoise(keras.layers.Layer):
         self.seed, self.stddev = seed, number("stddev", stddev, least=0)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
         values = keras.ops.cast(images, keras.backend.result_type(images.dtype, "float32"))

@@ -1,4 +1,4 @@
-"""Contrast of saturation and value by random powers."""
+"""Changes the contrast of saturation and value by random powers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import keras
 
 from tlkit.limits import number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("hsv_power")
 @keras.saving.register_keras_serializable(package="tlkit")
 class HSVPower(keras.layers.Layer):
-    """Raises saturation and value of each image to random powers; the hue stays.
+    """Raises saturation and value of each image to random powers; the hue is unchanged.
 
-    S' = S^a, V' = V^b in HSV with values in [0, 1], log a and log b uniform in
-    [-log limit, log limit], one pair an image. (Dosovitskiy et al. 2014,
+    S' = S^a, V' = V^b in HSV with values in [0, 1]; log a and log b are uniform in
+    [-log limit, log limit], with one pair (a, b) per image. (Dosovitskiy et al. 2014,
     "Discriminative Unsupervised Feature Learning with Exemplar Convolutional
     Neural Networks", section 2.1: powers in [0.25, 4].)
 
     Args:
-        seed: Of the draws.
-        limit: Largest power, 1 or more; the smallest is its inverse.
+        seed: Random seed.
+        limit: Largest power, 1 or more; the smallest power is its inverse.
 
     Input and output: RGB in [0, 255] `(batch, height, width, 3)`; unchanged at inference.
 
@@ -41,7 +42,7 @@ class HSVPower(keras.layers.Layer):
         self.seed, self.limit = seed, number("limit", limit, least=1)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
         ops = keras.ops

@@ -1,20 +1,21 @@
-"""Augmentations that Keras has, by short names, for images in [0, 255]."""
+"""Augmentations that Keras provides, by short name, for images in [0, 255]."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+
+import keras
 
 from tlkit.limits import Fraction, Share, Turn, odd, rising, within
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer
 
 
 @register("flip", native="keras.layers.RandomFlip")
 def flip(
     seed: int, *, mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal"
-) -> Any:
-    """Mirrors an image or not, at random."""
-    import keras
-
+) -> KerasLayer:
+    """Mirrors images at random."""
     return keras.layers.RandomFlip(mode, seed=seed)
 
 
@@ -24,10 +25,8 @@ def rotation(
     *,
     factor: Share | Annotated[tuple[Turn, Turn], rising] = 0.1,
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect",
-) -> Any:
-    """Turns by up to `factor` of a full circle either way, or by between two such parts."""
-    import keras
-
+) -> KerasLayer:
+    """Rotates by up to `factor` of a full circle either way, or between two such fractions."""
     return keras.layers.RandomRotation(factor, fill_mode=fill_mode, seed=seed)
 
 
@@ -37,10 +36,8 @@ def zoom(
     *,
     factor: Fraction = 0.2,
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect",
-) -> Any:
-    """Scales by up to `factor` in or out."""
-    import keras
-
+) -> KerasLayer:
+    """Zooms in or out by up to `factor`."""
     return keras.layers.RandomZoom((-factor, factor), fill_mode=fill_mode, seed=seed)
 
 
@@ -50,10 +47,8 @@ def translation(
     *,
     factor: Fraction = 0.1,
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect",
-) -> Any:
-    """Shifts by up to `factor` of the side."""
-    import keras
-
+) -> KerasLayer:
+    """Shifts along both axes by up to `factor` of the side length."""
     return keras.layers.RandomTranslation(factor, factor, fill_mode=fill_mode, seed=seed)
 
 
@@ -63,90 +58,75 @@ def shear(
     *,
     factor: Share = 0.2,
     fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect",
-) -> Any:
+) -> KerasLayer:
     """Shears along both axes by up to `factor`."""
-    import keras
-
     return keras.layers.RandomShear(factor, factor, fill_mode=fill_mode, seed=seed)
 
 
 @register("perspective", native="keras.layers.RandomPerspective")
-def perspective(seed: int, *, factor: Share = 1.0, scale: Share = 0.3) -> Any:
-    """Views a share `factor` of the images from aside, the corners moved by up to `scale` of half the side."""
-    import keras
+def perspective(seed: int, *, factor: Share = 1.0, scale: Share = 0.3) -> KerasLayer:
+    """Changes the perspective of a fraction `factor` of the images.
 
+    The corners move by up to `scale` of half the side length.
+    """
     return keras.layers.RandomPerspective(factor, scale, seed=seed)
 
 
 @register("elastic", native="keras.layers.RandomElasticTransform")
-def elastic(seed: int, *, factor: Share = 0.5, scale: Share = 0.2) -> Any:
-    """Bends a share `factor` of the images like rubber (Simard et al. 2003)."""
-    import keras
-
+def elastic(seed: int, *, factor: Share = 0.5, scale: Share = 0.2) -> KerasLayer:
+    """Distorts a fraction `factor` of the images elastically, like rubber (Simard et al. 2003)."""
     return keras.layers.RandomElasticTransform(factor, scale, seed=seed)
 
 
 @register("brightness", native="keras.layers.RandomBrightness")
-def brightness(seed: int, *, factor: Share = 0.2) -> Any:
-    """Adds up to `factor` of the range, the same to all pixels."""
-    import keras
-
+def brightness(seed: int, *, factor: Share = 0.2) -> KerasLayer:
+    """Shifts all pixels of an image by the same random value, up to `factor` of the range."""
     return keras.layers.RandomBrightness(factor, seed=seed)
 
 
 @register("contrast", native="keras.layers.RandomContrast")
-def contrast(seed: int, *, factor: Share = 0.2) -> Any:
-    """Scales the distance from the mean by 1 - factor to 1 + factor."""
-    import keras
-
+def contrast(seed: int, *, factor: Share = 0.2) -> KerasLayer:
+    """Scales the distance of each pixel from the mean by 1 - factor to 1 + factor."""
     return keras.layers.RandomContrast(factor, value_range=(0, 255), seed=seed)
 
 
 @register("saturation", native="keras.layers.RandomSaturation")
-def saturation(seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)) -> Any:
-    """Strength of the colours, between two values: 0 is grey, 0.5 leaves them, 1 is full."""
-    import keras
-
+def saturation(
+    seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)
+) -> KerasLayer:
+    """Draws the colour saturation between two values: 0 is grey, 0.5 no change, 1 the maximum."""
     return keras.layers.RandomSaturation(factor, seed=seed)
 
 
 @register("hue", native="keras.layers.RandomHue")
-def hue(seed: int, *, factor: Share = 0.1) -> Any:
-    """Turns the colour circle by up to `factor` of its half."""
-    import keras
-
+def hue(seed: int, *, factor: Share = 0.1) -> KerasLayer:
+    """Rotates the hue by up to `factor` of half the colour circle."""
     return keras.layers.RandomHue(factor, seed=seed)
 
 
 @register("grayscale", native="keras.layers.RandomGrayscale")
-def grayscale(seed: int, *, factor: Share = 0.2) -> Any:
-    """Turns a share `factor` of the images grey."""
-    import keras
-
+def grayscale(seed: int, *, factor: Share = 0.2) -> KerasLayer:
+    """Converts a fraction `factor` of the images to greyscale."""
     return keras.layers.RandomGrayscale(factor, seed=seed)
 
 
 @register("sharpness", native="keras.layers.RandomSharpness")
-def sharpness(seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)) -> Any:
-    """Blurs or sharpens, between two values: 0.5 leaves the image."""
-    import keras
-
+def sharpness(
+    seed: int, *, factor: Annotated[tuple[Share, Share], rising] = (0.3, 0.7)
+) -> KerasLayer:
+    """Blurs or sharpens, by a factor between two values: 0.5 leaves the image unchanged."""
     return keras.layers.RandomSharpness(factor, seed=seed)
 
 
 @register("posterization", native="keras.layers.RandomPosterization")
-def posterization(seed: int, *, bits: Annotated[int, within(1, 8)] = 4) -> Any:
+def posterization(seed: int, *, bits: Annotated[int, within(1, 8)] = 4) -> KerasLayer:
     """Keeps the highest `bits` bits of each value."""
-    import keras
-
     return keras.layers.RandomPosterization(bits, seed=seed)
 
 
 @register("solarization", native="keras.layers.Solarization")
-def solarization(seed: int, *, factor: Share = 0.3) -> Any:
-    """Inverts the values above a random threshold, up to `factor` of the range below white."""
-    import keras
-
+def solarization(seed: int, *, factor: Share = 0.3) -> KerasLayer:
+    """Inverts values above a random threshold, at most `factor` of the range below white."""
     return keras.layers.Solarization(threshold_factor=(1.0 - factor, 1.0), seed=seed)
 
 
@@ -157,30 +137,27 @@ def gaussian_blur(
     factor: Share = 0.5,
     kernel_size: Annotated[int, within(1, 101), odd] = 7,
     sigma: Share = 1.0,
-) -> Any:
-    """Blurs a share `factor` of the images by a Gaussian of up to `sigma` pixels: scale space."""
-    import keras
-
+) -> KerasLayer:
+    """Blurs a fraction `factor` of images with a Gaussian of up to `sigma` pixels (scale space)."""
     return keras.layers.RandomGaussianBlur(factor, kernel_size, sigma, seed=seed)
 
 
 @register("erasing", native="keras.layers.RandomErasing")
 def erasing(
     seed: int, *, factor: Share = 0.5, scale: Annotated[tuple[Share, Share], rising] = (0.02, 0.33)
-) -> Any:
-    """Paints noise over a rectangle of `scale` of the area, in a share `factor` of the images (Zhong et al. 2020)."""
-    import keras
+) -> KerasLayer:
+    """Fills a rectangle with noise in a fraction `factor` of the images (Zhong et al. 2020).
 
+    The rectangle covers between `scale[0]` and `scale[1]` of the image area.
+    """
     return keras.layers.RandomErasing(factor, scale=scale, seed=seed)
 
 
 @register("rand_augment", native="keras.layers.RandAugment")
 def rand_augment(
     seed: int, *, operations: Annotated[int, within(1, 12)] = 2, factor: Share = 0.3
-) -> Any:
-    """`operations` drawn from a list of twelve, at strength up to `factor` (Cubuk et al. 2020)."""
-    import keras
-
+) -> KerasLayer:
+    """Applies `operations` of 12 random changes, up to strength `factor` (Cubuk et al. 2020)."""
     return keras.layers.RandAugment(num_ops=operations, factor=factor, seed=seed)
 
 
@@ -191,46 +168,38 @@ def aug_mix(
     factor: Share = 0.3,
     chains: Annotated[int, within(1, 10)] = 3,
     depth: Annotated[int, within(1, 10)] = 3,
-) -> Any:
-    """Mixes several chains of changes with the image itself (Hendrycks et al. 2020).
+) -> KerasLayer:
+    """Mixes the image with several chains of augmentations of it (Hendrycks et al. 2020).
 
-    Keras draws which changes make up the chains when the step is compiled, so
-    once a stage, and their strength at every batch.
+    Keras chooses the augmentations of the chains when the step is compiled, so once
+    per stage, and their strength anew for every batch.
     """
-    import keras
-
     return keras.layers.AugMix(num_chains=chains, chain_depth=depth, factor=factor, seed=seed)
 
 
 @register("mix_up", native="keras.layers.MixUp", mixes_labels=True)
-def mix_up(seed: int, *, alpha: Annotated[float, within(0.1, 100)] = 0.2) -> Any:
-    """Blends pairs of images and their labels by a weight from Beta(alpha, alpha).
+def mix_up(seed: int, *, alpha: Annotated[float, within(0.1, 100)] = 0.2) -> KerasLayer:
+    """Blends pairs of images and their labels with a weight from Beta(alpha, alpha).
 
     x = w x_i + (1 - w) x_j, y = w y_i + (1 - w) y_j. (Zhang et al. 2018, "mixup".)"""
-    import keras
-
     return keras.layers.MixUp(alpha, seed=seed)
 
 
 @register(
     "cut_mix", native="keras.layers.CutMix", mixes_labels=True, tasks="classification multi-label"
 )
-def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 1)] = 1.0) -> Any:
-    """Pastes a rectangle of another image; labels by its area, from Beta(factor, factor).
+def cut_mix(seed: int, *, factor: Annotated[float, within(0.1, 1)] = 1.0) -> KerasLayer:
+    """Pastes a rectangle of another image, and mixes the labels in proportion to its area.
 
-    (Yun et al. 2019, "CutMix".)"""
-    import keras
-
+    The area comes from Beta(factor, factor). (Yun et al. 2019, "CutMix".)"""
     return keras.layers.CutMix(factor, seed=seed)
 
 
 @register("crop", native="keras.layers.RandomCrop")
 def crop(
     seed: int, image_size: tuple[int, int], *, scale: Annotated[float, within(0.05, 1)] = 0.8
-) -> Any:
-    """Cuts out a random part of `scale` of each side and enlarges it to the whole."""
-    import keras
-
+) -> KerasLayer:
+    """Crops a random part of `scale` of each side and resizes it to the full image size."""
     height, width = image_size
     part = (max(1, round(height * scale)), max(1, round(width * scale)))
     return keras.Sequential(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkit.limits import number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("pca_color", fitted=True)
@@ -17,17 +18,17 @@ from tlkit.registry import register
 class PCAColor(keras.layers.Layer):
     """Shifts each image's colour along the principal axes of the training pixels.
 
-    Adds 255 sum_i p_i a_i lambda_i to every pixel, p_i and lambda_i the
-    eigenvectors and eigenvalues of the covariance of the training images' RGB in
-    [0, 1], a_i from N(0, strength^2), one triple an image; the result is clipped
-    to [0, 255]. (Krizhevsky et al. 2012, "ImageNet Classification with Deep
+    Adds 255 sum_i p_i a_i lambda_i to every pixel. p_i and lambda_i are the
+    eigenvectors and eigenvalues of the covariance of the training images' RGB values
+    in [0, 1]; the a_i are drawn from N(0, strength^2), three per image. The result is
+    clipped to [0, 255]. (Krizhevsky et al. 2012, "ImageNet Classification with Deep
     Convolutional Neural Networks", section 4.1: strength 0.1.)
 
     Call `adapt` before use.
 
     Args:
-        seed: Of the draws.
-        strength: Deviation of the a_i, not negative.
+        seed: Random seed.
+        strength: Standard deviation of the a_i, 0 or more.
 
     Input and output: RGB in [0, 255] `(batch, height, width, 3)`; unchanged at inference.
 
@@ -58,7 +59,7 @@ class PCAColor(keras.layers.Layer):
         """Fits the axes to training images.
 
         Args:
-            batches: Of RGB images in [0, 255] `(batch, height, width, 3)`.
+            batches: Batches of RGB images in [0, 255] `(batch, height, width, 3)`.
         """
         count, total, products = 0, np.zeros(3), np.zeros((3, 3))
         for batch in batches:
@@ -69,7 +70,7 @@ class PCAColor(keras.layers.Layer):
         values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
         self.axes.assign((vectors * values).T)
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
         draw = self.strength * keras.random.normal(

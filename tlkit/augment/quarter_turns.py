@@ -1,4 +1,4 @@
-"""Turns by whole quarters, for pictures that have no up."""
+"""Rotations by multiples of 90 degrees, for images without a natural orientation."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 import keras
 
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("quarter_turns")
 @keras.saving.register_keras_serializable(package="tlkit")
 class QuarterTurns(keras.layers.Layer):
-    """Turns each square image by 0, 90, 180 or 270 degrees, losing no pixel.
+    """Rotates each square image by 0, 90, 180 or 270 degrees, without losing a pixel.
 
-    With `flip` before it, all eight symmetries of the square are drawn alike:
-    right for satellite, microscope and texture pictures.
+    With `flip` before it, all eight symmetries of the square are equally likely.
+    Suitable for satellite, microscope and texture images.
 
     Args:
-        seed: Of the draws.
+        seed: Random seed.
 
     Input and output: `(batch, side, side, channels)`; unchanged at inference.
 
@@ -31,7 +32,7 @@ class QuarterTurns(keras.layers.Layer):
         self.seed = seed
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
         if images.shape[1] != images.shape[2]:

@@ -8,16 +8,17 @@ import keras
 
 from tlkit.limits import Share, number
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("salt_and_pepper")
 @keras.saving.register_keras_serializable(package="tlkit")
 class SaltAndPepper(keras.layers.Layer):
-    """Makes a share of the pixels white or black, half of them each.
+    """Makes a fraction of the pixels white or black, half of them each.
 
     Args:
-        seed: Of the draws.
-        share: Of the pixels, in [0, 1]; all channels of a pixel together.
+        seed: Random seed.
+        share: Fraction of the pixels, in [0, 1]; all channels of a pixel change together.
 
     Input and output: `(batch, height, width, channels)` in [0, 255]; unchanged at inference.
 
@@ -30,7 +31,7 @@ class SaltAndPepper(keras.layers.Layer):
         self.seed, self.share = seed, number("share", share, least=0, most=1)
         self.generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = False) -> Any:
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         if not training:
             return images
         ops = keras.ops

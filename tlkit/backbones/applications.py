@@ -9,7 +9,7 @@ from tlkit.backbones.spec import BackboneSpec
 _KERAS = "ImageNet-1k, the weights that Keras distributes"
 _APACHE = "Apache-2.0, Google"
 
-# family -> preprocessing, smallest side, pattern of blocks, pattern marks the end, licence
+# family -> preprocessing, smallest side, pattern of blocks, whether it marks the end, licence
 _FAMILIES: dict[str, tuple[Any, int, str, bool, str]] = {
     "convnext": ("none", 32, r".*_(stage_\d_block_\d+|downsampling_block_\d)_", False, "MIT, Meta"),
     "densenet": ("torch", 32, r"(conv\d_block\d+|pool\d)_", False, "BSD-3-Clause, Zhuang Liu"),

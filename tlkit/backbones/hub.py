@@ -7,7 +7,7 @@ from typing import Any
 from tlkit.backbones.spec import BackboneSpec
 from tlkit.errors import UserError, WeightsError
 
-# KerasHub's networks name their layers after stages and blocks, as `stack0_block1_2_conv`
+# KerasHub's networks name their layers after stages and blocks, such as `stack0_block1_2_conv`
 BLOCKS = (
     r".*?((?:stack|stage|group|block|encoder_layer|transformer_layer)\w*?\d+(?:_block\w*?\d+)?)_"
 )
@@ -18,18 +18,18 @@ def load_hub_backbone(
 ) -> tuple[Any, BackboneSpec]:
     """Loads a KerasHub image backbone with the preprocessing of its preset.
 
-    A saved model of it needs KerasHub to be loaded by Keras again; the exported
-    SavedModel needs neither.
+    Keras needs KerasHub to load a saved model of it; the exported SavedModel needs
+    neither.
 
     Args:
-        preset: As `resnet_50_imagenet`, or a folder of a preset.
-        weights: `none` leaves them random; `auto` takes the preset's.
+        preset: Preset name such as `resnet_50_imagenet`, or folder of a preset.
+        weights: `none` leaves them random; `auto` loads the preset's.
         image_size: Height and width in pixels.
-        include_top: Not possible; KerasHub keeps tops in other classes.
+        include_top: Not supported; KerasHub keeps tops in other classes.
 
     Raises:
-        UserError: if KerasHub is not installed, or the preset is no image network.
-        WeightsError: if the preset cannot be had.
+        UserError: if KerasHub is not installed, or the preset is not an image network.
+        WeightsError: if the preset is unavailable.
     """
     try:
         import keras_hub
@@ -45,7 +45,7 @@ def load_hub_backbone(
     try:
         backbone = keras_hub.models.Backbone.from_preset(preset, load_weights=weights != "none")
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
-    except Exception as error:  # what it raises depends on the host that it asks
+    except Exception as error:  # the error depends on the host that serves the preset
         raise WeightsError(
             f"the preset could not be loaded: {error}",
             where=f"hub:{preset}",
@@ -53,7 +53,7 @@ def load_hub_backbone(
         ) from None
     output = backbone.output
     if isinstance(output, dict) or len(output.shape) not in (2, 4):
-        raise UserError(f"hub:{preset} is no image backbone with one feature map")
+        raise UserError(f"hub:{preset} is not an image backbone with one feature map")
     spec = BackboneSpec(
         name=f"hub:{preset}",
         constructor="keras_hub.models:Backbone.from_preset",
@@ -71,7 +71,7 @@ def load_hub_backbone(
 
 
 def _three(value: Any, default: float) -> tuple[float, float, float]:
-    """A number or three as three."""
+    """Three numbers from one or three."""
     if value is None:
         value = default
     if isinstance(value, int | float):

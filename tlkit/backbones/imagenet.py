@@ -1,4 +1,4 @@
-"""The names of ImageNet's 1000 classes, which the original tops predict."""
+"""Names of ImageNet's 1000 classes, which the original tops predict."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def imagenet_classes() -> list[str]:
 
 
 def match_class(label: str) -> int | None:
-    """The class that a folder's name means: its name, a plural of it, or its WordNet id.
+    """The class that a folder name refers to, by its name, its plural or its WordNet id.
 
-    `ants`, `Ant` and `n02219486` are all class 310; None where there is no such class.
+    `ants`, `Ant` and `n02219486` are all class 310; None if there is no such class.
     """
     wanted = label.strip().casefold().replace("_", " ")
     index: dict[str, int] = {}

@@ -10,10 +10,11 @@ from tlkit.backbones.spec import BackboneSpec
 from tlkit.backbones.weights import load_weights
 from tlkit.errors import UserError, WeightsError, first_line
 from tlkit.out_of_memory import is_out_of_memory, memory_trouble
+from tlkit.tensors import KerasModel
 
 
 def resolve_weights(spec: BackboneSpec, weights: str) -> str:
-    """`auto` as the bundled weights where there are any, else ImageNet's."""
+    """Resolves `auto` to the bundled weights if there are any, else ImageNet's."""
     if weights != "auto":
         return weights
     return "bundled" if spec.bundled else "imagenet"
@@ -29,18 +30,18 @@ def load_backbone(
     """Builds a pretrained network.
 
     Args:
-        name: A name from `tlkit backbones`, or `hub:` and a KerasHub preset or folder.
+        name: A name from `tlkit backbones`, or `hub:` followed by a KerasHub preset or folder.
         weights: `auto`, `imagenet`, `bundled`, `none`, or a file.
         image_size: Height and width in pixels; the spec's size by default.
         include_top: Keep the original classifier.
-        arguments: More arguments of the constructor, as `{"alpha": 0.35}`.
+        arguments: Additional arguments of the constructor, such as `{"alpha": 0.35}`.
 
     Returns:
         The Keras model, which expects preprocessed images, and its spec.
 
     Raises:
         UserError: for an unknown name, size or argument.
-        WeightsError: if the weights cannot be had or do not fit.
+        WeightsError: if the weights are unavailable or do not fit.
     """
     if name.startswith("hub:"):
         from tlkit.backbones.hub import load_hub_backbone
@@ -74,7 +75,7 @@ def _construct(
     shape: tuple[int, int, int],
     top: bool,
     arguments: dict[str, Any],
-) -> Any:
+) -> KerasModel:
     original = "imagenet" if weights == "imagenet" else None
     if original and not spec.constructor.startswith("keras.applications:"):
         raise WeightsError(f"there are no imagenet weights of {spec.name!r}", hint="Use: bundled.")
@@ -87,13 +88,13 @@ def _construct(
     except Exception as error:
         if is_out_of_memory(error):
             raise memory_trouble(error) from error
-        if arguments and not original:  # which may be anything
+        if arguments and not original:  # the arguments may be anything
             raise UserError(
                 f"model.arguments: {spec.name} cannot be built with them: {first_line(error)}"
             ) from None
         if not original:
             raise
-        # what keras.utils.get_file raises depends on what failed underneath
+        # the error of keras.utils.get_file depends on what failed underneath
         cache = pathlib.Path.home() / ".keras" / "models"
         raise WeightsError(
             f"the ImageNet weights of {spec.name} could not be downloaded: {error}",

@@ -1,4 +1,4 @@
-"""What tlkit knows about a backbone before it is built; imports no TensorFlow."""
+"""What tlkit knows about a backbone before it is built; does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import re
 from typing import Any, Literal
 
 from tlkit.errors import did_you_mean
+from tlkit.tensors import KerasModel
 
 Preprocessing = Literal["tf", "caffe", "torch", "none", "affine"]
 
 
 @dataclasses.dataclass(frozen=True)
 class BackboneSpec:
-    """One backbone: how to build it, feed it, cut it into blocks, and who owns it.
+    """One backbone: how to build it, preprocess its input and split it into blocks, and its owner.
 
     Attributes:
-        name: What recipes call it, in snake_case.
+        name: Name in recipes, in snake_case.
         constructor: `module:attribute` of a callable that takes `include_top`,
             `weights` and `input_shape` and returns a functional Keras model.
-        preprocessing: What its input needs: `tf` is RGB in [-1, 1], `torch` is
-            RGB with ImageNet's mean and deviation taken out, `caffe` is BGR with
-            the mean taken out, `none` is raw RGB in [0, 255], which the network
-            scales itself, `affine` is RGB times `scale` plus `offset`.
-        size: Side in pixels that it was trained at.
+        preprocessing: Input it expects: `tf` is RGB in [-1, 1], `torch` is RGB
+            standardized with ImageNet's mean and standard deviation, `caffe` is BGR
+            minus the mean, `none` is raw RGB in [0, 255], which the network scales
+            itself, `affine` is RGB times `scale` plus `offset`.
+        size: Side in pixels of the images it was trained on.
         minimum_size: Smallest side it accepts, in pixels.
         blocks: Regular expression matched at the start of a layer's name; the
             text it matches, or its first group, names the block. Layers that do
             not match belong to the block before them.
-        blocks_end: The pattern marks a block's last layer, not every layer of it.
-        licence: Of the code and the original weights, with their owner.
+        blocks_end: Whether the pattern matches a block's last layer only.
+        licence: Licence of the code and the original weights, with their owner.
         weights: Where the weights come from.
-        bundled: Weights that ship with tlkit, a file name in this package.
-        parameters: Millions, without the original top.
-        arguments: Always passed to the constructor.
-        full_rate: Adam's learning rate where more than the head trains and a recipe
-            names none; networks without normalisation by batch want less.
-        scale: Of each channel, for `affine`.
-        offset: Of each channel, for `affine`.
+        bundled: File name in this package of the weights that ship with tlkit.
+        parameters: Number of parameters in millions, without the original top.
+        arguments: Arguments that are always passed to the constructor.
+        full_rate: Adam's default learning rate when more than the head trains;
+            networks without batch normalisation need a lower one.
+        scale: Scale of each channel, for `affine`.
+        offset: Offset of each channel, for `affine`.
     """
 
     name: str
@@ -60,7 +61,7 @@ class BackboneSpec:
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def build(self, **arguments: Any) -> Any:
+    def build(self, **arguments: Any) -> KerasModel:
         """Calls the constructor."""
         module, _, attribute = self.constructor.partition(":")
         return getattr(importlib.import_module(module), attribute)(**self.arguments, **arguments)
@@ -89,7 +90,7 @@ class BackboneSpec:
 
 @functools.cache
 def _specs() -> dict[str, BackboneSpec]:
-    """Every `SPECS` list of this package's modules."""
+    """The specs in the `SPECS` lists of this package's modules."""
     package = pathlib.Path(__file__).parent
     found: dict[str, BackboneSpec] = {}
     for item in pkgutil.iter_modules([str(package)]):
@@ -120,5 +121,5 @@ def find(name: str) -> BackboneSpec:
 
 
 def suggest(name: str) -> str:
-    """What to say about a backbone that is not registered."""
+    """The message about a backbone that is not registered."""
     return f"{name!r} is not a backbone. {did_you_mean(name, names())} See: tlkit backbones"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tlkit.backbones.spec import BackboneSpec
+from tlkit.tensors import KerasModel, Tensor
 
 WIDTHS = (32, 64, 128)
 BLOCKS_PER_STAGE = 2
@@ -32,7 +31,7 @@ def Tiny(  # noqa: N802 - named like the constructors of keras.applications
     weights: None = None,
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     name: str = "tiny",
-) -> Any:
+) -> KerasModel:
     """A pre-activation residual network with GroupNorm, 0.69 M parameters.
 
     A 3x3 stem and three stages of two blocks, each stage at half the
@@ -73,7 +72,7 @@ def Tiny(  # noqa: N802 - named like the constructors of keras.applications
     return keras.Model(inputs, outputs, name=name)
 
 
-def _conv(width: int, size: int, stride: int, name: str) -> Any:
+def _conv(width: int, size: int, stride: int, name: str) -> Tensor:
     import keras
 
     return keras.layers.Conv2D(
@@ -87,8 +86,8 @@ def _conv(width: int, size: int, stride: int, name: str) -> Any:
     )
 
 
-def _block(x: Any, width: int, stride: int, name: str) -> Any:
-    """Norm, ReLU, conv, twice, added to the shortcut."""
+def _block(x: Tensor, width: int, stride: int, name: str) -> Tensor:
+    """Twice norm, ReLU and convolution, added to the shortcut."""
     import keras
 
     y = keras.layers.GroupNormalization(GROUPS, name=f"{name}_norm1")(x)

@@ -1,4 +1,4 @@
-"""Reads weights from a file into a backbone, and says weight by weight what does not fit."""
+"""Loads weights from a file into a backbone, and reports each weight that does not fit."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ import h5py
 import numpy as np
 
 from tlkit.errors import WeightsError
+from tlkit.tensors import KerasModel
 
-SHOWN = 12  # mismatches that a message lists before it only counts them
+SHOWN = 12  # mismatches that a message lists; further ones are only counted
 
 Table = dict[str, list[np.ndarray]]
 
 
-def load_weights(model: Any, path: str | pathlib.Path) -> int:
-    """Reads `.weights.h5`, a legacy `.h5` or a `.keras` file into `model`.
+def load_weights(model: KerasModel, path: str | pathlib.Path) -> int:
+    """Loads a `.weights.h5`, a legacy `.h5` or a `.keras` file into `model`.
 
-    The file may hold more than the model, as the original top or a whole
-    fine-tuned model around the backbone; it must hold all of the model.
+    The file may hold more than the model, such as the original top or a whole
+    fine-tuned model around the backbone, but must hold all of the model.
 
     Args:
         model: A functional Keras model.
-        path: The file.
+        path: Weights file.
 
     Returns:
         The number of arrays read.
 
     Raises:
-        WeightsError: if the file is missing, unreadable, or holds other
-            shapes; the message lists each weight that does not fit.
+        WeightsError: if the file is missing or unreadable, or shapes differ;
+            the message lists each weight that does not fit.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -54,11 +55,11 @@ def load_weights(model: Any, path: str | pathlib.Path) -> int:
     return _load_native(model, path, found)
 
 
-def _load_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...]]) -> int:
-    """A `.weights.h5` of Keras 3, whose keys count layers of each class."""
+def _load_native(model: KerasModel, path: pathlib.Path, found: dict[str, tuple[int, ...]]) -> int:
+    """Loads a Keras 3 `.weights.h5`, whose keys number the layers of each class."""
     try:
         with warnings.catch_warnings():
-            # Keras warns of layers for which the file has nothing, and leaves them as they are
+            # Keras warns about layers that the file has no weights for, and leaves them unchanged
             warnings.simplefilter("error")
             model.load_weights(path)
         return len(model.weights)
@@ -68,8 +69,10 @@ def _load_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...
     return len(model.weights)
 
 
-def _refuse_native(model: Any, path: pathlib.Path, found: dict[str, tuple[int, ...]]) -> None:
-    """Names each weight of a Keras 3 file that does not fit."""
+def _refuse_native(
+    model: KerasModel, path: pathlib.Path, found: dict[str, tuple[int, ...]]
+) -> None:
+    """Raises an error that names each weight of a Keras 3 file that does not fit."""
     with tempfile.TemporaryDirectory() as folder:
         own = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own)
@@ -95,7 +98,7 @@ def _arrays(group: h5py.Group) -> dict[str, tuple[int, ...]]:
 
 
 def _from_legacy(group: h5py.Group) -> Table:
-    """Layer name -> arrays in order; a nested model's layers are told apart by weight names."""
+    """Layer name -> arrays in order; weight names distinguish the layers of a nested model."""
     table: Table = {}
     for layer in group.attrs["layer_names"]:
         inner = group[_text(layer)]
@@ -115,13 +118,13 @@ def _from_keras_file(path: pathlib.Path) -> Table:
 
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # keras raises many kinds for a damaged or foreign file
+    except Exception as error:  # Keras raises many types for a damaged or foreign file
         raise WeightsError(f"cannot be loaded by Keras: {error}", where=str(path)) from None
     return {layer.name: [np.asarray(weight) for weight in layer.weights] for layer in leaves(model)}
 
 
-def leaves(model: Any) -> list[Any]:
-    """The layers with weights, also those inside nested models, in order."""
+def leaves(model: KerasModel) -> list[Any]:
+    """The layers with weights in order, including those inside nested models."""
     found: list[Any] = []
     for layer in model.layers:
         if getattr(layer, "layers", None):
@@ -131,10 +134,10 @@ def leaves(model: Any) -> list[Any]:
     return found
 
 
-def _assign(model: Any, table: Table, path: pathlib.Path) -> int:
+def _assign(model: KerasModel, table: Table, path: pathlib.Path) -> int:
     layers = leaves(model)
     by_name = sum(layer.name in table for layer in layers)
-    if by_name < len(layers) / 2:  # layers without fixed names are numbered anew in each process
+    if by_name < len(layers) / 2:  # unnamed layers get other numbers in each process
         given: list[Any] = [*table.values()][: len(layers)]
         pairs = list(zip(layers, [*given, *[[]] * (len(layers) - len(given))], strict=True))
     else:
@@ -155,7 +158,7 @@ def _assign(model: Any, table: Table, path: pathlib.Path) -> int:
     return count
 
 
-def _refuse(rows: list[str], total: int, model: Any, path: pathlib.Path) -> None:
+def _refuse(rows: list[str], total: int, model: KerasModel, path: pathlib.Path) -> None:
     if rows:
         listed = "".join(f"\n    {row}" for row in rows[:SHOWN])
         more = f"\n    ... and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""

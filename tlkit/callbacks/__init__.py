@@ -1,7 +1,7 @@
-"""Keras callbacks, for tlkit's own loop and for plain `model.fit`.
+"""Keras callbacks for tlkit's own training loop and for plain `model.fit`.
 
-Those that set the rate by a schedule, as `CosineDecay`, are made of the functions in
-`tlkit.schedules`, with the same arguments.
+The classes that set the learning rate by a schedule, such as `CosineDecay`, are created from
+the functions in `tlkit.schedules`, with the same arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a metric is better when it is larger, by its name."""
+"""Tells from the name of a metric whether larger values are better."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ SMALLER = frozenset(
 
 
 def direction_of(monitor: str) -> Direction | None:
-    """`max` for accuracies, AUC and the like, `min` for losses and errors; None if neither is sure.
+    """Returns `max` for accuracies, AUC and the like, `min` for losses and errors, else None.
 
     Args:
-        monitor: As in logs: `val_loss`, `val_top_5_accuracy`, `val_auc_1`, `valMeanIoU`.
+        monitor: Name as in the logs: `val_loss`, `val_top_5_accuracy`, `val_auc_1`, `valMeanIoU`.
     """
     words = _words(monitor)
     larger, smaller = (any(word in group for word in words) for group in (LARGER, SMALLER))
@@ -94,7 +94,7 @@ def direction_of(monitor: str) -> Direction | None:
 
 
 def _words(monitor: str) -> list[str]:
-    """Lower-case words, without the numbers that Keras adds; `f1` and `r2` are words."""
+    """Lower-case words, without the numbers that Keras appends; `f1` and `r2` are words."""
     split = re.sub(r"([a-z0-9])([A-Z][a-z])", r"\1_\2", monitor.removeprefix("val_"))
     split = split.lower().replace("io_u", "iou")  # as Keras names MeanIoU
     words = []

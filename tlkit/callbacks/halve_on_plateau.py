@@ -1,4 +1,4 @@
-"""Halves the learning rate when the validation no longer improves."""
+"""Halves the learning rate when validation no longer improves."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tlkit.limits import number, one_of, whole
 
 
 class HalveOnPlateau(SetsRate, keras.callbacks.ReduceLROnPlateau):
-    """`ReduceLROnPlateau` with a factor of a half.
+    """`ReduceLROnPlateau` with a factor of one half.
 
-    Keras's callbacks keep nothing of their own where `BackupAndRestore` or a saved model brings
-    training back: the rate goes on as it was, but the best value and the epochs without
-    improvement are counted anew. `tlkit finetune --resume` keeps them.
+    Keras callbacks do not save their own state. When `BackupAndRestore` or a saved model restores
+    training, the learning rate continues as it was, but the best value and the count of epochs
+    without improvement start again. `tlkit finetune --resume` restores them.
 
     Args:
-        monitor: Logged value to watch.
-        patience: Epochs without improvement before the rate falls, 1 or more.
-        factor: What the rate is multiplied by, in (0, 1).
-        min_delta: Least change that counts as an improvement.
-        cooldown: Epochs after a fall in which none is counted.
-        minimum: Least learning rate.
-        mode: `max` where a larger value is better, `min` where a smaller one is; `auto` knows by
-            the name: accuracies, AUC, precision, recall, F1, mAP, IoU, R2 are better when
-            larger, losses and errors when smaller. Under another name, a metric of `compile`
-            that knows its own direction is asked when the first epoch ends.
+        monitor: Logged value to monitor.
+        patience: Epochs without improvement before the learning rate is reduced, 1 or more.
+        factor: Factor by which the learning rate is multiplied, in (0, 1).
+        min_delta: Smallest change that counts as an improvement.
+        cooldown: Epochs after a reduction that do not count towards `patience`.
+        minimum: Lowest learning rate.
+        mode: Direction: `max` if larger values are better, `min` if smaller ones are. `auto` goes
+            by name: accuracies, AUC, precision, recall, F1, mAP, IoU and R2 are better when
+            larger, losses and errors when smaller. For any other name, the direction is taken
+            at the end of the first epoch from the metric of `compile`, if that defines one.
 
     Raises:
-        ValueError: if an argument is out of its range, `auto` does not know the monitored value,
-            or, in `fit`, something else sets the learning rate too.
+        ValueError: if an argument is out of its range, `auto` cannot determine the direction of the
+            monitored value, or, in `fit`, something else sets the learning rate too.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class HalveOnPlateau(SetsRate, keras.callbacks.ReduceLROnPlateau):
         patience: int = 2,
         factor: float = 0.5,
         min_delta: float = 1e-4,
+        *,
         cooldown: int = 0,
         minimum: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto",

@@ -1,4 +1,4 @@
-"""A callback class for each registered schedule, made of its function: `CosineDecay` of `cosine`."""
+"""Creates a callback class from each registered schedule: `CosineDecay` from `cosine`."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ RATE = "learning_rate: Where the schedule starts; None for the optimizer's own r
 
 
 def class_name(entry: Entry[ScheduleFacts]) -> str:
-    """What the callback of a schedule is called: `NaturalExponentialDecay`, unless it says another."""
+    """Returns a schedule's callback name, such as `NaturalExponentialDecay`, or the one it sets."""
     words = entry.name.split("_")
     return entry.facts.callback or "".join(word.capitalize() for word in words) + "Decay"
 
 
 def class_names() -> dict[str, str]:
-    """Names of the callback classes that are made of schedules, and the names of those."""
+    """Maps the names of the callback classes to the names of their schedules."""
     entries = SCHEDULES.packaged.values()
     return {class_name(entry): entry.name for entry in entries if not entry.facts.makes_callback}
 
 
 def callback_class(name: str) -> type[ScheduledRate]:
-    """The callback class of a schedule, with its arguments and defaults, then `learning_rate`.
+    """Returns a schedule's callback class, with its arguments and defaults, then `learning_rate`.
 
     Args:
-        name: Of the schedule.
+        name: Name of the schedule.
     """
     entry = SCHEDULES[name]
     function = entry.load()
@@ -55,7 +55,7 @@ def callback_class(name: str) -> type[ScheduledRate]:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """That of the callback: what is the recipe's of a schedule, and the rate."""
+    """Signature of the callback: the schedule's recipe arguments, and the learning rate."""
     types = typing.get_type_hints(function)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = [
@@ -68,7 +68,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _doc(function: Callable[..., Any]) -> str:
-    """The function's docstring with the callback's arguments in the place of those handed over."""
+    """Returns the function's docstring, with the callback's arguments for those passed in."""
     lines, leaves = [], False
     for line in (inspect.getdoc(function) or "").splitlines():
         if line.startswith("    ") and not line.startswith("     "):

@@ -1,4 +1,4 @@
-"""One callback alone sets an optimizer's learning rate."""
+"""Ensures that only one callback sets an optimizer's learning rate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SETTERS = "learning_rate_set_by"
 
 
 class SetsRate(keras.callbacks.Callback):
-    """A callback that sets the learning rate, and refuses others beside it that do.
+    """A callback that sets the learning rate, and rejects others that set it too.
 
-    The callbacks of one `fit` share its `params`, in which each such callback writes its name.
+    The callbacks of one `fit` share its `params`, in which each such callback registers itself.
     """
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ class SetsRate(keras.callbacks.Callback):
         params.setdefault(SETTERS, []).append(self)
 
     def refuse_no_update(self, count: StepCount) -> None:
-        """To be called when training begins and the number of steps is known.
+        """Rejects a `fit` without any update; call it when training begins and the steps are known.
 
         Raises:
             ValueError: if gradients are accumulated over more batches than there will be.
@@ -36,10 +36,11 @@ class SetsRate(keras.callbacks.Callback):
             )
 
     def refuse_others(self) -> None:
-        """To be called when training begins.
+        """Rejects anything else that sets the learning rate; call it when training begins.
 
         Raises:
-            ValueError: if another callback of tlkit, or a schedule in the optimizer, sets the rate.
+            ValueError: if another callback of tlkit, or a schedule in the optimizer, sets the
+                learning rate.
         """
         own = type(self).__name__
         for other in (self.params or {}).get(SETTERS, []):
@@ -56,7 +57,7 @@ class SetsRate(keras.callbacks.Callback):
             ) from None
 
     def step_count(self) -> StepCount | None:
-        """Batches and updates of the whole `fit`; None where Keras does not know its steps."""
+        """Batches and updates of the whole `fit`; None if Keras does not know its steps."""
         params = self.params or {}
         steps, epochs = params.get("steps"), params.get("epochs")
         if not steps or not epochs:
@@ -64,10 +65,10 @@ class SetsRate(keras.callbacks.Callback):
         return StepCount(int(steps), 1, int(epochs), accumulation_of(self.model.optimizer))
 
     def refuse_change(self, left: float) -> None:
-        """Raises where the rate is no longer what this callback left.
+        """Raises an error if the learning rate is no longer the one that this callback set.
 
         Raises:
-            ValueError: naming both rates.
+            ValueError: if the rate has changed; the message names both rates.
         """
         found = float(self.model.optimizer.learning_rate)
         if found != left:

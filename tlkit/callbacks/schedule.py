@@ -3,8 +3,8 @@
     model.fit(..., callbacks=[tlkit.callbacks.CosineDecay(warmup_epochs=1)])
     model.fit(..., callbacks=[tlkit.callbacks.ScheduledRate("my_things:falling", by=0.5)])
 
-Unlike a `LearningRateSchedule` inside the optimizer, a callback needs no count
-of steps beforehand, and the rate stays a number that others may read.
+Unlike a `LearningRateSchedule` inside the optimizer, a callback does not need the
+number of steps in advance, and the learning rate remains a number that others can read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from tlkit.limits import number
 from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import SCHEDULES
 from tlkit.step_count import StepCount
+from tlkit.tensors import KerasModel
 
 # what a schedule is called with, in this order
 HANDED = ("learning_rate", "epochs", "steps_per_epoch")
+# among a callback's `params`: no other callback could set the rate
+ALONE = "sets_rate_alone"
 # of each optimizer: the rate that a schedule began with, and the one that was set last
 _SCHEDULED: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKeyDictionary()
 
@@ -32,36 +35,38 @@ _SCHEDULED: weakref.WeakKeyDictionary[Any, tuple[float, float]] = weakref.WeakKe
 class ScheduledRate(SetsRate):
     """Sets the optimizer's learning rate before each batch, or before each execution of several.
 
-    The rate is a function of the epoch and the batch that Keras names, of nothing else. So
-    `fit(initial_epoch=k)`, `BackupAndRestore` and a model that was saved go on with the rates
-    of one whole `fit` of the same `epochs`. Batches are counted as updates where the optimizer
-    accumulates gradients: the rate changes once an update. With `steps_per_execution` all
-    batches of an execution have the rate of its first. The rate of the last step of an epoch
-    appears in its logs as `learning_rate`.
+    The rate depends only on the epoch and the batch that Keras reports. Therefore
+    `fit(initial_epoch=k)`, `BackupAndRestore` and a saved model continue with the same rates as
+    one uninterrupted `fit` with the same `epochs`. If the optimizer accumulates gradients, updates
+    are counted instead of batches: the rate changes once per update. With `steps_per_execution`,
+    all batches of an execution have the rate of its first batch. The rate of the last step of an
+    epoch appears in its logs as `learning_rate`.
 
-    Where a schedule starts is `learning_rate` if it is given, else the rate that the optimizer
-    has when `fit` is called. That rate is put back when `fit` ends, so that the next one, or a
-    model that is saved then, does not start from the decayed rate; a `fit` that was broken off
-    is known too, as long as the optimizer is the same object. A model that was saved *during*
-    `fit`, as by `ModelCheckpoint`, holds the decayed rate and cannot know another: to go on with
-    it after `load_model`, `learning_rate` is needed, and asked for where `initial_epoch` is not 0.
+    A schedule starts from `learning_rate` if it is given, else from the rate that the optimizer
+    has when `fit` is called. The initial rate is restored when `fit` ends, so that the next `fit`,
+    or a model saved afterwards, does not start from the decayed rate. This also works after an
+    interrupted `fit`, as long as the optimizer is the same object. A model that was saved *during*
+    `fit`, for example by `ModelCheckpoint`, contains only the decayed rate: to continue with it
+    after `load_model`, pass `learning_rate`; without it, an `initial_epoch` other than 0 is an
+    error.
 
     Args:
-        schedule: A function of `tlkit.schedules`, or any function
+        schedule: Function of `tlkit.schedules`, or any function
             `(learning_rate, epochs, steps_per_epoch, **arguments)` that returns
-            a function of the step; or the name of one, as recipes have it: `cosine`, or
-            `my_module:my_schedule`. `steps_per_epoch` is in updates, and no whole
-            number where accumulation does not divide the batches of an epoch. A function that
-            has a parameter `learning_rate` is handed those of the three that it names.
-        learning_rate: Where the schedule starts, at epoch 0; None for the optimizer's own.
-        arguments: The schedule's own arguments.
+            a function of the step; or the name of one, as in recipes: `cosine`, or
+            `my_module:my_schedule`. `steps_per_epoch` counts updates, and is fractional
+            if the accumulation does not divide the batches of an epoch. A function with
+            a parameter `learning_rate` receives only those of the three that it names.
+        learning_rate: Initial learning rate, at epoch 0; None for the optimizer's own.
+        arguments: Arguments of the schedule itself.
 
     Raises:
-        UserError: if there is no schedule of that name, or an argument is none of its own.
-        ValueError: in `fit`, if the schedule gives no function of the step, if `fit` does not know its number of steps, the optimizer was given a
-            schedule of its own, something else sets the rate too, the rate to start from is
-            not known, or it accumulates gradients over more batches than `fit` will have. That a
-            schedule, as a warm-up, is longer than `fit` is a warning.
+        UserError: if there is no schedule of that name, or it does not have such an argument.
+        ValueError: in `fit`, if the schedule does not return a function of the step, `fit` does not
+            know its number of steps, the optimizer has a schedule of its own, something else
+            sets the rate too, the initial rate is not known, or the optimizer accumulates
+            gradients over more batches than `fit` will have. If a part of the schedule, such
+            as a warm-up, is longer than `fit`, it warns.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class ScheduledRate(SetsRate):
         self._found: tuple[float, float, int, bool] | None = None
         self._course: _Course | None = None
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: KerasModel) -> None:
         super().set_model(model)
         # before other callbacks begin, of which BackupAndRestore brings back a decayed rate
         optimizer = getattr(model, "optimizer", None)
@@ -110,7 +115,7 @@ class ScheduledRate(SetsRate):
         self._course = _Course(count, rate, base, known)
 
     def _warn_if_too_short(self, count: StepCount) -> None:
-        """Says what of the schedule does not happen in this `fit`, as a warm-up longer than it."""
+        """Warns about parts of the schedule that this `fit` is too short for, such as a warm-up."""
         if short := too_short(self._name, self.arguments, count.epochs, count):
             warnings.warn(
                 f"{type(self).__name__} cannot do in this fit what it is told: {short}",
@@ -118,7 +123,7 @@ class ScheduledRate(SetsRate):
             )
 
     def _base(self) -> tuple[float, bool]:
-        """The rate at epoch 0, and whether that is sure."""
+        """Returns the learning rate at epoch 0, and whether it is certain."""
         optimizer = self.model.optimizer
         if self.learning_rate is not None:
             return self.learning_rate, True
@@ -145,14 +150,16 @@ class ScheduledRate(SetsRate):
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         course, optimizer = self._course, self.model.optimizer
         assert course is not None
-        if course.last is not None:
+        # where nothing else can set it, it is not read back: a GPU would have to be waited for
+        if course.last is not None and not self.params.get(ALONE):
             self.refuse_change(course.last)
         count = course.count
         update = count.updates_after(count.batches_before(course.epoch, batch))
         if update != course.update:
             course.update, course.now = update, float(course.rate(update))
         optimizer.learning_rate = course.now
-        course.last = float(optimizer.learning_rate)
+        alone = self.params.get(ALONE)
+        course.last = course.now if alone else float(optimizer.learning_rate)
         _SCHEDULED[optimizer] = (course.base, course.last)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -169,7 +176,7 @@ class ScheduledRate(SetsRate):
 def _found(
     schedule: Callable[..., Any] | str, arguments: dict[str, Any]
 ) -> tuple[str, Callable[..., Any]]:
-    """A schedule's name, empty for a function of a person's own, and what makes it."""
+    """Returns a schedule's name, empty for a user-defined function, and what creates it."""
     if not isinstance(schedule, str):
         name = getattr(schedule, "__name__", "")
         if name in SCHEDULES.packaged and SCHEDULES[name].load() is schedule:
@@ -193,13 +200,13 @@ def _found(
 
 
 class _Course:
-    """One `fit`: its count, its schedule, and where it stands.
+    """State of one `fit`: its step count, its schedule, and its progress.
 
     Args:
-        count: Of its batches and updates.
-        rate: A function of the update.
-        base: The rate to start from.
-        known: Whether that is sure.
+        count: Number of its batches and updates.
+        rate: Learning rate as a function of the update.
+        base: Initial learning rate.
+        known: Whether the initial rate is certain.
     """
 
     def __init__(self, count: StepCount, rate: Callable[[int], Any], base: float, known: bool):

@@ -1,1 +1,1 @@
-"""The command line: one file a command; TensorFlow is imported only by those that need it."""
+"""Command line: one file per command; only commands that need TensorFlow import it."""

@@ -9,11 +9,11 @@ import click
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def backbones(name: str | None, as_json: bool) -> None:
-    """List the pretrained networks, or show one of them.
+    """List the pretrained backbones, or show one of them.
 
-    Beside these, hub:PRESET is any image backbone of KerasHub (tlkit[hub]).
+    In addition, hub:PRESET names any image backbone of KerasHub (requires tlkit[hub]).
     """
     import dataclasses
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tlkit.features.cache import Listed
+    from tlkit.features.cache import CacheListing
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 folder_option = click.option(
-    "--folder", help="The cache, where a recipe names one [TLKIT_CACHE or ~/.cache/tlkit]."
+    "--folder",
+    help="Cache folder, if a recipe sets its own [TLKIT_CACHE or ~/.cache/tlkit].",
 )
 
 
 class Size(click.ParamType):
-    """A number of bytes, as 500MB or 20G."""
+    """A size in bytes, such as 500MB or 20G."""
 
     name = "size"
 
@@ -28,7 +29,7 @@ class Size(click.ParamType):
             return value
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", value, re.IGNORECASE)
         if found is None:
-            self.fail(f"{value!r} is no size; write it as 500MB or 20GB", param, ctx)
+            self.fail(f"{value!r} is not a valid size; write it as 500MB or 20GB", param, ctx)
         return round(float(found[1]) * UNITS[found[2].lower()])
 
 
@@ -40,7 +41,7 @@ def _size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _line(entry: Listed) -> str:
+def _line(entry: CacheListing) -> str:
     used = datetime.datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
     about = entry.about
     start = f"{entry.key[:12]}  {_size(entry.bytes):>9}  {entry.images:>8}"
@@ -55,13 +56,13 @@ def _line(entry: Listed) -> str:
 
 @click.group()
 def cache() -> None:
-    """List and delete what is kept on disk: features of frozen networks, unpacked archives."""
+    """List and delete cached data: features of frozen networks and unpacked archives."""
 
 
 @cache.command()
 @folder_option
 def ls(folder: str | None) -> None:
-    """List what is kept, last used first."""
+    """List the cache entries, most recently used first."""
     from tlkit.features.cache import cache_root, entries, unpacked
 
     root = cache_root(folder)
@@ -73,15 +74,15 @@ def ls(folder: str | None) -> None:
 
 @cache.command()
 @click.argument("keys", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every entry.")
+@click.option("--all", "everything", is_flag=True, help="Delete all entries.")
 @folder_option
 def rm(keys: tuple[str, ...], everything: bool, folder: str | None) -> None:
-    """Delete the entries whose names begin with KEYS; they are made again when needed."""
+    """Delete the entries whose names begin with KEYS; they are recomputed when needed."""
     from tlkit.errors import UserError
     from tlkit.features.cache import cache_root, entries, remove, unpacked
 
     if not keys and not everything:
-        raise click.UsageError("name entries, as `tlkit cache ls` shows them, or give --all")
+        raise click.UsageError("name entries, as listed by `tlkit cache ls`, or pass --all")
     root = cache_root(folder)
     found = [*entries(root), *unpacked(root)]
     for key in keys:
@@ -94,10 +95,12 @@ def rm(keys: tuple[str, ...], everything: bool, folder: str | None) -> None:
 
 
 @cache.command()
-@click.option("--max-size", type=Size(), required=True, help="Most that may stay, as 20GB.")
+@click.option(
+    "--max-size", type=Size(), required=True, help="Maximum size of the cache, such as 20GB."
+)
 @folder_option
 def prune(max_size: int, folder: str | None) -> None:
-    """Delete the entries unused for longest until the rest is within --max-size."""
+    """Delete the least recently used entries until the cache fits in --max-size."""
     from tlkit.features import cache as kept
 
     gone = kept.prune(kept.cache_root(folder), max_size)

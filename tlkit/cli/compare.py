@@ -13,15 +13,15 @@ PATH = click.Path(path_type=pathlib.Path)
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 @click.option("--output", "-o", type=PATH, default="compare.html", show_default=True)
 def compare(runs: tuple[pathlib.Path, ...], output: pathlib.Path) -> None:
-    """Put RUNS side by side: what differs in their recipes, and what came of it.
+    """Compare RUNS: differences between their recipes, and the resulting metrics.
 
-    Figures come with bootstrap intervals, and the first run is tested against each other one on the
-    same images (McNemar).
+    Metrics are shown with bootstrap confidence intervals. The first run is tested against each
+    other run on the same images (McNemar).
     """
     if len(runs) < 2:
-        raise click.UsageError("name two runs or more")
-    from tlkit import compare as comparing
-    from tlkit.run import try_to_write
+        raise click.UsageError("name at least two runs")
+    from tlkit.runs import compare as comparing
+    from tlkit.runs.folder import try_to_write
 
     try_to_write(output.parent)
     compared = [comparing.read_compared(run) for run in runs]

@@ -8,6 +8,7 @@ import pathlib
 import click
 
 from tlkit.cli.options import console, engine_option, merged
+from tlkit.reporter import Reporter
 
 
 @click.command()
@@ -17,10 +18,11 @@ from tlkit.cli.options import console, engine_option, merged
 @click.option(
     "--output", "-o", type=click.Path(path_type=pathlib.Path), help="Folder for the results."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the metrics, as JSON.")
 @click.option("--on-broken", type=click.Choice(["skip", "fail"]), default="skip", show_default=True)
 @engine_option
 def evaluate(
+    *,
     run: pathlib.Path,
     data: pathlib.Path,
     arguments: tuple[str, ...],
@@ -29,16 +31,22 @@ def evaluate(
     on_broken: str,
     engine: str,
 ) -> None:
-    """Measure RUN on DATA, labelled images: class folders, a manifest or TFRecords.
+    """Evaluate RUN on labelled images in DATA: class folders, a manifest or TFRecords.
 
-    Classes are matched by name, in whatever order and however many are there. KEY=VALUE are arguments
-    of the data source, as path_column=photo root=photos; columns that the run was trained with are
-    taken from it where DATA has them.
+    Classes are matched by name, in any order; DATA need not contain all of them. KEY=VALUE are
+    arguments of the data source, such as path_column=photo root=photos. The column names used in
+    training are reused if DATA has these columns.
     """
-    from tlkit import use
+    from tlkit.runs.evaluate import evaluate_run
 
-    figures = use.evaluate_run(
-        run, data, output, console(as_json), on_broken, engine, merged((), arguments)
+    figures = evaluate_run(
+        run,
+        data,
+        output,
+        reporter=Reporter(console(as_json)),
+        on_broken=on_broken,
+        engine=engine,
+        given=merged((), arguments),
     )
     if as_json:
         click.echo(json.dumps(figures, indent=2))

@@ -16,16 +16,16 @@ from tlkit.cli.options import console
     "forms",
     multiple=True,
     default=["saved_model"],
-    help="saved_model, keras, litert, onnx or openvino, with a precision as litert:int8 or "
-    "openvino:float16; may be repeated [saved_model].",
+    help="saved_model, keras, litert, onnx or openvino, optionally with a precision, such as "
+    "litert:int8 or openvino:float16; repeatable [saved_model].",
 )
 @click.option(
-    "--output", "-o", type=click.Path(path_type=pathlib.Path), help="Folder [RUN/export]."
+    "--output", "-o", type=click.Path(path_type=pathlib.Path), help="Output folder [RUN/export]."
 )
 @click.option(
     "--max-accuracy-drop",
     type=click.FloatRange(0, 1),
-    help="That int8 may lose [the recipe's, 0.02].",
+    help="Maximum drop in accuracy (0 to 1) of int8 exports [the recipe's, 0.02].",
 )
 def export(
     run: pathlib.Path,
@@ -33,11 +33,11 @@ def export(
     output: pathlib.Path | None,
     max_accuracy_drop: float | None,
 ) -> None:
-    """Write RUN for serving, and prove that it answers as it was evaluated.
+    """Export RUN for serving, and verify that its predictions match the evaluation.
 
     Each format gets a folder with the model, labels.txt, signature.json, a model card, parity.json
-    and a golden pack of images with the answers that a port must give.
+    and a golden pack: images with the predictions that a port of the model must reproduce.
     """
-    from tlkit import use
+    from tlkit.runs.export import export_run
 
-    use.export_run(run, forms, output, console(), max_accuracy_drop)
+    export_run(run, forms, output, console(), max_accuracy_drop)

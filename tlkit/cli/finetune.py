@@ -15,7 +15,7 @@ from tlkit.cli.options import console, merged, set_argument, set_option
 @set_argument
 @set_option
 @click.option(
-    "--run-dir", type=click.Path(path_type=pathlib.Path), help="Folder of the run [runs/NAME/TIME]."
+    "--run-dir", type=click.Path(path_type=pathlib.Path), help="Run folder [runs/NAME/TIME]."
 )
 @click.option(
     "--resume",
@@ -23,13 +23,12 @@ from tlkit.cli.options import console, merged, set_argument, set_option
     metavar="RUN",
     is_flag=False,
     flag_value="",
-    help="Continue an interrupted run; without RUN, the newest.",
+    help="Resume an interrupted run; without RUN, the latest.",
 )
-@click.option(
-    "--allow-data-change", is_flag=True, help="Continue though images have changed since."
-)
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@click.option("--allow-data-change", is_flag=True, help="Resume even if images have changed since.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 def finetune(
+    *,
     recipe: str | None,
     overrides: tuple[str, ...],
     settings: tuple[str, ...],
@@ -40,13 +39,15 @@ def finetune(
 ) -> None:
     """Run RECIPE: read the data, train, evaluate, report, export.
 
-    RECIPE is a YAML file, or the name of a packaged recipe (tlkit ls). Exit
-    codes: 0 done, 1 failed, 2 wrong input, 130 stopped with its state saved.
+    RECIPE is a YAML file, or the name of a packaged recipe (tlkit ls). Exit codes: 0 done,
+    1 failed, 2 invalid input, 130 stopped after saving a checkpoint.
     """
     if recipe is None and resumed is None:
-        raise click.UsageError("name a recipe, as: tlkit finetune quickstart")
+        raise click.UsageError("name a recipe, for example: tlkit finetune quickstart")
     if resumed is not None and (recipe or overrides or settings or run_dir):
-        raise click.UsageError("--resume continues a run as it was; it takes no recipe or settings")
+        raise click.UsageError(
+            "--resume continues a run unchanged; it accepts no recipe or settings"
+        )
     if allow_data_change and resumed is None:
         raise click.UsageError("--allow-data-change belongs to --resume")
     changes = merged(settings, overrides)
@@ -55,7 +56,7 @@ def finetune(
         from tlkit.recipe.load import load_recipe
 
         check_files(load_recipe(recipe, changes))
-    from tlkit import workflow
+    from tlkit.runs import workflow
     from tlkit.train.interrupt import Interrupted
 
     try:
@@ -66,7 +67,7 @@ def finetune(
             workflow.finetune(recipe, changes, run_dir, console(quiet))
     except Interrupted as stop:
         click.secho(
-            f"stopped; its state is saved. Continue with: tlkit finetune --resume {stop.folder}",
+            f"stopped; a checkpoint is saved. Resume with: tlkit finetune --resume {stop.folder}",
             fg="yellow",
             err=True,
         )

@@ -13,9 +13,14 @@ import click
 @click.command()
 @click.argument("data", type=click.Path(path_type=pathlib.Path))
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--output", "-o", type=click.Path(path_type=pathlib.Path), help="File [NAME.yaml].")
-@click.option("--backbone", default="mobilenet_v2", show_default=True, help="A pretrained network.")
-@click.option("--force", "-f", is_flag=True, help="Overwrite a file that exists.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=pathlib.Path),
+    help="Recipe file to write [NAME.yaml].",
+)
+@click.option("--backbone", default="mobilenet_v2", show_default=True, help="Pretrained backbone.")
+@click.option("--force", "-f", is_flag=True, help="Overwrite an existing file.")
 def init(
     data: pathlib.Path,
     arguments: tuple[str, ...],
@@ -23,11 +28,12 @@ def init(
     backbone: str,
     force: bool,
 ) -> None:
-    """Look at DATA and write a recipe for it.
+    """Inspect DATA and write a recipe for it.
 
-    DATA is a folder, a zip or tar archive, a list (.csv, .tsv, .jsonl), a TFRecord file, or what a
-    labelling tool wrote: what it is, is seen by its content. KEY=VALUE are arguments of the data source,
-    as path_column=photo label_column=species, or source=folder to say which it is.
+    DATA is a folder, a zip or tar archive, a list (.csv, .tsv, .jsonl), a TFRecord file, or the
+    export of a labelling tool; its format is detected from its content. KEY=VALUE are arguments of
+    the data source, such as path_column=photo label_column=species, or source=folder to set the
+    format.
     """
     from tlkit.cli.options import merged
     from tlkit.cli.recipes import SCHEMA
@@ -57,7 +63,7 @@ def init(
 
 
 def _require_writable(folder: pathlib.Path) -> None:
-    """Tries the place before any work is done."""
+    """Checks that a folder is writable before any work is done."""
     from tlkit.errors import UserError
 
     try:
@@ -71,5 +77,5 @@ def _require_writable(folder: pathlib.Path) -> None:
         raise UserError(
             f"cannot be written to: {error.strerror}.",
             where=str(folder),
-            hint="Name another place with -o.",
+            hint="Choose another place with -o.",
         ) from None

@@ -1,4 +1,4 @@
-"""`tlkit`: the commands together, and how their errors are shown."""
+"""`tlkit`: the command group, and how its errors are displayed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tlkit.text import printable
 
 
 class Commands(click.Group):
-    """A group that knows the words other tools use, and suggests what was meant."""
+    """A group that accepts command names of other tools and suggests similar commands."""
 
     aliases: ClassVar = {
         "train": "finetune",
@@ -74,8 +74,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     \b
     tlkit init PHOTOS            write a recipe for a folder of class folders
     tlkit finetune recipe.yaml   train, evaluate, report, export
-    tlkit predict RUN PHOTOS     use the result
-    tlkit serve RUN              use it over HTTP
+    tlkit predict RUN PHOTOS     label new images
+    tlkit serve RUN              serve it over HTTP
     """
     ctx.obj = {"debug": debug}
 
@@ -108,10 +108,10 @@ for command in (ls, cp):
 
 
 def _speak_alone(debug: bool) -> None:
-    """Keeps what libraries say of themselves off the terminal, and makes all text fit it."""
+    """Silences log output of libraries, and escapes text that the terminal cannot encode."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # else somebody gathers the text
+        if isinstance(stream, io.TextIOWrapper):  # else the output is captured
             stream.reconfigure(errors="backslashreplace")
     if not debug:
         _leave_nowhere_to_libraries()
@@ -121,13 +121,13 @@ def _speak_alone(debug: bool) -> None:
 
 
 def _leave_nowhere_to_libraries() -> None:
-    """Keeps standard error for Python alone.
+    """Reserves stderr for Python.
 
-    C libraries write there what Python cannot catch, as libjpeg does of every damaged picture, in the
-    middle of our own lines. What stops the process is told by `faulthandler`.
+    C libraries write to it in the middle of our own lines, and Python cannot catch that: libjpeg,
+    for example, does so for every damaged image. `faulthandler` reports fatal errors.
     """
     if not isinstance(sys.stderr, io.TextIOWrapper) or sys.stderr.fileno() != 2:
-        return  # somebody gathers the text, or it is done already
+        return  # the output is captured, or this was done already
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -138,7 +138,7 @@ def _leave_nowhere_to_libraries() -> None:
 
 
 def main() -> None:
-    """Runs the command line; wrong input ends with exit code 2 and no traceback."""
+    """Runs the command line; invalid input ends with exit code 2 and without a traceback."""
     debug = "--debug" in sys.argv[1:]
     _speak_alone(debug)
     try:
@@ -173,7 +173,7 @@ def main() -> None:
 
 
 def _end(error: UserError) -> NoReturn:
-    """Tells an error, and ends the process with its exit code."""
+    """Prints an error and ends the process with its exit code."""
     click.secho(printable(f"error: {error}"), fg="red", err=True)
     sys.exit(error.exit_code)
 

@@ -11,8 +11,8 @@ set_option = click.option(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a value of the recipe, as data.batch_size=16 or "
-    "finetune.stages.0.epochs=3; may be repeated. KEY=VALUE alone works too.",
+    help="Override a value of the recipe, such as data.batch_size=16 or "
+    "finetune.stages.0.epochs=3; repeatable. KEY=VALUE without --set works too.",
 )
 set_argument = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 
@@ -28,13 +28,13 @@ engine_option = click.option(
     default="auto",
     show_default=True,
     callback=_known_engine,
-    help="What computes: keras, tensorflow, xla, openvino, openvino-float32. auto: the fastest that "
-    "only rounds otherwise than Keras in float32.",
+    help="Inference backend: keras, tensorflow, xla, openvino, openvino-float32. auto: the fastest "
+    "one whose outputs match Keras to float32 rounding.",
 )
 
 
 def merged(settings: tuple[str, ...], overrides: tuple[str, ...]) -> list[str]:
-    """Both spellings of overrides as one list.
+    """Overrides from both spellings as one list.
 
     Raises:
         click.UsageError: for an argument without `=`.
@@ -46,7 +46,7 @@ def merged(settings: tuple[str, ...], overrides: tuple[str, ...]) -> list[str]:
 
 
 def console(quiet: bool = False, stderr: bool = False) -> Any:
-    """A rich console, or None where nothing is to be said."""
+    """A rich console, or None if nothing should be printed."""
     if quiet:
         return None
     from rich.console import Console

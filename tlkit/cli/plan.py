@@ -11,8 +11,10 @@ from tlkit.cli.options import console, merged, set_argument, set_option
 @click.argument("recipe")
 @set_argument
 @set_option
-@click.option("--profile", is_flag=True, help="Measure where the time would go, and how long.")
-@click.option("--all", "whole", is_flag=True, help="A line for every block of the network.")
+@click.option(
+    "--profile", is_flag=True, help="Measure how long training would take, and where the time goes."
+)
+@click.option("--all", "whole", is_flag=True, help="Print a line for every block of the network.")
 def plan(
     recipe: str,
     overrides: tuple[str, ...],
@@ -26,6 +28,6 @@ def plan(
 
     loaded = load_recipe(recipe, merged(settings, overrides))
     check_files(loaded)
-    from tlkit import workflow
+    from tlkit.runs import workflow
 
     workflow.show_plan(loaded, console(), profile, whole)

@@ -11,7 +11,7 @@ import click
 from tlkit.cli.options import console, engine_option
 
 if TYPE_CHECKING:
-    from tlkit.rank import Ranked
+    from tlkit.runs.rank import BackboneScore
 
 BEFORE, AFTER = ("backbone", "size", "features", "Mparams", "MB"), ("LogME", "images/s", "s")
 
@@ -20,12 +20,16 @@ BEFORE, AFTER = ("backbone", "size", "features", "Mparams", "MB"), ("LogME", "im
 @click.argument("data", type=click.Path(path_type=pathlib.Path))
 @click.option(
     "--backbones",
-    help="Names from `tlkit backbones` with commas between, or NAME=WEIGHTS_FILE "
+    help="Comma-separated names from `tlkit backbones`, or NAME=WEIGHTS_FILE "
     "[mobilenet_v2,efficientnet_v2_b0,resnet50_v2,convnext_tiny].",
 )
-@click.option("--image-size", type=click.IntRange(8), help="Pixels a side [each backbone's own].")
+@click.option("--image-size", type=click.IntRange(8), help="Side in pixels [each backbone's own].")
 @click.option(
-    "--images", type=click.IntRange(10), default=2000, show_default=True, help="Most to look at."
+    "--images",
+    type=click.IntRange(10),
+    default=2000,
+    show_default=True,
+    help="Maximum number of images.",
 )
 @click.option(
     "--weights",
@@ -35,8 +39,9 @@ BEFORE, AFTER = ("backbone", "size", "features", "Mparams", "MB"), ("LogME", "im
 )
 @engine_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="As JSON; all else goes to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; everything else goes to stderr.")
 def rank(
+    *,
     data: pathlib.Path,
     backbones: str | None,
     image_size: int | None,
@@ -46,13 +51,14 @@ def rank(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Compare pretrained networks on DATA without training any.
+    """Compare pretrained networks on DATA without training them.
 
-    One pass each over the training images of DATA, a folder of class folders or a manifest:
-    then the metric, as accuracy, of a linear head by cross-validation, and LogME, how well the features
-    explain the labels. Features are kept, so that a run with the winner finds them.
+    DATA is a folder of class folders or a manifest. Each network computes the features of the
+    training images once. Reported are the cross-validated metric of a linear head, such as
+    accuracy, and LogME, which measures how well the features explain the labels. Features are
+    cached, so a run with the best network can reuse them.
     """
-    from tlkit import rank as ranking
+    from tlkit.runs import rank as ranking
 
     names = backbones.split(",") if backbones else ranking.COMMON
     rows = ranking.rank(
@@ -73,8 +79,8 @@ def rank(
         click.echo(line)
 
 
-def table(rows: list[Ranked]) -> list[str]:
-    """The rows in columns, the best first; what could not be measured below."""
+def table(rows: list[BackboneScore]) -> list[str]:
+    """The rows as a table, best first; networks that could not be measured come last."""
     metric = next((row.metric for row in rows if row.metric), "")
     cells = [(*BEFORE, metric, *AFTER)]
     for row in rows:

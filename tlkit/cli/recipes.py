@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-SCHEMA = "recipe.schema.json"  # beside a recipe, editors complete and check it
+SCHEMA = "recipe.schema.json"  # next to a recipe, for completion and checks in editors
 
 
 @click.group()
@@ -17,7 +17,7 @@ def recipes() -> None:
 
 
 def _title(path: pathlib.Path) -> str:
-    """The first line of comment that is not about the schema."""
+    """First comment line that is not about the schema."""
     for line in path.read_text("utf-8").splitlines():
         if line.startswith("#") and "yaml-language-server" not in line:
             return line.lstrip("# ").rstrip()
@@ -47,13 +47,13 @@ def show(name: str) -> None:
 @click.command()
 @click.argument("name")
 @click.argument("target", type=click.Path(path_type=pathlib.Path), default=".")
-@click.option("--no-clobber", "-n", is_flag=True, help="Keep a file that exists, without an error.")
-@click.option("--make-parents", "-p", is_flag=True, help="Make the folders of TARGET.")
-@click.option("--force", "-f", is_flag=True, help="Overwrite a file that exists.")
+@click.option("--no-clobber", "-n", is_flag=True, help="Keep an existing file, without an error.")
+@click.option("--make-parents", "-p", is_flag=True, help="Create missing parent folders of TARGET.")
+@click.option("--force", "-f", is_flag=True, help="Overwrite an existing file.")
 def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, force: bool) -> None:
-    """Copy a recipe to TARGET, a file or a folder [.], to change it there.
+    """Copy a recipe to TARGET, a file or a folder [.], so that you can edit it.
 
-    Paths in a recipe are relative to it, so data that came with it is copied too.
+    Paths in a recipe are relative to its file, so data shipped with it is copied too.
     """
     from tlkit.errors import UserError
     from tlkit.recipe.load import find_recipe, read_yaml, recipes_folder
@@ -63,7 +63,7 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
     if make_parents:
         file.parent.mkdir(parents=True, exist_ok=True)
     if not file.parent.is_dir():
-        raise UserError("no such folder", where=str(file.parent), hint="Add -p to make it.")
+        raise UserError("no such folder", where=str(file.parent), hint="Add -p to create it.")
     if file.exists() and not force:
         if no_clobber:
             return
@@ -76,7 +76,7 @@ def cp(name: str, target: pathlib.Path, no_clobber: bool, make_parents: bool, fo
 
 
 def _data_files(tree: Any, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Files beside the recipe that its source names."""
+    """Files next to the recipe that its data source names."""
     (source,) = tree.get("data", {}).get("source", {"": ""}).values()
     names = source.values() if isinstance(source, dict) else [source]
     found = [folder / name for name in names if isinstance(name, str)]

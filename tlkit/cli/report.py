@@ -10,14 +10,14 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=pathlib.Path))
 def report(run: pathlib.Path) -> None:
-    """Write report.html of RUN anew, and say what its curves show."""
-    from tlkit import use
+    """Rewrite report.html of RUN, and print what its curves show."""
     from tlkit.report.reading import read_curves
-    from tlkit.run import finished
+    from tlkit.runs.folder import finished
+    from tlkit.runs.report import rewrite_report
     from tlkit.tasks.find import make_task
     from tlkit.text import printable
 
-    click.echo(use.rewrite_report(run))
+    click.echo(rewrite_report(run))
     folder, result = finished(run)
     metric = make_task(result.get("task", "classification"), []).metric
     for found in read_curves(folder / "metrics.csv", metric, result["stages"]):

@@ -11,78 +11,81 @@ import click
 
 from tlkit.cli.options import console
 
-NAME = r"[A-Za-z0-9][\w.-]*"  # as a recipe's
+NAME = r"[A-Za-z0-9][\w.-]*"  # same as for a recipe
 NEEDS = ("starlette", "uvicorn", "httptools", "python_multipart", "prometheus_client")
 
 
 @click.command()
 @click.argument("target", type=click.Path(path_type=pathlib.Path))
-@click.option("--format", "form", help="Of a run's exports, as onnx or litert:int8 [saved_model].")
+@click.option(
+    "--format", "form", help="Export format to serve, such as onnx or litert:int8 [saved_model]."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
     default=8501,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="0 takes a free one.",
+    help="Port to listen on; 0 picks a free one.",
 )
-@click.option("--name", help="Of the model in addresses [the recipe's].")
+@click.option("--name", help="Model name in URLs [the recipe's].")
 @click.option(
     "--token",
     envvar="TLKIT_TOKEN",
-    help="That requests must bear; better given as the variable TLKIT_TOKEN.",
+    help="Bearer token that clients must send; prefer setting the variable TLKIT_TOKEN.",
 )
 @click.option(
     "--allow-origin",
     "origins",
     multiple=True,
     metavar="URL",
-    help="Lets scripts of pages from there ask; may be repeated.",
+    help="Allow cross-origin requests (CORS) from this origin; repeatable.",
 )
 @click.option(
     "--max-batch",
     default=32,
     show_default=True,
     type=click.IntRange(1, 1024),
-    help="Images computed together.",
+    help="Maximum number of images per batch.",
 )
 @click.option(
     "--max-delay",
     default=5.0,
     show_default=True,
     type=click.FloatRange(0, 1000),
-    help="Milliseconds that an image waits for others that are on their way.",
+    help="Maximum time in milliseconds that an image waits for others to fill a batch.",
 )
 @click.option(
     "--max-queue",
     default=256,
     show_default=True,
     type=click.IntRange(1),
-    help="Images accepted and not yet answered; more get status 503.",
+    help="Maximum number of pending images; further ones get status 503.",
 )
 @click.option(
     "--max-body",
     default=32.0,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="MiB of a request.",
+    help="Maximum size of a request in MiB.",
 )
 @click.option(
     "--max-pixels",
     default=50.0,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Megapixels of a picture.",
+    help="Maximum size of an image in megapixels.",
 )
 @click.option(
     "--timeout",
     default=30.0,
     show_default=True,
     type=click.FloatRange(0, min_open=True),
-    help="Seconds for a request to arrive, and for its answer.",
+    help="Seconds for receiving a request, and again for answering it.",
 )
 @click.option("--log", is_flag=True, help="Log each request.")
 def serve(
+    *,
     target: pathlib.Path,
     form: str | None,
     host: str,
@@ -100,13 +103,13 @@ def serve(
 ) -> None:
     """Serve TARGET, a run or an export, over HTTP.
 
-    For trying, for demos and for small installations: a page to drop a photo on, TensorFlow Serving's
-    REST API, KServe's protocol 2, and curl -F file=@photo.jpg. A run without exports gets a SavedModel
-    first. Before it listens it answers the export's golden pictures, and stops if the answers are not
-    those of the evaluation.
+    For experiments, demos and small installations: a web page to drop a photo on, TensorFlow
+    Serving's REST API, KServe's protocol 2, and curl -F file=@photo.jpg. If a run has no exports,
+    a SavedModel is written first. Before listening, the server predicts the export's golden images,
+    and stops if the predictions do not match the evaluation.
     """
-    from tlkit import use
     from tlkit.errors import UserError
+    from tlkit.runs.export import export_run
     from tlkit.serve.find import find_export
     from tlkit.serve.limits import Limits
     from tlkit.serve.run import serve as start
@@ -117,7 +120,7 @@ def serve(
         )
     if name is not None and not re.fullmatch(NAME, name):
         raise UserError(
-            f"{name!r} is no name for an address", where="--name", hint=f"Expected {NAME}"
+            f"{name!r} is not a valid name in a URL", where="--name", hint=f"Expected {NAME}"
         )
     screen = console()
     form = form and form.replace(":", "-")
@@ -125,14 +128,27 @@ def serve(
     if folder is None:
         wanted = (form or "saved_model").replace("-", ":", 1)
         screen.print(f"{target} has no such export; writing {wanted} ...", highlight=False)
-        use.export_run(target, [wanted], None, screen)
+        export_run(target, [wanted], None, screen)
         folder = find_export(target, form)
         assert folder is not None
     if host not in ("127.0.0.1", "::1", "localhost") and not token:
-        click.secho(f"anyone who reaches {host} may ask: no --token is set", fg="yellow", err=True)
+        click.secho(
+            f"anyone who can reach {host} may send requests: no --token is set",
+            fg="yellow",
+            err=True,
+        )
     limits = Limits(
         max_batch, max_delay / 1e3, max_queue, int(max_body * 2**20), int(max_pixels * 1e6), timeout
     )
-    logging.disable(logging.NOTSET)  # the server's own log is wanted
-    start(folder, host, port, limits, name, token, origins, log,
-          lambda line: screen.print(line, highlight=False, markup=False))  # fmt: skip
+    logging.disable(logging.NOTSET)  # keep the server's own log
+    start(
+        folder,
+        host,
+        port,
+        limits,
+        name=name,
+        token=token,
+        origins=origins,
+        log=log,
+        say=lambda line: screen.print(line, highlight=False, markup=False),
+    )

@@ -9,9 +9,9 @@ import click
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--kind", help="Only those of one kind, as loss or augmentation.")
+@click.option("--kind", help="List only one kind, such as loss or augmentation.")
 def techniques(name: str | None, kind: str | None) -> None:
-    """List every technique, or show one: formula, arguments, recipe, import."""
+    """List all techniques, or show one: formula, arguments, recipe, import."""
     from tlkit import catalog
     from tlkit.errors import UserError, did_you_mean
 

@@ -13,13 +13,15 @@ from tlkit.cli.options import merged, set_argument, set_option
 @click.argument("recipe")
 @set_argument
 @set_option
-@click.option("--print", "show", is_flag=True, help="Print the whole recipe, defaults and all.")
+@click.option(
+    "--print", "show", is_flag=True, help="Print the complete recipe, including defaults."
+)
 def validate(
     recipe: str, overrides: tuple[str, ...], settings: tuple[str, ...], show: bool
 ) -> None:
-    """Check RECIPE, all of it, without TensorFlow.
+    """Validate the whole RECIPE without TensorFlow.
 
-    To measure a trained model, use: tlkit evaluate RUN DATA
+    To evaluate a trained model, use: tlkit evaluate RUN DATA
     """
     from tlkit.errors import UserError
     from tlkit.recipe.load import load_recipe
@@ -29,17 +31,17 @@ def validate(
         raise UserError(
             "is a trained model; validate checks recipes.",
             where=recipe,
-            hint=f"To measure it: tlkit evaluate {recipe} DATA",
+            hint=f"To evaluate it: tlkit evaluate {recipe} DATA",
         )
     loaded = load_recipe(recipe, merged(settings, overrides))
     from tlkit.preflight import check_files
 
     check_files(loaded)
     if show:
-        from tlkit.run import recipe_yaml
+        from tlkit.runs.folder import recipe_yaml
         from tlkit.train.defaults import completed
 
         click.echo(recipe_yaml(completed(loaded)), nl=False)
     else:
-        click.secho(f"{recipe} is right", fg="green")
-        click.echo("to measure a trained model: tlkit evaluate RUN DATA")
+        click.secho(f"{recipe} is valid", fg="green")
+        click.echo("to evaluate a trained model: tlkit evaluate RUN DATA")

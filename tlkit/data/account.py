@@ -1,4 +1,4 @@
-"""What became of every file of a data set."""
+"""What happened to every file of a data set."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tlkit.data.record import Ignored
+from tlkit.data.record import IgnoredFile
 
-MOST_LOST = 0.05  # share of what looks like pictures that may be broken or ignored
-NAMED = 100  # files of a reason that are written down
-SHOWN = 8  # reasons that a person is told
+MOST_LOST = 0.05  # fraction of the apparent pictures that may be broken or ignored
+NAMED = 100  # files listed per reason
+SHOWN = 8  # reasons shown to the user
 
 
 @dataclasses.dataclass(frozen=True)
 class FileAccount:
-    """Each file once: used, ignored or broken.
+    """Counts each file once: used, ignored or broken.
 
     Attributes:
-        used: Number of images in each split; under `images` where they are not split yet.
-        ignored: The others, and why.
-        broken: Name and reason of each that does not decode.
+        used: Number of images in each split; under `images` if they are not split yet.
+        ignored: Ignored files, and why.
+        broken: Name and reason of each file that does not decode.
     """
 
     used: Mapping[str, int]
-    ignored: Sequence[Ignored] = ()
+    ignored: Sequence[IgnoredFile] = ()
     broken: Sequence[tuple[str, str]] = ()
 
     @property
     def files(self) -> int:
-        """All of them."""
+        """Number of all files."""
         return sum(self.used.values()) + len(self.ignored) + len(self.broken)
 
     @property
     def lost(self) -> list[tuple[str, str]]:
-        """Name and reason of what looks like a picture and is not used."""
+        """Name and reason of each file that looks like a picture but is not used."""
         return [*self.broken, *((item.name, item.reason) for item in self.ignored if item.lost)]
 
     @property
     def too_many_lost(self) -> bool:
-        """Whether more is lost than may be."""
+        """Whether more files are lost than allowed."""
         lost = len(self.lost)
         return lost > MOST_LOST * (sum(self.used.values()) + lost)
 
@@ -51,14 +51,14 @@ class FileAccount:
         return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
     def lines(self) -> list[str]:
-        """For a person: one line where all is used, one more for each reason otherwise."""
+        """Lines for the user: one if all files are used, otherwise one more per reason."""
         return account_lines(self.as_json())
 
     def as_json(self, names: int = NAMED) -> dict[str, Any]:
-        """For data.json and result.json.
+        """The account as JSON, for data.json and result.json.
 
         Args:
-            names: Files of each reason that are named.
+            names: Number of files named per reason.
         """
         return {
             "files": self.files,
@@ -76,7 +76,7 @@ class FileAccount:
 
 
 def account_lines(account: Mapping[str, Any]) -> list[str]:
-    """What `FileAccount.as_json` says, for a person: a line, and one more for each reason."""
+    """The content of `FileAccount.as_json` for the user: a line, and one more per reason."""
     used, broken = sum(account["used"].values()), account["broken"]
     if used == account["files"]:
         return [f"files: {used}, all used"]

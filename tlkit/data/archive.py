@@ -1,4 +1,4 @@
-"""Zip and tar archives: unpacked once, into the cache, and read from there as folders."""
+"""Zip and tar archives: unpacked once into the cache, and read from there as folders."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tlkit.data.spool import cache_folder, free_disk
 from tlkit.errors import DataError, first_line, some_of
 from tlkit.paths import expanded
 
-RATIO = 200  # most bytes unpacked for one packed: pictures hardly shrink
+RATIO = 200  # most unpacked bytes per packed byte: pictures hardly shrink
 HARMLESS = 100_000_000  # bytes that may be unpacked whatever the ratio
-DISK_SHARE = 0.9  # of the free disk
+DISK_SHARE = 0.9  # fraction of the free disk space
 MOST_FILES = 5_000_000
 CHUNK = 1 << 20
 COMPRESSED = ("GZIP", "BZIP2", "XZ")
@@ -40,11 +40,11 @@ Say = Callable[[str], None]
 
 
 def opened(path: str | os.PathLike[str], say: Say = lambda line: None) -> pathlib.Path:
-    """A path as it can be read: of an archive, or of what lies in one, the place where it is unpacked.
+    """A readable path: for an archive or a path inside one, the place where it is unpacked.
 
     Args:
-        path: Of a file, a folder, an archive, or as `photos.zip/train` within one.
-        say: Is told before an archive is unpacked.
+        path: Path of a file, a folder or an archive, or inside one, such as `photos.zip/train`.
+        say: Called with a message before an archive is unpacked.
 
     Raises:
         DataError: if an archive is damaged, protected, unsafe or too large.
@@ -55,7 +55,7 @@ def opened(path: str | os.PathLike[str], say: Say = lambda line: None) -> pathli
 
 
 def archive_of(path: pathlib.Path) -> pathlib.Path | None:
-    """The archive that a path names or leads into, or None."""
+    """The archive that a path names or is inside of, or None."""
     for place in (path, *path.parents):
         try:
             mode = place.stat().st_mode
@@ -69,7 +69,7 @@ def is_archive(file: pathlib.Path) -> bool:
     """Whether a file is a zip or tar archive, by its content.
 
     Raises:
-        DataError: if it is an archive of a kind that is not unpacked here.
+        DataError: if it is an archive of an unsupported kind.
     """
     try:
         with open(file, "rb") as stream:
@@ -108,7 +108,7 @@ def _holds_tar(file: pathlib.Path, kind: str) -> bool:
 
 
 def unpack(archive: pathlib.Path, say: Say = lambda line: None) -> pathlib.Path:
-    """The folder with an archive's content, made unless it is there from before.
+    """The folder with an archive's content; unpacks it unless already done.
 
     Raises:
         DataError: if the archive is damaged, protected, unsafe or too large.
@@ -130,11 +130,11 @@ def unpack(archive: pathlib.Path, say: Say = lambda line: None) -> pathlib.Path:
             hint="Set TLKIT_CACHE to a folder that can be written, or unpack it yourself.",
         ) from None
     with contextlib.closing(os.fdopen(lock)):
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be unpacking the same
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be unpacking the same archive
         if folder.is_dir():
             return folder
         partial = root / f"{place.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)  # of one that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         say(f"unpacking {archive} into {folder}")
         try:
             files, left_out = _extract(archive, partial / folder.name)
@@ -151,7 +151,7 @@ def unpack(archive: pathlib.Path, say: Say = lambda line: None) -> pathlib.Path:
 
 
 def left_out(archive: pathlib.Path) -> list[str]:
-    """Entries of an unpacked archive that are no files: dangling links, devices."""
+    """Entries of an unpacked archive that are not files: dangling links, devices."""
     about = cache_folder() / "archives" / content_key(archive) / "archive.json"
     try:
         return list(json.loads(about.read_text("utf-8"))["left_out"])
@@ -160,7 +160,7 @@ def left_out(archive: pathlib.Path) -> list[str]:
 
 
 def content_key(archive: pathlib.Path) -> str:
-    """A hash of an archive's name, size, time and ends: reading all of it would take too long."""
+    """A hash of an archive's name, size, time, start and end: hashing all of it would be slow."""
     about = archive.stat()
     named = f"{archive.name} {about.st_size} {about.st_mtime_ns}"
     digest = hashlib.sha256(named.encode("utf-8", "surrogateescape"))
@@ -172,7 +172,7 @@ def content_key(archive: pathlib.Path) -> str:
 
 
 class Budget:
-    """Bytes that may still be written."""
+    """Number of bytes that may still be written."""
 
     def __init__(self, archive: pathlib.Path):
         self.archive = archive
@@ -199,7 +199,7 @@ class Budget:
 
 
 def _extract(archive: pathlib.Path, folder: pathlib.Path) -> tuple[int, list[str]]:
-    """Writes an archive's files; returns their number and what is left out."""
+    """Writes an archive's files; returns their number and the entries left out."""
     folder.mkdir(parents=True)
     budget = Budget(archive)
     try:
@@ -208,7 +208,7 @@ def _extract(archive: pathlib.Path, folder: pathlib.Path) -> tuple[int, list[str
         return _extract_tar(archive, folder, budget)
     except NotImplementedError as error:
         problem = f"cannot be unpacked: {first_line(error)}"
-    except RuntimeError as error:  # zipfile's for a password
+    except RuntimeError as error:  # raised by zipfile for a password
         problem = f"cannot be unpacked: {first_line(error)}"
     except DAMAGED as error:
         problem = f"is damaged or cut short: {first_line(error)}"
@@ -228,7 +228,7 @@ def _extract_zip(
                 where=str(archive),
                 hint="Unpack it yourself and give the folder.",
             )
-        # what it says of itself, before a byte is written; what it holds is counted below
+        # checks the declared size before a byte is written; actual bytes are counted below
         total = sum(entry.file_size for entry in entries)
         budget.take(total)
         budget.take(-total)
@@ -250,7 +250,7 @@ def _extract_zip(
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """A name as it was meant: macOS writes UTF-8 without saying so."""
+    """The intended name of an entry: macOS writes UTF-8 without declaring it."""
     if not entry.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             return entry.filename.encode("cp437").decode("utf-8")
@@ -290,7 +290,7 @@ def _extract_tar(
 
 
 def _link(links: list[tuple[pathlib.Path, pathlib.Path, str]]) -> list[str]:
-    """Gives files their further names; returns the links that lead to no file."""
+    """Creates the links between files; returns those that lead to no file."""
     while links:
         ready = [link for link in links if link[1].is_file() and not link[0].exists()]
         if not ready:
@@ -304,10 +304,10 @@ def _link(links: list[tuple[pathlib.Path, pathlib.Path, str]]) -> list[str]:
 
 
 def _inside(folder: pathlib.Path, name: str, archive: pathlib.Path) -> pathlib.Path | None:
-    """Where an entry belongs, or None for the folder itself.
+    """The path of an entry, or None for the folder itself.
 
     Raises:
-        DataError: if that is outside the folder.
+        DataError: if it is outside the folder.
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:[\\/]", name):
@@ -339,5 +339,5 @@ def _one_more(count: int, archive: pathlib.Path) -> int:
 
 
 def describe_left_out(names: list[str]) -> str:
-    """A sentence on what an archive holds beside files."""
-    return f"{len(names)} entries of the archive are no files and were left out: {some_of(names)}"
+    """A sentence about the entries of an archive that are not files."""
+    return f"{len(names)} entries of the archive are not files and were left out: {some_of(names)}"

@@ -1,4 +1,4 @@
-"""Files compressed as a whole, GZIP or ZLIB: read through, or kept unpacked in the cache."""
+"""Files compressed as a whole, GZIP or ZLIB: streamed, or unpacked in the cache."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tlkit.data.archive import CHUNK, Budget, content_key
 from tlkit.data.spool import cache_folder
 from tlkit.errors import DataError
 
-AUTOMATIC = zlib.MAX_WBITS | 32  # zlib finds out which of the two it is
+AUTOMATIC = zlib.MAX_WBITS | 32  # zlib detects which of the two it is
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins so is GZIP (RFC 1952) or ZLIB (RFC 1950)."""
+    """Whether a file with these first bytes is GZIP (RFC 1952) or ZLIB (RFC 1950)."""
     if head[:2] == b"\x1f\x8b":
         return True
     return len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0
 
 
 def unpacked_head(head: bytes, count: int) -> bytes:
-    """The first bytes of the content of a compressed file that begins so; none of another."""
+    """The first unpacked bytes of a compressed file with these first bytes; empty for others."""
     if is_compressed(head):
         with contextlib.suppress(zlib.error):
             return zlib.decompressobj(AUTOMATIC).decompress(head, count)[:count]
@@ -33,16 +33,16 @@ def unpacked_head(head: bytes, count: int) -> bytes:
 
 
 def decompressed(file: pathlib.Path) -> pathlib.Path:
-    """Where the content of a GZIP or ZLIB file lies unpacked, so that it can be read at any place.
+    """The unpacked copy of a GZIP or ZLIB file, which can be read from any position.
 
     Raises:
-        DataError: if it is damaged, a bomb, or there is no room.
+        DataError: if it is damaged or a decompression bomb, or there is no room.
     """
     root = cache_folder() / "archives"
     place = root / content_key(file)
     if place.is_file():
         with contextlib.suppress(OSError):
-            os.utime(place)  # so that what is in use is pruned last
+            os.utime(place)  # so that files in use are pruned last
         return place
     budget = Budget(file)
     try:
@@ -67,7 +67,7 @@ def decompressed(file: pathlib.Path) -> pathlib.Path:
 
 
 def _unpacked(stream: IO[bytes]) -> Iterator[bytes]:
-    """Content in pieces, of one or several compressed streams behind one another."""
+    """The content in chunks, of one or several consecutive compressed streams."""
     unpacker = None
     while data := stream.read(CHUNK):
         while data:

@@ -1,4 +1,4 @@
-"""A data set as training sees it: class names, and splits of decodable images."""
+"""A data set as used in training: class names, and splits of decodable images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import numpy as np
 from tlkit.data.account import MOST_LOST, FileAccount
 from tlkit.data.decode import DECODER_VERSION, make_preparer, why_not_decoded
 from tlkit.data.read_source import read_records
-from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.record import IgnoredFile, Record, SourceData, SplitName
 from tlkit.data.rows import Rows
 from tlkit.data.spool import cache_folder, free_disk, spooled
 from tlkit.data.transcode import NotDecodable, decodable
 from tlkit.errors import DataError, some_of
 from tlkit.out_of_memory import is_out_of_memory
 from tlkit.recipe.schema import Data
+from tlkit.reporter import Progress
 from tlkit.tasks.base import Task
 from tlkit.tasks.find import find_task
+from tlkit.tensors import Decoder
 
-MEMORY_SHARE = 0.4  # of the free memory that decoded images may take
-DISK_SHARE = 0.5  # of the free disk
-MOST_NOTES = 10  # about copies
-LOOKED_AT_ONCE = 16  # images handed from TensorFlow to Python together
+MEMORY_SHARE = 0.4  # fraction of the free memory that decoded images may take
+DISK_SHARE = 0.5  # fraction of the free disk space
+MOST_NOTES = 10  # notes about duplicates
+LOOKED_AT_ONCE = 16  # images passed from TensorFlow to Python at once
 
 CHANGED = "is not the file that it was when tlkit first read it"
 
 Kept = Literal["memory", "disk", "off"]
-
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass
@@ -40,12 +40,12 @@ class Split:
     """The images of one split.
 
     Attributes:
-        records: In a fixed order.
-        labels: Of the task, a row an image.
+        records: Records in a fixed order.
+        labels: Labels of the task, one row per image.
         hashes: SHA-256 of each image's encoded bytes.
-        pixels: uint8 `(n, height, width, 3)` where the images are kept in memory, or a
-            list of features `(n, ...)` in their place.
-        views: Such lists for several draws of the same images, gone round by the epochs.
+        pixels: uint8 `(n, height, width, 3)` if the images are held in memory, or a list of
+            features `(n, ...)` in place of the images.
+        views: Such lists for several augmented views of the same images; epochs cycle through them.
     """
 
     records: list[Record]
@@ -58,7 +58,7 @@ class Split:
         return len(self.records)
 
     def in_epoch(self, epoch: int) -> Split:
-        """The split as an epoch sees it, counted through all stages."""
+        """The split for an epoch, with epochs counted across all stages."""
         if not self.views:
             return self
         return dataclasses.replace(self, pixels=self.views[epoch % len(self.views)])
@@ -66,17 +66,17 @@ class Split:
 
 @dataclasses.dataclass
 class Dataset:
-    """Everything about the data that later rooms need.
+    """Everything about the data that later stages need.
 
     Attributes:
         task: What is learned, with the names of its classes.
-        splits: By name; `train` and `val` always, `test` sometimes.
+        splits: Splits by name; always `train` and `val`, sometimes `test`.
         broken: Name and reason of each file that does not decode.
-        prepare: bytes -> uint8 image `(height, width, 3)`, the one decoder.
+        prepare: The one decoder: bytes -> uint8 image `(height, width, 3)`.
         image_size: Height and width in pixels.
-        decoding: How files became images, in a line.
-        notes: What a person should know, as a class that val lacks.
-        ignored: Files of the source that are no images of it.
+        decoding: How files are turned into images, in one line.
+        notes: What the user should know, such as a class that is missing in val.
+        ignored: Files of the source that are not used as images.
     """
 
     task: Task
@@ -86,7 +86,7 @@ class Dataset:
     image_size: tuple[int, int]
     decoding: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
-    ignored: Sequence[Ignored] = ()
+    ignored: Sequence[IgnoredFile] = ()
 
     @property
     def classes(self) -> list[str]:
@@ -95,7 +95,7 @@ class Dataset:
 
     @property
     def account(self) -> FileAccount:
-        """What became of every file of the source."""
+        """What happened to every file of the source."""
         used = {str(name): len(split) for name, split in self.splits.items()}
         return FileAccount(used, self.ignored, self.broken)
 
@@ -140,7 +140,7 @@ def _digest(split: Split) -> str:
 
 
 def read_source(config: Data) -> SourceData:
-    """The records that a recipe's `data.source` names.
+    """The records of a recipe's `data.source`.
 
     Raises:
         DataError: if there are none.
@@ -161,9 +161,9 @@ def load_dataset(
 
     Args:
         config: The recipe's `data`.
-        image_size: Height and width that the network gets, in pixels.
-        progress: Called with the number of images done and their total.
-        task: What is learned; found from the data if not given.
+        image_size: Input height and width of the network, in pixels.
+        progress: Called with the number of images done and the total.
+        task: What is learned; found from the data by default.
 
     Raises:
         DataError: if too many files are broken, there are fewer than two
@@ -173,7 +173,7 @@ def load_dataset(
     kind = task or find_task(source)
     kind.learn(
         source.records, source
-    )  # labels of another kind are refused before an hour of reading
+    )  # labels of another kind are rejected before the images are read
     scanned, prepare = _scanned(source, config, image_size, progress)
     records, hashes = scanned.records, scanned.hashes
     learned = kind.learn(records, source)
@@ -209,7 +209,7 @@ def _scanned(
     """All images of a source, and their decoder.
 
     Raises:
-        DataError: if more is broken or ignored than may be.
+        DataError: if too many files are broken or ignored.
     """
     _refuse_lost(FileAccount({"images": len(source.records)}, source.ignored), config.on_broken)
     prepare = make_preparer(image_size, config.resize, config.antialias)
@@ -221,16 +221,16 @@ def _scanned(
 
 
 def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Dataset:
-    """The same images at another size, decoded anew.
+    """The same images, decoded again at another size.
 
     Args:
-        dataset: Already scanned.
+        dataset: Data set that was already scanned.
         config: The recipe's `data`.
         image_size: Height and width in pixels.
 
     Raises:
-        DataError: if a file broke, vanished or changed since the first scan, by which its label
-            and its split were decided.
+        DataError: if a file broke, vanished or changed since the first scan, which determined its
+            label and its split.
     """
     prepare = make_preparer(image_size, config.resize, config.antialias)
     splits: dict[SplitName, Split] = {}
@@ -249,7 +249,7 @@ def resized(dataset: Dataset, config: Data, image_size: tuple[int, int]) -> Data
 
 
 def _refuse_changed(split: Split, scanned: Scan) -> None:
-    """Refuses a second scan whose rows are not those of the first."""
+    """Rejects a second scan whose rows differ from those of the first."""
     changed = [f"{name} {reason}" for name, reason in scanned.broken]
     if not changed:
         changed = [
@@ -265,9 +265,9 @@ def _refuse_changed(split: Split, scanned: Scan) -> None:
 
 
 def decoding_key(config: Data, image_size: tuple[int, int]) -> str:
-    """How files become images, in a line: whatever can change a pixel, the decoder's version too.
+    """One line with everything that can change a decoded pixel, including the decoder's version.
 
-    Cached features are found by it, so there is no other place that makes one.
+    Cached features are looked up by it, so it is built only here.
     """
     height, width = image_size
     antialias = " antialias" if config.antialias else ""
@@ -281,17 +281,17 @@ def load_for_evaluation(
     progress: Progress | None = None,
     match: Callable[[str], str | None] | None = None,
 ) -> Dataset:
-    """All images of a source as one split `test`, their labels matched to the model's by name.
+    """All images of a source as one split `test`, with labels matched to the model's by name.
 
     Args:
         config: The run's `data`, with the source to read.
-        task: Of the model.
-        image_size: Height and width that the network gets, in pixels.
-        progress: Called with the number of images done and their total.
-        match: From a label to the model's class, where they are not spelt alike.
+        task: Task of the model.
+        image_size: Input height and width of the network, in pixels.
+        progress: Called with the number of images done and the total.
+        match: Maps a label to the model's class if they are spelled differently.
 
     Raises:
-        DataError: if a label is no class of the model, or too many files are broken.
+        DataError: if a label is not a class of the model, or too many files are broken.
     """
     source = read_source(config)
     task.check_labels(source.records, match, f"data.source.{config.source.name}")
@@ -325,14 +325,14 @@ class Scan:
 
 
 @dataclasses.dataclass
-class Looked:
+class DecodedImage:
     """One image that was read.
 
     Attributes:
-        record: Where it is from.
+        record: Its record.
         digest: SHA-256 of its bytes.
-        image: uint8 `(height, width, 3)`; its largest pixel where only that was wanted.
-        problem: Why it does not decode, if so; the rest is empty then.
+        image: uint8 `(height, width, 3)`; only its largest pixel if the image was not requested.
+        problem: Why it does not decode, if it does not; the rest is then empty.
     """
 
     record: Record
@@ -342,7 +342,7 @@ class Looked:
 
 
 def scan(
-    records: Sequence[Record], prepare: Any, keep: Kept, progress: Progress | None = None
+    records: Sequence[Record], prepare: Decoder, keep: Kept, progress: Progress | None = None
 ) -> Scan:
     """Reads, hashes and decodes every image once, on all cores."""
     shape = prepare.get_concrete_function().output_shapes
@@ -368,13 +368,15 @@ def scan(
     return Scan([records[index] for index in good], hashes, rows, broken)
 
 
-def look_through(records: Sequence[Record], prepare: Any, whole: bool = True) -> Iterator[Looked]:
-    """Reads, hashes and decodes images in their order, ahead of who takes them, on all cores.
+def look_through(
+    records: Sequence[Record], prepare: Decoder, whole: bool = True
+) -> Iterator[DecodedImage]:
+    """Reads, hashes and decodes images in order, ahead of the consumer, on all cores.
 
     Args:
-        records: Of the images.
+        records: Records of the images.
         prepare: The decoder.
-        whole: Hand over the images; else they are only decoded.
+        whole: Whether to return the images; otherwise they are only decoded.
     """
     import tensorflow as tf
 
@@ -386,7 +388,7 @@ def look_through(records: Sequence[Record], prepare: Any, whole: bool = True) ->
         data, digest = tf.numpy_function(read, [index], (tf.string, tf.string), stateful=False)
         data.set_shape(())
         image = prepare(data)
-        # the largest pixel stands for all: the image must be decoded, but need not be moved
+        # returning the largest pixel forces decoding without copying the image
         return index, digest, image if whole else tf.reduce_max(image)
 
     found = (
@@ -400,16 +402,18 @@ def look_through(records: Sequence[Record], prepare: Any, whole: bool = True) ->
     for batch in on_all_cores(found).as_numpy_iterator():
         for index, digest, image in zip(*batch, strict=True):
             for missed in records[following:index]:
-                yield Looked(missed, problem=_why_broken(missed, prepare))
-            yield Looked(records[index], digest.decode(), image)
+                yield DecodedImage(missed, problem=_why_broken(missed, prepare))
+            yield DecodedImage(records[index], digest.decode(), image)
             following = int(index) + 1
     for missed in records[following:]:
-        yield Looked(missed, problem=_why_broken(missed, prepare))
+        yield DecodedImage(missed, problem=_why_broken(missed, prepare))
 
 
 def on_all_cores(found: Any) -> Any:
-    """A `tf.data.Dataset` with threads of its own: TensorFlow's pool has one for each core, of which
-    one that waits leaves a core idle."""
+    """A `tf.data.Dataset` with threads of its own.
+
+    TensorFlow's pool has one thread per core, so that each waiting thread leaves a core idle.
+    """
     import tensorflow as tf
 
     options = tf.data.Options()
@@ -417,8 +421,8 @@ def on_all_cores(found: Any) -> Any:
     return found.with_options(options)
 
 
-def _why_broken(record: Record, prepare: Any) -> str:
-    """The reason for which an image could not be read or decoded."""
+def _why_broken(record: Record, prepare: Decoder) -> str:
+    """The reason why an image could not be read or decoded."""
     import tensorflow as tf
 
     try:
@@ -430,17 +434,17 @@ def _why_broken(record: Record, prepare: Any) -> str:
     except NotDecodable as error:
         return str(error)
     except tf.errors.OpError as error:
-        if is_out_of_memory(error):  # which is not the file's fault
+        if is_out_of_memory(error):  # not the file's fault
             raise
         return why_not_decoded(error)
     return "could not be read at first"
 
 
 def keep_pixels(cache: Kept | Literal["auto"], count: int, image_size: tuple[int, int]) -> Kept:
-    """Where the decoded images are kept.
+    """Where the decoded images are cached.
 
     Raises:
-        DataError: if they are to be kept where there is no room.
+        DataError: if there is no room in the requested place.
     """
     if cache == "off":
         return "off"
@@ -460,7 +464,7 @@ def keep_pixels(cache: Kept | Literal["auto"], count: int, image_size: tuple[int
 
 
 def free_memory() -> int:
-    """Bytes of memory that can be had now; 2 GB where the system does not say."""
+    """Bytes of memory available now; 2 GB if the system does not report it."""
     try:
         with open("/proc/meminfo") as file:
             for line in file:
@@ -472,7 +476,7 @@ def free_memory() -> int:
 
 
 def _refuse_lost(account: FileAccount, policy: str) -> None:
-    """Refuses data of which more is broken or ignored than the recipe allows."""
+    """Rejects data with more broken or ignored files than the recipe allows."""
     lost = account.lost
     if not lost or not (policy == "fail" or account.too_many_lost):
         return
@@ -492,7 +496,7 @@ def _refuse_lost(account: FileAccount, policy: str) -> None:
 def assign_splits(
     records: list[Record], hashes: list[str], config: Data, task: type[Task]
 ) -> list[SplitName]:
-    """The source's own splits, completed by tlkit's where it names no val."""
+    """The source's own splits; tlkit adds its own if the source names no val."""
     told = [record.split for record in records]
     if not any(told):
         return task.split(records, hashes, config.split.val, config.split.test)
@@ -509,7 +513,7 @@ def assign_splits(
 
 
 def _check_splits(dataset: Dataset) -> None:
-    """Refuses what cannot be trained, notes what is odd."""
+    """Rejects data that cannot be trained on, and notes what is unusual."""
     for name in ("train", "val"):
         if name not in dataset.splits:
             raise DataError(
@@ -522,7 +526,7 @@ def _check_splits(dataset: Dataset) -> None:
 
 
 def _copies(dataset: Dataset) -> list[str]:
-    """Files that are there more than once, and where that does harm."""
+    """Notes on duplicate files, and where they do harm."""
     notes = []
     seen = set(dataset.train.hashes)
     for name, split in dataset.splits.items():

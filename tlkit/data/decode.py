@@ -1,7 +1,7 @@
-"""The one decoder: encoded bytes to upright RGB, in training, evaluation and serving.
+"""The only decoder, in training, evaluation and serving: encoded bytes to upright RGB.
 
-Everything here is a TensorFlow graph, so that the exported model carries the
-very code that prepared the training images.
+Everything here is a TensorFlow graph, so that the exported model contains the
+same code that prepared the training images.
 """
 
 from __future__ import annotations
@@ -9,26 +9,28 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
+from tlkit.tensors import Decoder, Tensor
+
 TAKES = "JPEG, PNG, still WebP, BMP with 8, 24 or 32 bits, or GIF, its first frame"
 Resize = Literal["crop", "squash", "pad"]
 
-# part of the key of cached features: to be raised with any change of what a file decodes to
+# part of the key of cached features: increment it with any change in decoded pixels
 DECODER_VERSION = 2
 EXIF_MARK = b"Exif\0\0"
-WINDOW = 1 << 16  # bytes of a file that are looked through for marks
-# pixels of a scaled picture from which it is cut before it is scaled, and as a multiple of those wanted
+WINDOW = 1 << 16  # bytes of a file that are searched for markers
+# largest scaled picture, in pixels and in multiples of the target; larger ones are cropped first
 MOST_SCALED, MOST_TIMES = 1 << 22, 16
-MOST_PIXELS = 178_956_970  # of a picture; Pillow too takes more for an attack
+MOST_PIXELS = 178_956_970  # largest picture; Pillow too treats more pixels as an attack
 ORIENTATION = 0x0112  # the EXIF tag that says which way up a picture is
 
 
-def decode(contents: Any) -> Any:
+def decode(contents: Any) -> Tensor:
     """Decodes JPEG, PNG, still WebP, BMP with 8, 24 or 32 bits, or the first frame of a GIF.
 
     Grey, palette, CMYK and 16-bit pictures become 8-bit RGB, an alpha channel is dropped, and the
-    EXIF orientation is applied. What TensorFlow's kernels would read otherwise than other
-    software does is refused; `tlkit.data.transcode.decodable` makes such files, and those of
-    other formats, into what is taken here.
+    EXIF orientation is applied. Files that TensorFlow's kernels read differently from other
+    software are rejected; `tlkit.data.transcode.decodable` converts them, and other formats, to
+    what is accepted here.
 
     Args:
         contents: Scalar string tensor, the bytes of one file.
@@ -37,14 +39,14 @@ def decode(contents: Any) -> Any:
         uint8 tensor `(height, width, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: if the bytes are no such picture, or have more than
+        tf.errors.InvalidArgumentError: if the bytes are not such a picture, or have more than
             `MOST_PIXELS` pixels.
     """
     import tensorflow as tf
 
     contents = tf.convert_to_tensor(contents)
 
-    def starts(mark: bytes, at: int = 0) -> Any:
+    def starts(mark: bytes, at: int = 0) -> Tensor:
         return tf.strings.substr(contents, at, len(mark)) == mark
 
     # a file that is shorter than its header fails in its decoder
@@ -63,22 +65,22 @@ def decode(contents: Any) -> Any:
     return image
 
 
-def _jpeg(contents: Any) -> Any:
+def _jpeg(contents: Any) -> Tensor:
     import tensorflow as tf
 
     shape = tf.io.extract_jpeg_shape(contents)
     with tf.control_dependencies([_not_too_large(shape[1], shape[0])]):
-        # the accurate transform agrees with other decoders to the last bit
+        # the accurate transform is bit-identical to other decoders
         image = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
     return upright(image, exif_orientation(contents))
 
 
-def _png(contents: Any, head: Any) -> Any:
+def _png(contents: Any, head: Tensor) -> Tensor:
     import tensorflow as tf
 
     with tf.control_dependencies([_not_too_large(_big(head[16:20]), _big(head[20:24]))]):
         image = tf.io.decode_png(contents, channels=3)
-    # the chunk lies before the pixels or after them
+    # the chunk is before or after the pixels
     window = tf.strings.join([
         tf.strings.substr(contents, 0, WINDOW),
         tf.strings.substr(contents, tf.maximum(tf.strings.length(contents) - WINDOW, 0), WINDOW),
@@ -86,7 +88,7 @@ def _png(contents: Any, head: Any) -> Any:
     return upright(image, _orientation(window, (b"eXIfII", b"eXIfMM"), 4))
 
 
-def _webp(contents: Any, head: Any) -> Any:
+def _webp(contents: Any, head: Tensor) -> Tensor:
     import tensorflow as tf
 
     extended, lossless = (tf.strings.substr(contents, 12, 4) == kind for kind in (b"VP8X", b"VP8L"))
@@ -100,7 +102,7 @@ def _webp(contents: Any, head: Any) -> Any:
         ],
         default=lambda: (_little(head[26:28]) % 2**14, _little(head[28:30]) % 2**14),
     )
-    # TensorFlow decodes all frames at once, and of those without alpha beyond its memory
+    # TensorFlow decodes all frames at once, and out of bounds if they have no alpha
     moves = tf.bitwise.bitwise_and(flags, 2) > 0
     checks = [
         tf.debugging.Assert(~moves, ["a moving WebP is not decoded here; send its first frame"]),
@@ -117,7 +119,7 @@ def _webp(contents: Any, head: Any) -> Any:
     return upright(image, orientation)
 
 
-def _bmp(contents: Any, head: Any) -> Any:
+def _bmp(contents: Any, head: Tensor) -> Tensor:
     import tensorflow as tf
 
     size, bits, packing = _little(head[14:18]), _little(head[28:30]), _little(head[30:34])
@@ -131,7 +133,7 @@ def _bmp(contents: Any, head: Any) -> Any:
     with tf.control_dependencies(checks):
         image = tf.io.decode_bmp(contents, channels=0)
 
-    def coloured() -> Any:
+    def coloured() -> Tensor:
         palette = tf.io.decode_raw(
             tf.strings.substr(contents, 14 + size, _little(head[10:14]) - 14 - size), tf.uint8
         )
@@ -142,10 +144,10 @@ def _bmp(contents: Any, head: Any) -> Any:
     return tf.cond(bits == 8, coloured, lambda: image[..., :3])
 
 
-def _gif(contents: Any, head: Any) -> Any:
+def _gif(contents: Any, head: Tensor) -> Tensor:
     import tensorflow as tf
 
-    # a pixel that is transparent in the first frame has the colour of its palette
+    # transparent pixels in the first frame get the colour of their palette entry
     opaque, left, top, width, height = _first_frame(contents, head)
     full = (
         (left == 0) & (top == 0) & (width >= _little(head[6:8])) & (height >= _little(head[8:10]))
@@ -158,8 +160,8 @@ def _gif(contents: Any, head: Any) -> Any:
         return tf.io.decode_image(opaque, channels=3, expand_animations=False)
 
 
-def _first_frame(contents: Any, head: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """A GIF without transparency in its first frame; left, top, width and height of that frame.
+def _first_frame(contents: Any, head: Tensor) -> tuple[Any, Any, Any, Any, Any]:
+    """The GIF with its first frame made opaque; left, top, width and height of that frame.
 
     (Graphics Interchange Format, version 89a, sections 18 to 23.)
     """
@@ -171,8 +173,8 @@ def _first_frame(contents: Any, head: Any) -> tuple[Any, Any, Any, Any, Any]:
     flags = head[10]
     colours = tf.where(flags >= 128, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
-    def step(place: Any, inside: Any, control: Any) -> Any:
-        """One sub-block of an extension, or the begin of the next extension."""
+    def step(place: Any, inside: Any, control: Any) -> Tensor:
+        """Steps over a sub-block of an extension, or into the next extension."""
         size = data[place]
         at_control = ~inside & (data[place + 1] == 0xF9)
         following = tf.where(inside, place + 1 + size, place + 2)
@@ -188,7 +190,7 @@ def _first_frame(contents: Any, head: Any) -> tuple[Any, Any, Any, Any, Any]:
         (13 + colours, tf.constant(False), tf.constant(-1)),
     )
 
-    def without() -> Any:
+    def without() -> Tensor:
         return tf.strings.join([
             tf.strings.substr(contents, 0, control + 3),
             tf.gather([bytes((value,)) for value in range(256)], data[control + 3] // 2 * 2),
@@ -200,34 +202,34 @@ def _first_frame(contents: Any, head: Any) -> tuple[Any, Any, Any, Any, Any]:
     return opaque, *(_little(data[place + k : place + k + 2]) for k in (1, 3, 5, 7))
 
 
-def _refused(contents: Any) -> Any:
+def _refused(contents: Any) -> Tensor:
     import tensorflow as tf
 
     with tf.control_dependencies([tf.debugging.Assert(False, [f"expected {TAKES}"])]):
         return tf.zeros((0, 0, 3), tf.uint8)
 
 
-def _head(contents: Any) -> Any:
-    """The first 66 bytes of a file as int32, with zeros where it is shorter."""
+def _head(contents: Any) -> Tensor:
+    """The first 66 bytes of a file as int32, padded with zeros if it is shorter."""
     import tensorflow as tf
 
     head = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, 66), tf.uint8), tf.int32)
     return tf.pad(head, [[0, 66 - tf.shape(head)[0]]])
 
 
-def _little(some: Any) -> Any:
-    """An integer whose lowest byte comes first; negative where its highest bit is set."""
+def _little(some: Any) -> Tensor:
+    """A little-endian integer; negative if its highest bit is set."""
     import tensorflow as tf
 
     return tf.reduce_sum(tf.bitwise.left_shift(some, 8 * tf.range(tf.size(some))))
 
 
-def _big(some: Any) -> Any:
+def _big(some: Any) -> Tensor:
     return _little(some[::-1])
 
 
-def _not_too_large(width: Any, height: Any) -> Any:
-    """Stops before the pixels of a small file take the memory."""
+def _not_too_large(width: Any, height: Any) -> Tensor:
+    """Stops before the pixels of a small file exhaust the memory."""
     import tensorflow as tf
 
     pixels = tf.cast(width, tf.int64) * tf.cast(height, tf.int64)
@@ -235,29 +237,29 @@ def _not_too_large(width: Any, height: Any) -> Any:
     return tf.debugging.Assert(fits, [f"has more than {MOST_PIXELS:,} pixels"])
 
 
-def exif_orientation(contents: Any) -> Any:
-    """The EXIF orientation (1 to 8) of a JPEG's bytes; 1 where it names none."""
+def exif_orientation(contents: Any) -> Tensor:
+    """The EXIF orientation (1 to 8) of a JPEG's bytes; 1 if it has none."""
     import tensorflow as tf
 
-    # EXIF lies in the first segments; a window keeps the search cheap
+    # EXIF is in the first segments; a window keeps the search cheap
     return _orientation(tf.strings.substr(contents, 0, WINDOW), (EXIF_MARK,), len(EXIF_MARK))
 
 
-def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int = 0) -> Any:
-    """The orientation in the EXIF block behind the first of some marks; 1 where there is none.
+def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int = 0) -> Tensor:
+    """The orientation in the EXIF block after the first of some markers; 1 if there is none.
 
     Args:
         contents: Scalar string tensor.
-        marks: Of one length.
-        skipped: Bytes between the begin of a mark and that of the block.
-        gap: Bytes of any value in a mark, behind its first four.
+        marks: Markers of equal length.
+        skipped: Bytes from the start of a marker to the start of the block.
+        gap: Bytes of any value in a marker, after its first four.
     """
     import tensorflow as tf
 
     window = tf.io.decode_raw(contents, tf.uint8)
     places = tf.maximum(tf.shape(window)[0] - len(marks[0]) - gap + 1, 0)
 
-    def lies(mark: bytes) -> Any:
+    def lies(mark: bytes) -> Tensor:
         found = tf.ones((places,), tf.bool)
         for index, byte in enumerate(mark):
             at = index if index < 4 else index + gap
@@ -266,17 +268,17 @@ def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int
 
     found = functools.reduce(tf.logical_or, [lies(mark) for mark in marks])
 
-    def search() -> Any:
+    def search() -> Tensor:
         tiff = tf.cast(window[tf.argmax(found, output_type=tf.int32) + skipped :], tf.int32)
-        # some write the mark of a JPEG's block in other formats too
+        # some programs write the JPEG marker in other formats too
         if gap:
             again = tiff[0] == EXIF_MARK[0]
             tiff = tf.cond(again, lambda: tiff[len(EXIF_MARK) :], lambda: tiff)
         size = tf.shape(tiff)[0]
         little = tf.reduce_any(tiff[:1] == ord("I"))
 
-        def at(position: Any, count: int) -> Any:
-            """An unsigned number of `count` bytes in the file's byte order; 0 beyond the end."""
+        def at(position: Any, count: int) -> Tensor:
+            """An unsigned integer of `count` bytes in the file's byte order; 0 beyond the end."""
             position = tf.clip_by_value(position, 0, size)
             piece = tiff[position : position + count]
             piece = tf.pad(piece, [[0, count - tf.shape(piece)[0]]])
@@ -286,7 +288,7 @@ def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int
         directory = at(4, 4)
         entries = tf.minimum(at(directory, 2), 512)
 
-        def entry(index: Any, value: Any) -> Any:
+        def entry(index: Tensor, value: Any) -> Tensor:
             place = directory + 2 + 12 * index
             return index + 1, tf.where(at(place, 2) == ORIENTATION, at(place + 8, 2), value)
 
@@ -298,7 +300,7 @@ def _orientation(contents: Any, marks: tuple[bytes, ...], skipped: int, gap: int
     return tf.cond(tf.reduce_any(found), search, lambda: tf.constant(1))
 
 
-def upright(image: Any, orientation: Any) -> Any:
+def upright(image: Tensor, orientation: Any) -> Tensor:
     """Undoes one of the eight EXIF orientations (CIPA DC-008, table 3.7)."""
     import tensorflow as tf
 
@@ -315,16 +317,18 @@ def upright(image: Any, orientation: Any) -> Any:
     return tf.switch_case(orientation - 1, [turns[i] for i in range(1, 9)])
 
 
-def resize(image: Any, size: tuple[int, int], how: Resize = "crop", antialias: bool = False) -> Any:
-    """Brings one image to a fixed size, bilinear, rounded back to uint8.
+def resize(
+    image: Tensor, size: tuple[int, int], how: Resize = "crop", antialias: bool = False
+) -> Tensor:
+    """Resizes one image to a fixed size, bilinearly, rounded back to uint8.
 
     Args:
         image: `(height, width, 3)`, uint8 or float in [0, 255].
-        size: Height and width wanted, in pixels.
-        how: `crop` scales until the image covers the size and cuts the centre
-            out; `squash` ignores the aspect ratio; `pad` scales until it fits
-            and adds black borders.
-        antialias: Low-pass before shrinking.
+        size: Target height and width, in pixels.
+        how: `crop` scales until the image covers the size and crops the centre;
+            `squash` ignores the aspect ratio; `pad` scales until it fits and
+            adds black borders.
+        antialias: Whether to low-pass filter before shrinking.
 
     Returns:
         uint8 tensor `(size[0], size[1], 3)`.
@@ -359,18 +363,18 @@ def resize(image: Any, size: tuple[int, int], how: Resize = "crop", antialias: b
     return image
 
 
-def _narrowed(image: Any, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any, Any]:
-    """A long strip cut down to its middle, and the size to scale that to; other images as they are.
+def _narrowed(image: Tensor, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any, Any]:
+    """Crops a long strip to its middle and returns it with its scaled size; others are unchanged.
 
-    A picture of 2 x 8000 pixels would be made one of 224 x 896000 to cut a square out of it.
+    Otherwise, a picture of 2 x 8000 pixels would be scaled to 224 x 896000 to crop a square.
     """
     import tensorflow as tf
 
     def middle() -> tuple[Any, Any]:
         real = tf.shape(image)[:2]
-        beyond = 2 * (tf.cast(tf.math.ceil(1 / ratio), tf.int32) + 1)  # what interpolation looks at
+        beyond = 2 * (tf.cast(tf.math.ceil(1 / ratio), tf.int32) + 1)  # used by interpolation
         needed = tf.cast(tf.math.ceil(tf.cast(wanted, tf.float32) / ratio), tf.int32) + beyond
-        piece = tf.minimum(needed + (real - needed) % 2, real)  # of the same centre
+        piece = tf.minimum(needed + (real - needed) % 2, real)  # keeps the centre
         top, left = tf.unstack((real - piece) // 2)
         size = tf.cast(tf.round(tf.cast(piece, tf.float32) * ratio), tf.int32)
         cut = image[top : top + piece[0], left : left + piece[1]]
@@ -382,24 +386,24 @@ def _narrowed(image: Any, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any, An
 
 
 @functools.lru_cache(maxsize=32)
-def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Any:
-    """A compiled function from the bytes of one file to a uint8 image of `size`; traced once a process."""
+def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Decoder:
+    """A compiled function from a file's bytes to a uint8 image of `size`, traced once a process."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
-    def prepare(contents: Any) -> Any:
+    def prepare(contents: Any) -> Tensor:
         return resize(decode(contents), size, how, antialias)
 
     return prepare
 
 
 def why_not_decoded(error: Any) -> str:
-    """What TensorFlow raised over a file, in a person's words; they go on after its name.
+    """A readable reason for a TensorFlow error about a file, to follow the file's name.
 
     Args:
         error: A `tf.errors.OpError`.
     """
-    # the decoder's own words stand before the name of the node that said them
+    # the decoder's own message comes before the name of its node
     words = str(error.message).split("[[{{node")[0].strip().split("\n")[-1].split("{{")[0].strip()
     said = words.removeprefix("assertion failed: [").removesuffix("]")
     return said if said.startswith("has ") else f"does not decode: {said[:120]}"

@@ -1,10 +1,10 @@
-"""What a file is, by its first bytes: names lie, contents do not."""
+"""Detects the format of a file by its first bytes, as file names may be wrong."""
 
 from __future__ import annotations
 
 HEAD = 64  # bytes that `file_kind` needs
 
-# Pillow's names where Pillow has one
+# Pillow's name if it has one
 STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -26,7 +26,7 @@ STARTS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "PDF"),
     (b"%!PS", "EPS"),
     (b"PK\3\4", "ZIP"),
-    (b"PK\5\6", "ZIP"),  # an empty one
+    (b"PK\5\6", "ZIP"),  # an empty archive
     (b"\x1f\x8b", "GZIP"),
     (b"BZh", "BZIP2"),
     (b"\xfd7zXZ\0", "XZ"),
@@ -54,17 +54,17 @@ BRANDS = {
     b"crx ": "CR3",
     b"qt  ": "QuickTime",
 }
-BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # sizes of the headers of all its versions
+BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # header sizes of all BMP versions
 # still pictures, whether or not tlkit decodes them
 PICTURES = frozenset({
     "JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIC", "HEIF", "JPEG XL", "JPEG2000", "PSD",
     "ICO", "QOI", "EXR", "XCF", "PPM", "CR3", "SVG",
 })  # fmt: skip
-# those that `tlkit.data.transcode.decodable` reads
+# formats that `tlkit.data.transcode.decodable` reads
 DECODED = frozenset({
     "JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "HEIC", "HEIF", "JPEG2000", "ICO", "PPM", "QOI",
 })  # fmt: skip
-# how picture files are called: a file of another kind under such a name is a broken picture
+# extensions of picture files: a file of another kind with one is a broken picture
 PICTURE_ENDINGS = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp",
     ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".ico",
@@ -73,14 +73,14 @@ PICTURE_ENDINGS = frozenset({
 
 
 def file_kind(head: bytes) -> str | None:
-    """The format of a file by its first bytes.
+    """Detects the format of a file by its first bytes.
 
     Args:
         head: At least the first `HEAD` bytes, or all of a shorter file.
 
     Returns:
-        Pillow's name where it has one (a JPEG with several pictures, MPO, is a `JPEG`); `HEIC`,
-        `JPEG XL`, `SVG` and other names of formats; `text`; None where it is not known.
+        Pillow's name if it has one (a JPEG with several pictures, MPO, is a `JPEG`); `HEIC`,
+        `JPEG XL`, `SVG` and other names of formats; `text`; None if it is unknown.
     """
     for start, kind in STARTS:
         if head.startswith(start):
@@ -97,11 +97,11 @@ def file_kind(head: bytes) -> str | None:
 
 
 def _brand(head: bytes) -> str:
-    """The kind of an ISO base media file, by its major brand and those it is compatible with."""
+    """The format of an ISO base media file, by its major and its compatible brands."""
     size = int.from_bytes(head[:4], "big")
     brands = [head[8:12], *(head[i : i + 4] for i in range(16, min(size, len(head)), 4))]
     known = [BRANDS[brand] for brand in brands if brand in BRANDS]
-    # mif1 and msf1, HEIF, are any picture: what it is another brand says
+    # mif1 and msf1, HEIF, may be any picture: another brand tells which
     return next((kind for kind in known if kind != "HEIF"), known[0] if known else "MP4")
 
 
@@ -117,7 +117,7 @@ def _text(head: bytes) -> str | None:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # else a character was cut in two
+        if error.start < len(head) - 3:  # otherwise the last character was cut off
             return None
     controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
     return None if controls else "text"

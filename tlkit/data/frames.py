@@ -1,4 +1,4 @@
-"""Frames of a video among images: neighbours that are all but equal."""
+"""Detects video frames among images: neighbours that are almost equal."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from PIL import Image
 
 from tlkit.data.tree import Tree
 
-PAIRS = 8  # of neighbours that are looked at in each folder
+PAIRS = 8  # pairs of neighbours that are compared in each folder
 FOLDERS = 6
-NEAR = 6.0  # mean difference of neighbouring frames, in grey levels, at most
-RATIO = 3.0  # by which other pairs of the same folder differ more, at least
+NEAR = 6.0  # largest mean difference of neighbouring frames, in grey levels
+RATIO = 3.0  # least factor by which other pairs of the same folder differ more
 SIDE = 32
-FEWEST = 12  # images of a folder
-# `vid0_frame_00001.jpg`, `clip_3-0012.png`, `frame12.jpg`: what cuts videos up calls them so
+FEWEST = 12  # least number of images in a folder
+# `vid0_frame_00001.jpg`, `clip_3-0012.png`, `frame12.jpg`: names that video splitters write
 CALLED = re.compile(
     r"(.*[\W_])?(frames?|frm)[\W_]*\d+|(.*[\W_])?(vid|video|clip)[\W_]*\d+[\W_]+\d+", re.IGNORECASE
 )
 
 
 def is_of_frames(tree: Tree) -> bool:
-    """Whether most pictures are called as frames, or most folders hold numbered ones whose neighbours are
-    all but equal."""
+    """Whether the pictures are video frames.
+
+    They are if most are named like frames, or if most folders hold numbered pictures whose
+    neighbours are almost equal.
+    """
     stems = [os.path.splitext(os.path.basename(name))[0] for name in tree.pictures]
     if 2 * sum(CALLED.fullmatch(stem) is not None for stem in stems) > len(stems):
         return True

@@ -1,4 +1,4 @@
-"""Images and labels in memory as records: NumPy arrays, and a `tf.data.Dataset`."""
+"""Records from images and labels in memory: NumPy arrays and `tf.data.Dataset`."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     InMemory: TypeAlias = Pair | Mapping[str, Any] | tf.data.Dataset
 
 KEYS = ("train", "val", "test", "classes")
-CHECKED_AT_ONCE = 256  # images whose values are looked at together
+CHECKED_AT_ONCE = 256  # images whose values are checked at once
 SHAPES = "(height, width, 3), or 1 for grey"
 
 _LENT: contextvars.ContextVar[SourceData | None] = contextvars.ContextVar("lent", default=None)
 
 
 @dataclasses.dataclass(frozen=True)
-class Handed:
-    """What was handed over in Python.
+class InMemoryData:
+    """Data passed in Python.
 
     Attributes:
-        kind: What it was.
-        data: The same as records.
+        kind: Kind of data passed.
+        data: The data as records.
     """
 
     kind: Literal["arrays", "dataset"]
@@ -49,23 +49,23 @@ class Handed:
 
     @property
     def source(self) -> dict[str, dict[str, Any]]:
-        """As a recipe's `data.source`."""
+        """The data as a recipe's `data.source`."""
         return {"in_memory": {"kind": self.kind, "images": len(self.data.records)}}
 
     @property
     def override(self) -> str:
-        """The setting by which a recipe names it."""
+        """The recipe setting that names it."""
         return f"data.source={json.dumps(self.source)}"
 
 
 def lent() -> SourceData | None:
-    """What the source `in_memory` gives now."""
+    """What the source `in_memory` currently returns."""
     return _LENT.get()
 
 
 @contextlib.contextmanager
-def lending(handed: Handed | None) -> Iterator[None]:
-    """Inside, the source `in_memory` gives what was handed over."""
+def lending(handed: InMemoryData | None) -> Iterator[None]:
+    """Inside, the source `in_memory` returns the data passed."""
     token = _LENT.set(None if handed is None else handed.data)
     try:
         yield
@@ -73,17 +73,18 @@ def lending(handed: Handed | None) -> Iterator[None]:
         _LENT.reset(token)
 
 
-def take(data: InMemory, known: Sequence[str] = ()) -> Handed:
-    """Images and labels in memory as records, checked.
+def take(data: InMemory, known: Sequence[str] = ()) -> InMemoryData:
+    """Checks images and labels in memory and turns them into records.
 
     Args:
         data: `(images, labels)`, a `tf.data.Dataset` of such pairs, batched or not, or a mapping of
-            `train`, `val` and `test` to either, with `classes`, the names of the classes, if wanted.
-            Images are uint8 `(n, height, width, 3)`, or a list of `(height, width, 3)` of different
-            sizes; 1 channel is grey. Floats in [0, 255] are rounded. Labels are whole numbers, names,
-            one-hot rows, or numbers to learn; several an image are lists of names, or rows of 0 and 1.
-        known: Classes of a model that is to be measured, which whole numbers mean where the data do
-            not name theirs.
+            `train`, `val` and `test` to either, optionally with the class names as `classes`.
+            Images are uint8 `(n, height, width, 3)`, or a list of `(height, width, 3)` of
+            different sizes; 1 channel is grey. Floats in [0, 255] are rounded. Labels are whole
+            numbers, names, one-hot rows, or numbers to learn; multiple labels are lists of names,
+            or rows of 0 and 1.
+        known: Classes of a model to be evaluated; whole numbers refer to them if the data do not
+            name their classes.
 
     Raises:
         DataError: if they are anything else.
@@ -139,12 +140,12 @@ def take(data: InMemory, known: Sequence[str] = ()) -> Handed:
             for name, label, read in zip(part.names, labels, part.reads, strict=True)
         ]
         data_of = SourceData(records, classes=order, notes=notes)
-    return Handed("dataset" if "dataset" in kinds else "arrays", data_of)
+    return InMemoryData("dataset" if "dataset" in kinds else "arrays", data_of)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """One split: a name, a reader and a label of each image."""
+    """One split: a name, a reader and a label for each image."""
 
     names: list[str]
     reads: list[Any]
@@ -154,7 +155,7 @@ class _Part:
 
 
 def _is_dataset(value: Any) -> bool:
-    tensorflow = sys.modules.get("tensorflow")  # who has a data set has imported it
+    tensorflow = sys.modules.get("tensorflow")  # anyone with a data set has imported it
     return tensorflow is not None and isinstance(value, tensorflow.data.Dataset)
 
 
@@ -179,7 +180,7 @@ def _of_arrays(pair: Any, where: str, name: str) -> _Part:
 
 
 def _as_array(labels: Any) -> np.ndarray:
-    """Labels as an array; lists of names, of any length, as one of objects."""
+    """Labels as an array; lists of names, of any length, as an object array."""
     if isinstance(labels, list | tuple) and any(
         isinstance(own, list | tuple | set | frozenset)
         and not any(isinstance(one, int | float | np.number) for one in own)
@@ -192,7 +193,7 @@ def _as_array(labels: Any) -> np.ndarray:
 
 
 def _rounded(images: Sequence[np.ndarray] | np.ndarray) -> tuple[str, ...]:
-    """Says where pixels are not kept as they are."""
+    """A note if pixel values are changed by rounding."""
     kinds = {images.dtype} if isinstance(images, np.ndarray) else {image.dtype for image in images}
     floats = sorted(str(kind) for kind in kinds if kind.kind == "f")
     return (f"pixels of {floats[0]} are rounded to whole levels",) if floats else ()
@@ -214,12 +215,12 @@ def check_images(
     """Images as arrays `(height, width, 1 or 3)` of values from 0 to 255; an array is not copied.
 
     Args:
-        images: One array of them all, or a sequence of arrays.
-        where: What a message names.
-        training: Images that are all but black are refused, whatever their type.
+        images: One array of all images, or a sequence of arrays.
+        where: Name of the data in messages.
+        training: Whether to reject almost black images, whatever their type.
 
     Raises:
-        DataError: saying what is to be done to others.
+        DataError: saying how to convert other images.
     """
     several = isinstance(images, list | tuple)
     found = [np.asarray(image) for image in images] if several else [np.asarray(images)]
@@ -243,7 +244,7 @@ def check_images(
 
 
 def _of_shape(array: np.ndarray, axes: int) -> str | None:
-    """What to do about a shape."""
+    """How to fix an invalid shape."""
     if array.ndim == axes - 1 and array.shape[-1] not in (1, 3):
         return "Grey images get their axis by images[..., None]."
     if array.ndim == axes - 1 and axes == 4:
@@ -256,7 +257,7 @@ def _of_shape(array: np.ndarray, axes: int) -> str | None:
 
 
 def _range(array: np.ndarray) -> tuple[float, float]:
-    """Least and greatest value; NaN where there is one."""
+    """Smallest and largest value; NaN if there is any."""
     if array.ndim == 3:
         return float(array.min()), float(array.max())
     parts = [array[k : k + CHECKED_AT_ONCE] for k in range(0, len(array), CHECKED_AT_ONCE)]
@@ -265,7 +266,7 @@ def _range(array: np.ndarray) -> tuple[float, float]:
 
 
 def _check_range(lowest: float, highest: float, kind: str, scaled: bool, where: str) -> None:
-    """Refuses what is not meant as levels of 0 to 255."""
+    """Rejects values that are not meant as levels from 0 to 255."""
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise DataError("pixels are not all finite numbers", where=where)
     if lowest < 0 or highest > 255:
@@ -288,7 +289,7 @@ def _check_range(lowest: float, highest: float, kind: str, scaled: bool, where: 
 def _of_dataset(dataset: tf.data.Dataset, where: str, name: str) -> _Part:
     """The images of a `tf.data.Dataset`, ordered and named by their content.
 
-    One that is shuffled gives another order each time; a run is to be the same, and to be resumed.
+    A shuffled one has another order each time, but runs must be deterministic and resumable.
     """
     import tensorflow as tf
 

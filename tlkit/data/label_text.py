@@ -1,4 +1,4 @@
-"""Labels as lists have them: trimmed, numbers in one spelling, missing or several found."""
+"""Normalises labels in lists: trims them, unifies numbers, finds missing and multiple ones."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tlkit.data.sources.folder import class_name
 from tlkit.text import shortened
 
 MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets write it
-DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but classes are called so as well
+DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but they may also be class names
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 FRACTION = re.compile(r"\.\d*[1-9]|[eE]-")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")
-DECIMAL = re.compile(r"[+-]?\d+(,\d+)?")  # a number as half of the world writes it
-PROSE_WORDS, PROSE_LENGTH = 5, 100  # of a text from which it is more than a name
-MOST_ALONE = 9  # labels that may all be different, and still be classes
+DECIMAL = re.compile(r"[+-]?\d+(,\d+)?")  # a number with a decimal comma
+PROSE_WORDS, PROSE_LENGTH = 5, 100  # from this many words or characters, text is not a name
+MOST_ALONE = 9  # this many labels may all differ and still be classes
 
 
 def label_text(value: Any) -> str:
-    """A label as text: `1.0` is `1`, `true` is `true`; empty where there is none."""
+    """A label as text: `1.0` is `1`, `true` is `true`; empty if there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
@@ -38,7 +38,7 @@ def label_text(value: Any) -> str:
 
 
 def listed(value: Any) -> list[str] | None:
-    """The labels of a value that is a list, or is written as one: `["cat", "red"]`; else None."""
+    """The labels in a value that is a list or text such as `["cat", "red"]`; None for others."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
         for parse in (json.loads, ast.literal_eval):
             try:
@@ -52,10 +52,11 @@ def listed(value: Any) -> list[str] | None:
 
 
 def several_by(labels: Iterable[str]) -> str | None:
-    """The separator by which labels join several classes, as in `cat|red` or `cat,red`; None if none.
+    """The separator of several classes in one label, as in `cat|red` or `cat,red`, or None.
 
-    A class may have a comma in its name, as ImageNet's `tench, Tinca tinca`. Several are meant where
-    most of the labels with the separator have a part that is a class elsewhere too.
+    A class may have a comma in its name, such as ImageNet's `tench, Tinca tinca`. Labels mean
+    several classes only if most of those with the separator have a part that is also a label
+    elsewhere.
     """
     counts = Counter(labels)
     if all(DECIMAL.fullmatch(label) for label in counts):
@@ -75,22 +76,22 @@ def several_by(labels: Iterable[str]) -> str | None:
 
 
 def divided(label: str, separator: str) -> tuple[str, ...]:
-    """The labels that one text joins, each once."""
+    """The distinct labels in one text."""
     parts = label.split(None if separator == " " else separator)
     return tuple(dict.fromkeys(text for part in parts if (text := label_text(part))))
 
 
 def are_measured(labels: Iterable[str]) -> bool:
-    """Whether labels are numbers of which some are not whole, as nothing that is counted or named is."""
+    """Whether labels are numbers, some of them not whole, which neither counts nor ids would be."""
     found = list(labels)
     numbers = all(NUMBER.fullmatch(label) for label in found if label)
     return numbers and any(FRACTION.search(label) for label in found)
 
 
 def is_prose(labels: Iterable[str]) -> bool:
-    """Whether most labels are texts, as captions are, and no names."""
+    """Whether most labels are prose, such as captions, rather than names."""
     kinds = sorted(set(labels) - {""})
-    # names of a class in a row, as ImageNet's `great white shark, white shark, man-eater`, are no text
+    # synonyms of a class, as ImageNet's `great white shark, white shark, man-eater`, are not prose
     long = [
         label
         for label in kinds
@@ -101,7 +102,7 @@ def is_prose(labels: Iterable[str]) -> bool:
 
 
 def odd_labels(labels: Sequence[str]) -> list[str]:
-    """What a person should know where labels look as if they were no classes."""
+    """Notes for the user if labels do not look like classes."""
     kinds = sorted(set(labels))
     notes = []
     if is_prose(kinds):

@@ -1,4 +1,4 @@
-"""What a labelling tool says of images, as records whose files are found under a folder."""
+"""Turns the annotations of a labelling tool into records of files found under a folder."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tlkit.data.label_text import odd_labels
-from tlkit.data.read_file import Absent, reader
-from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.read_file import MissingFile, reader
+from tlkit.data.record import IgnoredFile, Record, SourceData, SplitName
 from tlkit.data.sources.folder import class_name
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
 from tlkit.paths import expanded
 
-MOST_BYTES = 2_000_000_000  # of an annotation file
+MOST_BYTES = 2_000_000_000  # largest annotation file
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
-    """One image as a tool describes it.
+class LabelledRow:
+    """One image as described by a labelling tool.
 
     Attributes:
-        image: Its path in the tool's own terms.
-        labels: The classes it has, in any number.
-        split: Named by the tool, or None.
-        where: `file:line`, or the file that says so.
+        image: Path of the image as the tool writes it.
+        labels: Its classes, any number of them.
+        split: Split named by the tool, or None.
+        where: `file:line`, or the file, that the row comes from.
         near: Folder of that file, relative to the root of the images.
-        certain: Whether one without labels is known to have none, and not only left unlabelled.
+        certain: Whether an image without labels is known to have none, not just unlabelled.
     """
 
     image: str
@@ -44,20 +44,20 @@ class Labelled:
     certain: bool = False
 
 
-def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> SourceData:
-    """Labelled images as records, and all other files of the folder as ignored.
+def as_records(rows: Iterable[LabelledRow], root: pathlib.Path, where: str) -> SourceData:
+    """Labelled images as records; all other files of the folder are listed as ignored.
 
     Args:
-        rows: As a tool has them, several of one image together. One without a label is left out, unless
-            it is certain and other images have several.
+        rows: Rows from a tool; several rows of one image are merged. An image without labels is
+            left out, unless it is certain and other images have several labels.
         root: Folder of the images.
-        where: What a message names.
+        where: Name of the data in messages.
 
     Raises:
         DataError: if no image has a class, or no file is found.
     """
     tree = Tree.of(root)
-    merged: dict[str, Labelled] = {}
+    merged: dict[str, LabelledRow] = {}
     for row in rows:
         label = tuple(dict.fromkeys(text for name in row.labels if (text := class_name(name))))
         key = f"{row.near}\0{row.image}"
@@ -84,7 +84,7 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
             read = reader(tree.places[name])
         except FileNotFoundError as error:
             problems.append(f"{row.image}: {error.strerror}")
-            name, read = row.image, Absent(str(error.strerror))
+            name, read = row.image, MissingFile(str(error.strerror))
         records.append(Record(name, "|".join(row.labels), row.split, read, row.labels, row.where))
     if len(problems) == len(records):
         raise DataError(
@@ -94,7 +94,7 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
         )
     used = {record.name for record in records}
     unlabelled = [
-        Ignored(name, f"has no class in {pathlib.Path(where).name}")
+        IgnoredFile(name, f"has no class in {pathlib.Path(where).name}")
         for name in tree.pictures
         if name not in used
     ]
@@ -104,7 +104,7 @@ def as_records(rows: Iterable[Labelled], root: pathlib.Path, where: str) -> Sour
 
 
 def split_of_path(path: str) -> SplitName | None:
-    """The split that a folder in a path names, the innermost first."""
+    """The split named by a folder in a path; the innermost folder takes precedence."""
     for part in reversed(path.replace("\\", "/").split("/")[:-1]):
         if split := split_name(part):
             return split
@@ -112,7 +112,7 @@ def split_of_path(path: str) -> SplitName | None:
 
 
 def head(file: pathlib.Path) -> str:
-    """The first characters of a text file; none where it cannot be read."""
+    """The first characters of a text file; empty if it cannot be read."""
     try:
         with open(file, "rb") as stream:
             return stream.read(65536).decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
@@ -121,10 +121,10 @@ def head(file: pathlib.Path) -> str:
 
 
 def read_text(file: pathlib.Path) -> str:
-    """A text file of a tool.
+    """Reads a text file written by a tool.
 
     Raises:
-        DataError: if it is missing, too large or no UTF-8.
+        DataError: if it is missing, too large or not UTF-8.
     """
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -137,10 +137,10 @@ def read_text(file: pathlib.Path) -> str:
 
 
 def read_json(file: pathlib.Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        DataError: if it cannot be read or is no JSON.
+        DataError: if it cannot be read or is not valid JSON.
     """
     try:
         return json.loads(read_text(file))
@@ -152,10 +152,10 @@ def read_json(file: pathlib.Path) -> Any:
 
 @contextlib.contextmanager
 def built_as(what: str, file: pathlib.Path) -> Iterator[None]:
-    """Says of a file that its entries are not built as a tool builds them.
+    """Inside, errors from parsing a file are reported as entries that the tool would not write.
 
     Raises:
-        DataError: in the place of what taking a wrong entry apart raises.
+        DataError: in place of the error raised by an invalid entry.
     """
     try:
         yield
@@ -171,7 +171,7 @@ def read_csv(file: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and stripped cells of each row that is not empty.
 
     Raises:
-        DataError: if it is no CSV.
+        DataError: if it is not CSV.
     """
     reader = csv.reader(io.StringIO(read_text(file), newline=""), skipinitialspace=True)
     try:
@@ -183,10 +183,10 @@ def read_csv(file: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def root_of(root: str | None, default: pathlib.Path) -> pathlib.Path:
-    """The folder of the images that a source was given, or its default.
+    """The image folder given to a source, or the default.
 
     Raises:
-        DataError: if it is none.
+        DataError: if it is not a folder.
     """
     folder = expanded(root) if root else default
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""labels.txt: class names in the order of a model's outputs, one a line."""
+"""labels.txt: class names in the order of a model's outputs, one per line."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-# all that ends a line for `str.splitlines`, what may stand before the first of them, half characters of
-# names that are no UTF-8, and the mark itself
+# all line ends of `str.splitlines`, the byte-order mark, surrogates of names that are not UTF-8,
+# and the backslash itself
 ESCAPED = re.compile("[\\\\\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029\ufeff\ud800-\udfff]")
 ESCAPE = re.compile(r"\\(?:\\|n|r|x[0-9a-f]{2}|u[0-9a-f]{4})")
 SHORT = {"\n": "\\n", "\r": "\\r", "\\": "\\\\"}
 
 
 def labels_text(classes: Iterable[str]) -> str:
-    r"""The names, one a line, so that every way of reading lines finds as many as there are.
+    r"""The names, one per line, so that every way of reading lines finds the same number.
 
-    What would end a line, and the backslash, is escaped as in Python and JSON: `\n`, `\u2028`, `\\`.
+    Line ends and backslashes are escaped as in Python and JSON: `\n`, `\u2028`, `\\`.
     """
     return "".join(ESCAPED.sub(_escape, name) + "\n" for name in classes)
 
 
 def parse_labels(text: str) -> list[str]:
-    """The names that `labels_text` wrote; a byte-order mark and `\\r\\n` of another editor are no part."""
+    """The names written by `labels_text`; an editor's byte-order mark and `\\r\\n` are removed."""
     lines = text.removeprefix("\ufeff").split("\n")
     if not lines[-1]:
         del lines[-1]
@@ -31,7 +31,7 @@ def parse_labels(text: str) -> list[str]:
 
 def read_labels(file: pathlib.Path) -> list[str]:
     """The names in a labels.txt."""
-    with open(file, encoding="utf-8", newline="") as stream:  # a `\r` stays what it is
+    with open(file, encoding="utf-8", newline="") as stream:  # keeps `\r`
         return parse_labels(stream.read())
 
 

@@ -1,4 +1,4 @@
-"""The files that a list means by its paths, written on another system or without an ending."""
+"""Finds the files of a list, whose paths may be from another system or have no extension."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class ListedFiles:
-    """Finds files below a folder.
+    """Finds files under a folder.
 
     Args:
-        base: The folder that relative paths are relative to.
-        deep: Whether names without a folder are looked for in all folders below it too.
+        base: Folder that relative paths start from.
+        deep: Whether names without a folder are also searched for in all its subfolders.
     """
 
     def __init__(self, base: pathlib.Path, deep: bool = False):
@@ -35,9 +35,9 @@ class ListedFiles:
     def find(self, name: str) -> str | None:
         r"""The file, or None.
 
-        Tried in turn: the path as it is; with `/` for `\`; in Unicode's other form; with a picture's
-        ending where it has none; and, for a path of another machine or a URL, its end below the
-        folder, of which `moved` takes note.
+        Tried in turn: the path as given; with `/` for `\`; in Unicode's other normal form; with a
+        picture's file extension if it has none; and, for a path of another machine or a URL, its
+        last parts under the folder, which `moved` records.
         """
         for path in dict.fromkeys(_spellings(name)):
             whole = self._whole(path)
@@ -57,11 +57,11 @@ class ListedFiles:
 
     @functools.cached_property
     def tree(self) -> Tree:
-        """All that lies below the folder."""
+        """All files under the folder."""
         return Tree.of(self.base)
 
     def _below(self, name: str) -> str | None:
-        """The one file of that name, with or without its ending, in any folder."""
+        """The only file of that name, with or without extension, in any folder."""
         try:
             return self.tree.places[self.tree.find(name)]
         except FileNotFoundError:
@@ -80,7 +80,7 @@ class ListedFiles:
         return os.path.join(folder, found[0]) if len(found) == 1 else None
 
     def _ends(self, path: str) -> Iterator[str]:
-        """The ends of a path that may lie below the folder, the longest first."""
+        """The last parts of a path that may be under the folder, the longest first."""
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if path.startswith("/") or DRIVE.match(path) or URL.match(path):
             yield from ("/".join(parts[start:]) for start in range(1, len(parts)))
@@ -103,7 +103,7 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _stems(folder: str) -> dict[str, list[str]]:
-    """Pictures of a folder by their names without the ending."""
+    """Pictures of a folder by their names without the extension."""
     found: dict[str, list[str]] = {}
     try:
         names = sorted(os.listdir(folder))
@@ -117,7 +117,7 @@ def _stems(folder: str) -> dict[str, list[str]]:
 
 
 def what_it_is(name: str) -> str:
-    """What kind of path a name is, where that explains why there is no such file; else nothing."""
+    """The kind of path a name is, if that explains why the file is missing; else empty."""
     if URL.match(name) and not name.startswith("file://"):
         return "a URL, and tlkit reads files: download them"
     if DRIVE.match(name):

@@ -1,4 +1,4 @@
-"""Classes in the names of files that lie side by side: `Abyssinian_12.jpg`, `cat.0.jpg`."""
+"""Detects class names in the names of files in one folder: `Abyssinian_12.jpg`, `cat.0.jpg`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tlkit.errors import some_of
 from tlkit.paths import legible
 
 NUMBERED = re.compile(r"(.*[^\W\d_])[\W_]*\d+")
-SHARE = 0.9  # of files called so, from which that may be meant
+SHARE = 0.9  # least fraction of files with such names
 
 
 def classes_in_names(files: Iterable[str]) -> str:
-    """What to say where most files are called CLASS_NUMBER; nothing where they are not.
+    """A hint if most files are named CLASS_NUMBER; else empty.
 
-    It is a hint alone: `IMG_1.jpg` and `DSC_2.jpg` are called so too.
+    It is only a hint: `IMG_1.jpg` and `DSC_2.jpg` match too.
 
     Args:
-        files: Their paths or names.
+        files: Paths or names of the files.
     """
     stems = [os.path.splitext(os.path.basename(legible(file)))[0] for file in files]
     found = Counter(match[1] for stem in stems if (match := NUMBERED.fullmatch(stem)))

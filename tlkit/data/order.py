@@ -1,4 +1,4 @@
-"""The order of names: as people count, and the same in every process."""
+"""Natural order of names, the same in every process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Key = tuple[list[tuple[int, int, str]], str]
 
 
 def natural(text: str) -> Key:
-    """Sorting key in which 10 comes after 9; names that tie, as `01` and `1`, are told apart by their text."""
+    """Sort key in which 10 comes after 9; ties, such as `01` and `1`, are sorted by their text."""
     parts = [
         (0, len(part.lstrip("0")), part.lstrip("0"))
         if part[0] in "0123456789"

@@ -1,4 +1,4 @@
-"""Batches of images in an order that is a function of seed and epoch alone."""
+"""Batches of images in an order that depends only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from tlkit.data.dataset import CHANGED, Dataset, Split, on_all_cores
 from tlkit.data.transcode import decodable
 from tlkit.errors import DataError
+from tlkit.tensors import Decoder
 
 Batch = tuple[Any, np.ndarray]
 FIT_BATCH = 64
@@ -21,23 +22,23 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
 
     Args:
         count: Number of images.
-        seed: Of the run.
-        epoch: Counted through all stages.
+        seed: Seed of the run.
+        epoch: Epoch, counted across all stages.
     """
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 def batches(
-    split: Split, prepare: Any, batch_size: int, order: np.ndarray | None = None, start: int = 0
+    split: Split, prepare: Decoder, batch_size: int, order: np.ndarray | None = None, start: int = 0
 ) -> Iterator[Batch]:
-    """Yields `(uint8 images [n, height, width, 3], class ids [n])`, or features in their place.
+    """Yields `(uint8 images [n, height, width, 3], class ids [n])`, or features instead of images.
 
     Args:
-        split: Where the images are.
+        split: Split with the images.
         prepare: The decoder, for images that are not in memory.
-        batch_size: Images a batch; the last may be smaller.
-        order: Indices into the split; as it stands if not given.
-        start: First batch wanted, so that an epoch can be continued.
+        batch_size: Images per batch; the last batch may be smaller.
+        order: Indices into the split; by default the order of the split.
+        start: First batch to yield, to resume within an epoch.
     """
     order = np.arange(len(split)) if order is None else order
     order = order[start * batch_size :]
@@ -53,18 +54,20 @@ def batches(
 
 
 def training_images(dataset: Dataset) -> Callable[[], Iterator[Any]]:
-    """Gives the training images in batches, anew at each call, for what is fitted to them."""
+    """A function that returns new batches of the training images, for steps fitted to them."""
     return lambda: (images for images, _ in batches(dataset.train, dataset.prepare, FIT_BATCH))
 
 
 def some_images(dataset: Dataset, seed: int, count: int) -> np.ndarray:
-    """Training images drawn at random, the same for the same seed; uint8."""
+    """Random uint8 training images, the same for the same seed."""
     order = epoch_order(len(dataset.train), seed, 0)[:count]
     given = batches(dataset.train, dataset.prepare, FIT_BATCH, order)
     return np.concatenate([np.asarray(images) for images, _ in given])
 
 
-def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) -> Iterator[Batch]:
+def _streamed(
+    split: Split, prepare: Decoder, batch_size: int, order: np.ndarray
+) -> Iterator[Batch]:
     """Reads and decodes ahead of the training step, on all cores."""
     import tensorflow as tf
 
@@ -79,7 +82,7 @@ def _streamed(split: Split, prepare: Any, batch_size: int, order: np.ndarray) ->
             gone.append(f"could be read at first, and no longer: {record.name}: {reason}")
             raise
         if hashlib.sha256(contents).hexdigest() != split.hashes[int(index)]:
-            # its features would be cached as those of the file that it was
+            # its features would be cached as those of the original file
             gone.append(f"{record.name} {CHANGED}")
             raise ValueError(CHANGED)
         return decodable(contents)

@@ -1,4 +1,4 @@
-"""Pixels as a PNG file whose bytes depend on the pixels alone."""
+"""Encodes pixels as a PNG file whose bytes depend only on the pixels."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import zlib
 
 import numpy as np
 
-COLOUR = {1: 0, 3: 2}  # the type of a PNG, by channels
-BLOCK = 65_535  # bytes of a stored block, at most
+COLOUR = {1: 0, 3: 2}  # PNG colour type by number of channels
+BLOCK = 65_535  # largest stored block in bytes
 
 
 def as_png(pixels: np.ndarray) -> bytes:
-    """A PNG that is not compressed.
+    """An uncompressed PNG.
 
-    The split of a data set and the cache of features go by the bytes of files. What a library
-    compresses depends on its version; what is stored does not, and it takes no time.
+    The split of a data set and the feature cache depend on the bytes of files. Compressed bytes
+    depend on the library's version; stored ones do not, and they take no time.
     (ISO/IEC 15948; RFC 1950 and 1951, section 3.2.4.)
 
     Args:
         pixels: uint8 `(height, width, 1 or 3)`.
     """
     height, width, channels = pixels.shape
-    rows = np.zeros((height, 1 + width * channels), np.uint8)  # a row begins with its filter, 0
+    rows = np.zeros((height, 1 + width * channels), np.uint8)  # a row starts with its filter, 0
     rows[:, 1:] = pixels.reshape(height, -1)
     data = rows.tobytes()
     blocks = []

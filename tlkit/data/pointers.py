@@ -1,4 +1,4 @@
-"""Files that only say where the content is: DVC, git-annex, Git LFS."""
+"""Pointer files, which only say where the content is: DVC, git-annex, Git LFS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tlkit.errors import DataError, some_of
 LFS = b"version https://git-lfs.github.com/spec/"
 ANNEX = b"/annex/objects/"
 POINTER_BYTES = 1024
-LOOKED_AT = 200  # pictures
+LOOKED_AT = 200  # pictures that are checked
 
 
 def refuse_pointers(tree: Tree) -> None:
-    """Refuses a folder whose images were not fetched.
+    """Rejects a folder whose images were not fetched.
 
     Raises:
         DataError: with the command that fetches them.
@@ -47,9 +47,9 @@ FETCH = {"Git LFS": "git lfs pull", "git-annex": "git annex get .", "DVC": "dvc 
 
 
 def pointer(file: pathlib.Path) -> str | None:
-    """Which tool's pointer a file is, or None.
+    """The tool whose pointer a file is, or None.
 
-    A dangling link into `.git/annex` or a DVC cache is one too.
+    A dangling link into `.git/annex` or a DVC cache counts too.
     """
     try:
         if file.is_symlink() and not file.exists():
@@ -68,10 +68,10 @@ def pointer(file: pathlib.Path) -> str | None:
 
 
 def refuse_dvc_file(file: pathlib.Path) -> None:
-    """Refuses `data.dvc` itself.
+    """Rejects a `.dvc` file itself, such as `data.dvc`.
 
     Raises:
-        DataError: with what to give instead.
+        DataError: saying which path to give instead.
     """
     if file.suffix == ".dvc":
         tracked = file.with_suffix("")

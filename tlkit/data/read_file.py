@@ -1,4 +1,4 @@
-"""One file's bytes, of a regular file only, and no more than it had when it was opened."""
+"""Reads regular files only, and no more bytes than the file had when it was opened."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from collections.abc import Callable
 
 from tlkit.data.file_kind import HEAD
 
-MOST_BYTES = 1 << 30  # of a picture
+MOST_BYTES = 1 << 30  # largest picture file
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a picture.
+    """Reads the bytes of a picture.
 
     Raises:
-        OSError: if it is not there, is no regular file, or is larger than any picture. A pipe is not
-            waited for, and a file that is being written ends where it ended when it was opened.
+        OSError: if it does not exist, is not a regular file, or is too large for a picture. Reading
+            never waits for a pipe, and stops at the size that the file had when it was opened.
     """
     return _read(path, None)
 
 
 def read_head(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file, for `file_kind`; raises as `read_file` does."""
+    """The first bytes of a file, for `file_kind`; raises the same errors as `read_file`."""
     return _read(path, HEAD)
 
 
 @dataclasses.dataclass(frozen=True)
-class Absent:
-    """Reads an image that is named and is no file; it says why.
+class MissingFile:
+    """Reader of a named image that is not a regular file; calling it raises the reason.
 
     Attributes:
-        reason: As the system says it.
+        reason: Reason given by the system.
     """
 
     reason: str
@@ -44,18 +44,18 @@ class Absent:
 
 
 def reader(path: str | os.PathLike[str]) -> Callable[[], bytes]:
-    """Reads a picture that somebody names: `read_file`, or `Absent` where there is no regular file."""
+    """A reader of a named picture: `read_file`, or `MissingFile` if it is not a regular file."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        return Absent(str(error.strerror))
+        return MissingFile(str(error.strerror))
     if not stat.S_ISREG(mode):
-        return Absent(f"is {special(mode)}")
+        return MissingFile(f"is {special(mode)}")
     return functools.partial(read_file, path)
 
 
 def _read(path: str | os.PathLike[str], most: int | None) -> bytes:
-    # a pipe without a writer would keep the caller waiting for ever
+    # a pipe without a writer would block the caller forever
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         state = os.fstat(handle)
@@ -70,7 +70,7 @@ def _read(path: str | os.PathLike[str], most: int | None) -> bytes:
 
 
 def special(mode: int) -> str:
-    """What something is that is no regular file, by its mode."""
+    """What a path that is not a regular file is, by its mode."""
     kinds = (
         (stat.S_ISDIR, "a folder"),
         (stat.S_ISFIFO, "a pipe (FIFO)"),

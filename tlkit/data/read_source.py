@@ -1,4 +1,4 @@
-"""The records of the source that a recipe or a command names."""
+"""Reads the records of the source that a recipe or a command names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tlkit.data.recognize import not_as_such, recognize, refuse_other_source
 from tlkit.data.record import Record, SourceData
 from tlkit.entry import shown, told_as_users
 from tlkit.errors import DataError
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 
 # arguments of sources that are paths
 PATHS = ("path", "root", "data_dir", "train", "val", "test", "classes")
-# of a source, those that are no paths
+# source arguments that are not paths
 NO_PATHS = {"tfds": ("train", "val", "test")}
 
 
@@ -30,18 +30,18 @@ def path_keys(source: str) -> list[str]:
     return [key for key in PATHS if key in known and key not in NO_PATHS.get(source, ())]
 
 
-def read_records(source: Named) -> SourceData:
-    """Reads what a source names; archives are unpacked before.
+def read_records(source: Component) -> SourceData:
+    """Reads the records of a source; archives are unpacked first.
 
     Raises:
-        DataError: if it cannot be read, or is written by a tool for another source.
+        DataError: if it cannot be read, or was written by a tool that another source reads.
     """
     arguments: dict[str, Any] = dict(source.arguments)
     for key in path_keys(source.name):
         if arguments.get(key):
             arguments[key] = str(opened(arguments[key]))
     place = pathlib.Path(arguments.get("path") or "")
-    # with `depth`, a person has said that the folders are the classes
+    # with `depth`, the user has said that the folders are the classes
     if source.name == "folder" and arguments.get("depth") is None and place.is_dir():
         refuse_other_source(place)
     try:
@@ -54,10 +54,10 @@ def read_records(source: Named) -> SourceData:
 
 
 def _as_source_data(made: Any, name: str) -> SourceData:
-    """What a source gave; a list or a generator of records is taken too.
+    """The return value of a source; a list or a generator of records is accepted too.
 
     Raises:
-        DataError: if it is neither.
+        DataError: if it is none of these.
     """
     if isinstance(made, SourceData):
         return made
@@ -74,7 +74,7 @@ def _as_source_data(made: Any, name: str) -> SourceData:
 
 
 def _suggest(name: str, place: pathlib.Path, error: DataError) -> None:
-    """Raises what a folder or a list is of a tool's, where it is."""
+    """Raises an error that names the tool, if a tool wrote the folder or list."""
     try:
         found = recognize(place)
     except DataError as other:
@@ -84,7 +84,7 @@ def _suggest(name: str, place: pathlib.Path, error: DataError) -> None:
 
 
 def is_there(path: str, pattern: bool = False) -> bool:
-    """Whether a path is there, or leads into an archive, which is looked into later."""
+    """Whether a path exists or is inside an archive, whose content is checked later."""
     if glob.glob(path if pattern else glob.escape(path)):
         return True
     archive = archive_of(pathlib.Path(path))

@@ -1,4 +1,4 @@
-"""One labelled image, wherever it lies."""
+"""One labelled image, wherever it is stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ class Record:
     """An encoded image with its class name.
 
     Attributes:
-        name: What messages and predictions.csv call it, often a path.
-        label: The name of its class, or all that it is labelled with, as text; empty where there is
-            nothing.
-        split: Named by the source, or None where tlkit is to split.
+        name: Name in messages and predictions.csv, often a path.
+        label: Name of its class, or all its labels, as text; empty if it has none.
+        split: Split named by the source, or None if tlkit is to split.
         read: Returns the encoded bytes.
-        labels: What its list says of it, in any number: names of classes, or a number for each column
-            of `SourceData.columns`, as text. None where its place is its one class, as in folders.
+        labels: Labels from its list, any number: class names, or a number for each column of
+            `SourceData.columns`, as text. None if its location gives its one class, as in folders.
         where: `file:line` of the list, for messages.
     """
 
@@ -33,13 +32,13 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ignored:
-    """A file of the data folder that no class has.
+class IgnoredFile:
+    """A file of the data folder that belongs to no class.
 
     Attributes:
-        name: As `Record.name`.
-        reason: Behind the name, as "is text, no picture".
-        lost: Whether it looks like a picture that someone may miss.
+        name: As in `Record.name`.
+        reason: Reason, to follow the name, such as "is text, no picture".
+        lost: Whether it looks like a picture that the user may miss.
     """
 
     name: str
@@ -49,23 +48,23 @@ class Ignored:
 
 @dataclasses.dataclass(frozen=True)
 class SourceData:
-    """What a source yields.
+    """What a source returns.
 
     Attributes:
-        records: In a fixed order.
-        classes: Names in the source's own order, where it has one; else None
-            and tlkit sorts the labels.
-        empty: Classes that the source names but has no image of.
-        ignored: Files that lie with the images and are not used.
-        notes: What a person should know about how the source was read.
-        columns: Of a list, those that `Record.labels` are from, where each label is the value of one.
-        flags: Of a list, its columns of 0 and 1 that are one class each; `Record.labels` are those at 1.
+        records: Records in a fixed order.
+        classes: Class names in the source's own order, if it has one; None to have
+            tlkit sort the labels.
+        empty: Classes that the source names but has no images of.
+        ignored: Files beside the images that are not used.
+        notes: What the user should know about how the source was read.
+        columns: Columns of a list that `Record.labels` hold the values of.
+        flags: Columns of a list with 0 and 1, one class each; `Record.labels` are those that are 1.
     """
 
     records: list[Record]
     classes: list[str] | None = None
     empty: tuple[str, ...] = ()
-    ignored: tuple[Ignored, ...] = ()
+    ignored: tuple[IgnoredFile, ...] = ()
     notes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()

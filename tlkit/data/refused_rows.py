@@ -1,4 +1,4 @@
-"""Rows of a list that cannot be used, told together."""
+"""Reports all unusable rows of a list together."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ MOST_TOLD = 20  # rows that a message lists
 
 
 def refuse_rows(problems: Sequence[tuple[str, str]], what: str, hint: str = "") -> None:
-    """Refuses rows, each with its line.
+    """Rejects rows, each with its line.
 
     Args:
-        problems: Where, as `file:line` or the name of an image, and what is wrong there.
-        what: Is the matter with them, as `rows cannot be used`.
+        problems: Place, as `file:line` or the name of an image, and what is wrong there.
+        what: Problem of the rows, such as `rows cannot be used`.
         hint: What to do.
 
     Raises:

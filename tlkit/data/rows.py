@@ -1,4 +1,4 @@
-"""Rows of arrays that are on disk, or shared, taken a few at a time."""
+"""Reads rows of shared or on-disk arrays, a few at a time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class Rows:
-    """Rows of several arrays as one array, read when they are asked for.
+    """Rows of several arrays as one array, read on demand.
 
     Args:
-        parts: Arrays `(rows, ...)`, alike but for their number of rows; memory-mapped ones stay
-            on disk.
-        part: For each row of the whole, the index of the array it is in.
-        row: For each row of the whole, its place there.
-        dtype: Of what is given out.
+        parts: Arrays `(rows, ...)` that differ only in their number of rows; memory-mapped ones
+            stay on disk.
+        part: For each row of the whole, the index of its array.
+        row: For each row of the whole, its index in that array.
+        dtype: Data type of the returned arrays.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Rows:
         return cls([array], np.zeros(len(array), np.int32), np.arange(len(array)), array.dtype)
 
     def take(self, chosen: Any) -> Rows:
-        """Some of the rows; nothing is copied."""
+        """A selection of the rows; nothing is copied."""
         return Rows(self.parts, self.part[chosen], self.row[chosen], self.dtype)
 
     def __len__(self) -> int:

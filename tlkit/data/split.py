@@ -1,4 +1,4 @@
-"""Divides images into train, val and test by what they are, not by where they stand."""
+"""Divides images into train, val and test by their content, not by their position."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tlkit.data.record import SplitName
 
 
 def position(content_hash: str, label: str) -> float:
-    """A number in [0, 1) that depends on nothing but an image's bytes and its class.
+    """A number in [0, 1) that depends only on an image's bytes and its class.
 
     Args:
         content_hash: Hexadecimal SHA-256 of the encoded image.
-        label: The class, so that one file in two classes may fall on two sides.
+        label: The class, so that one file in two classes may be in two splits.
     """
     digest = hashlib.sha256(f"{label}\0{content_hash}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
@@ -24,20 +24,20 @@ def split_by_hash(
 ) -> list[SplitName]:
     """The split of each image.
 
-    Each image has a fixed place in [0, 1) within its class, and those below
-    `val` validate, those in the next `test` test. So every class is held out at the same
-    expected share, copies of a file stay together, and an added file never moves another.
+    Each image has a fixed position in [0, 1) within its class. Positions below `val` are
+    validation, the next `test` are test. So the same expected fraction of every class is held
+    out, copies of a file stay together, and an added file does not move another.
 
-    Where chance would leave a class of two or more different images without any in val, the
-    one with the lowest place validates; where it would leave none to train on, the one with
-    the highest place trains. A class of one image trains. Only such an image, that stands in
-    for others, can move when files are added: when one comes that takes its place.
+    If chance would leave a class of two or more different images without any in val, the one
+    with the lowest position goes to val; if it would leave none to train on, the one with the
+    highest position goes to train. A class of one image goes to train. Only such a substitute
+    can move when files are added: when an added file takes over its role.
 
     Args:
         hashes: SHA-256 of each image's bytes, hexadecimal.
         labels: Class of each image.
-        val: Share for validation, in [0, 1).
-        test: Share for the test, in [0, 1).
+        val: Fraction for validation, in [0, 1).
+        test: Fraction for the test, in [0, 1).
     """
     places = [position(h, label) for h, label in zip(hashes, labels, strict=True)]
     of_class: dict[str, set[float]] = {}
@@ -47,7 +47,7 @@ def split_by_hash(
 
     def by_place(place: float, label: str) -> SplitName:
         lowest, highest = ends[label]
-        if place == highest:  # if it were held out, so would all others be
+        if place == highest:  # if it were held out, all others would be too
             return "train"
         if place < val or (val and place == lowest):
             return "val"

@@ -1,4 +1,4 @@
-"""Splits as people call them: `training_set`, `Test Images`, `val2017`, `validate`."""
+"""Recognizes common names of splits: `training_set`, `Test Images`, `val2017`, `validate`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WORDS: dict[str, SplitName] = {
     "验证": "val",
     "测试": "test",
 }
-# what stands beside such a word and changes nothing
+# words that may stand beside a split's name without changing its meaning
 FILLERS = frozenset({
     "set", "sets", "data", "dataset", "datasets", "daten", "datos", "dados", "image", "images",
     "img", "imgs", "im", "bilder", "imagenes", "imagens", "picture", "pictures", "pics", "photo",
@@ -50,7 +50,7 @@ FILLERS = frozenset({
     "original", "orig", "the", "of", "for", "x", "y", "v", "my", "public", "private", "集", "图片", "图像",
     "数据",
 })  # fmt: skip
-# parts, kinds and states of data, of which none is a class
+# parts, kinds and states of data, none of which is a class
 PARTS = frozenset({
     "fold", "folds", "kfold", "part", "parts", "split", "splits", "batch", "chunk", "shard", "subset", "set",
     "dataset", "data", "holdout", "query", "gallery", "labeled", "labelled", "unlabeled", "unlabelled",
@@ -63,9 +63,9 @@ _LONGEST_FIRST = sorted(WORDS, key=lambda word: (-len(word), word))
 
 
 def splits_named(text: str) -> set[SplitName]:
-    """The splits that a name speaks of, if it speaks of nothing else: two for `train_test`.
+    """The splits that a name refers to, if it refers to nothing else: two for `train_test`.
 
-    A class is none: of `steam_train` and `test tube`, one word is about something else.
+    Class names do not count: in `steam_train` and `test tube`, one word means something else.
     """
     found: set[SplitName] = set()
     for word in _words(text):
@@ -78,15 +78,15 @@ def splits_named(text: str) -> set[SplitName]:
 
 
 def split_name(text: str) -> SplitName | None:
-    """`Validation` -> `val`; None for a name of no split, or of two."""
+    """The split of a name: `Validation` -> `val`; None if it names no split, or two."""
     found = splits_named(text)
     return found.pop() if len(found) == 1 else None
 
 
 def split_pairs(names: Iterable[str]) -> bool:
-    """Whether names are those of splits of something: `pets_train` and `pets_test`, but for the split alike.
+    """Whether names differ only in the split, such as `pets_train` and `pets_test`.
 
-    All of them must name one, so that the classes `steam_train`, `test tube` and `cat` are none.
+    All must name a split, so the classes `steam_train`, `test tube` and `cat` do not match.
     """
     splits: dict[tuple[str, ...], set[SplitName]] = {}
     for name in names:
@@ -100,21 +100,21 @@ def split_pairs(names: Iterable[str]) -> bool:
 
 
 def is_part(text: str) -> bool:
-    """Whether a name is that of a part or a kind of data, as `fold_1`, `unlabeled` and `masks`, and of no class."""
+    """Whether a name is not a class but a part or kind of data: `fold_1`, `unlabeled`, `masks`."""
     words = _words(text)
     rest = [word for word in words if not (word.isdecimal() or word in FILLERS)]
     return any(word in PARTS for word in words) and all(word in PARTS for word in rest)
 
 
 def _words(text: str) -> list[str]:
-    """`TrainImages_2017` -> train, images, 2017; accents are taken off."""
+    """`TrainImages_2017` -> train, images, 2017; accents are removed."""
     apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", unicodedata.normalize("NFD", text))
     plain = "".join(c for c in apart if not unicodedata.combining(c)).casefold()
     return re.findall(r"[^\W\d_]+|\d+", plain)
 
 
 def _split_of(word: str) -> SplitName | None:
-    """The split of one word, or of one grown together with a filler, as `testset`."""
+    """The split of one word, or of one joined with a filler, such as `testset`."""
     for start in _LONGEST_FIRST:
         if word == start or (word.startswith(start) and word[len(start) :] in FILLERS):
             return WORDS[start]

@@ -1,4 +1,4 @@
-"""Decoded images on disk, for as long as the process lives."""
+"""Decoded images on disk, for the lifetime of the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlkit.paths import expanded
 
 
 def cache_folder(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """Where tlkit keeps what can be made again: the folder given, TLKIT_CACHE, or ~/.cache/tlkit."""
+    """tlkit's cache folder: the folder given, TLKIT_CACHE, or ~/.cache/tlkit."""
     if folder is None:
         folder = os.environ.get("TLKIT_CACHE")
     if folder is None:
@@ -22,7 +22,7 @@ def cache_folder(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
 
 
 def free_disk(folder: pathlib.Path) -> int | None:
-    """Bytes free where a folder is or will be; None where it cannot be written."""
+    """Free bytes on the disk of an existing or future folder; None if it is not writable."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -32,10 +32,10 @@ def free_disk(folder: pathlib.Path) -> int | None:
 
 
 def spooled(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of uint8 in a file without a name, which is gone when the process is.
+    """A uint8 array in an unnamed file, which is deleted when the process ends.
 
     Raises:
-        OSError: if there is no room for all of it.
+        OSError: if there is not enough room.
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

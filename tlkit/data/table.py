@@ -1,4 +1,4 @@
-"""Lists as spreadsheets, scripts and people write them: text in columns, or JSON a line."""
+"""Lists as spreadsheets, scripts and users write them: text in columns, or JSON lines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tlkit.errors import DataError, some_of
 
 COLUMNS = (".csv", ".tsv", ".txt", ".lst")
 LINES = (".jsonl", ".ndjson")
-LOOKED_AT = 100  # rows by which the separator is found
+LOOKED_AT = 100  # rows used to detect the separator
 SEPARATORS = {",": "','", ";": "';'", "\t": "a tab", "|": "'|'"}
 
 
 @dataclasses.dataclass
 class Table:
-    """A list of images, or whatever else.
+    """A list, usually of images.
 
     Attributes:
-        columns: Their names, trimmed; 1, 2, ... where the file has no header.
-        rows: Line number, counted from 1, and values of each row; `""` for a value that is not there.
-        notes: How it was read, where that is not plain.
-        wrong: Line number of each row that has not the columns of the others, and what is wrong.
+        columns: Trimmed names of the columns; 1, 2, ... if the file has no header.
+        rows: Line number, counted from 1, and values of each row; `""` for a missing value.
+        notes: How it was read, if that is not obvious.
+        wrong: Line number of each row whose columns differ from the others, and what is wrong.
     """
 
     columns: list[str]
@@ -38,7 +38,7 @@ class Table:
     wrong: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
     def sample(self, most: int) -> list[dict[str, Any]]:
-        """Some rows, spread over all."""
+        """Some rows, spread evenly over all."""
         step = max(1, len(self.rows) // most)
         return [row for _, row in self.rows[::step]][:most]
 
@@ -46,14 +46,14 @@ class Table:
 def read_table(file: pathlib.Path, is_header: Callable[[list[str]], bool] | None = None) -> Table:
     """Reads a .csv, .tsv, .txt, .jsonl or .ndjson file.
 
-    Its encoding, its separator, and whether it has a header are found from what is in it.
+    Its encoding, its separator, and whether it has a header are detected from its content.
 
     Args:
         file: The list.
-        is_header: Whether a first row is one; a row with a picture's name in it never is.
+        is_header: Whether a first row is a header; a row with a picture's name never is.
 
     Raises:
-        DataError: if it cannot be read, or is none of those.
+        DataError: if it cannot be read, or is of another format.
     """
     kind = file.suffix.lower()
     if kind not in (*COLUMNS, *LINES):
@@ -94,7 +94,7 @@ def read_table(file: pathlib.Path, is_header: Callable[[list[str]], bool] | None
 
 
 def decode_text(data: bytes) -> tuple[str, list[str]]:
-    """Text of whatever encoding, and a note where that had to be guessed."""
+    """Decodes text of any encoding; returns it with a note if the encoding was guessed."""
     for mark, name in (
         (b"\xef\xbb\xbf", "utf-8-sig"),
         (b"\xff\xfe", "utf-16"),
@@ -116,7 +116,7 @@ def decode_text(data: bytes) -> tuple[str, list[str]]:
     seen = re.search(r"[^\x00-\x7f]", text)
     place = seen.start() if seen else 0
     shown = " ".join(text[max(0, place - 15) : place + 10].split())
-    return text, [f"its text is no UTF-8 (line {line}) and was read as {name}: {shown!r}; if that is "
+    return text, [f"its text is not UTF-8 (line {line}) and was read as {name}: {shown!r}; if that is "
                   "wrong, save it as UTF-8"]  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def _cells(
     text: str, kind: str, file: pathlib.Path, notes: list[str]
 ) -> list[tuple[int, list[str]]]:
     """Line number and cells of each row that is not empty."""
-    said = re.match(r'"?sep=(.)"?\r?\n', text)  # as Excel writes and reads
+    said = re.match(r'"?sep=(.)"?\r?\n', text)  # as written and read by Excel
     if said:
         separator: str | None = said[1]
     else:
@@ -161,12 +161,12 @@ def _cells(
                 rows.append((before + 1, cells))
             before = reader.line_num
     except csv.Error as error:
-        raise DataError(f"is no table: {error}", where=f"{file}:{before + 1}") from None
+        raise DataError(f"is not a table: {error}", where=f"{file}:{before + 1}") from None
     return rows[1:] if said else rows
 
 
 def _separator(text: str, usual: str) -> str | None:
-    """What divides the first rows into the same number of columns; None where nothing does."""
+    """The separator that divides the first rows into equally many columns; None if none does."""
     head = io.StringIO(text[: LOOKED_AT * 1000], newline="")
     lines = [line for _, line in zip(range(LOOKED_AT), head, strict=False)]
     found: list[tuple[float, str]] = []

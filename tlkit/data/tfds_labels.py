@@ -1,4 +1,4 @@
-"""Labels as TensorFlow Datasets has them: one class, several, or yes and no of each."""
+"""Labels in TensorFlow Datasets: one class, several, or a yes or no for each."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 
 from tlkit.errors import DataError
 
-# from the values of a feature, a row of numbers, to the names that they mean
+# maps the values of a feature, a row of numbers, to the names that they mean
 Meaning = Callable[[Any], tuple[str, ...]]
 
 
 def find_labels(feature: Any, key: str, where: str) -> tuple[Meaning, list[str] | None]:
-    """How the values of a label feature are read, and the classes in their order where it names them.
+    """How to read the values of a label feature, and its classes in order if it names them.
 
-    A class, a sequence of classes, and a tensor of 0 and 1 for each class are read from their numbers; a
-    dictionary of yes and no from its values in the order of its names.
+    A class, a sequence of classes, and a tensor with 0 or 1 for each class are read from their
+    numbers; a dictionary of yes and no from its values in the order of its names.
 
     Args:
-        feature: Of the data set's `info.features`.
-        key: Its name.
-        where: What a message names.
+        feature: Feature in the data set's `info.features`.
+        key: Name of the feature.
+        where: Name of the data in messages.
 
     Raises:
-        DataError: if it is no feature of labels.
+        DataError: if it is not a label feature.
     """
-    inner = getattr(feature, "feature", feature)  # of a Sequence
+    inner = getattr(feature, "feature", feature)  # the element of a Sequence
     names = list(getattr(inner, "names", None) or [])
     if hasattr(feature, "items") and not names:
         names = sorted(feature)

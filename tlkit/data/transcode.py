@@ -1,4 +1,4 @@
-"""Files of every format that people have as files that the one decoder takes."""
+"""Converts files of all common formats into files that the one decoder accepts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from tlkit.data.decode import MOST_PIXELS, ORIENTATION
 from tlkit.data.file_kind import HEAD, file_kind
 
-# Pillow's names of the formats that are read
+# Pillow's names of the supported formats
 FORMATS = (
     "JPEG",
     "MPO",
@@ -32,26 +32,26 @@ INSTALLED = "install: pip install 'tlkit[heif]'"
 
 
 class NotDecodable(ValueError):  # noqa: N818 - it says what is so
-    """A file that is no picture which tlkit reads; its text goes on after the file's name."""
+    """A file is not a picture that tlkit reads; the message continues after the file's name."""
 
 
 class TooManyPixels(NotDecodable):
-    """A picture whose pixels would take the memory."""
+    """A picture whose pixels would exhaust the memory."""
 
 
 def decodable(data: bytes, lossless_form: str = "BMP") -> bytes:
     """The file itself, or the same picture in a format that `tlkit.data.decode.decode` takes.
 
-    JPEG, PNG and still WebP are handed over as they are. Of BMP, GIF, moving WebP, TIFF, AVIF,
+    JPEG, PNG and still WebP are returned unchanged. Of BMP, GIF, animated WebP, TIFF, AVIF,
     HEIC, ICO, JPEG 2000, PPM and QOI, Pillow decodes the first frame or page, upright by EXIF;
-    levels of 16 bits keep their high byte, as those of PNG do.
+    16-bit levels keep their high byte, as in PNG.
 
     Args:
-        data: The file.
-        lossless_form: What a picture that Pillow decoded is written as, `BMP` or `PNG`.
+        data: Bytes of the file.
+        lossless_form: Format in which pictures decoded by Pillow are written, `BMP` or `PNG`.
 
     Raises:
-        NotDecodable: if it is no picture, one of a format that is not read, or damaged.
+        NotDecodable: if it is not a picture, of an unsupported format, or damaged.
     """
     kind = file_kind(data[:HEAD])
     if kind in ("JPEG", "PNG") or (kind == "WEBP" and not _moves(data)):
@@ -64,15 +64,15 @@ def decodable(data: bytes, lossless_form: str = "BMP") -> bytes:
 
 
 def _moves(data: bytes) -> bool:
-    """Whether the header of a WebP says that it has several frames (RFC 9649, section 2.7)."""
+    """Whether a WebP's header marks it as animated (RFC 9649, section 2.7)."""
     return data[12:16] == b"VP8X" and bool(data[20:21]) and bool(data[20] & 2)
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """A file opened by Pillow, its pixels not yet decoded.
+    """Opens a file with Pillow, without decoding its pixels.
 
     Raises:
-        NotDecodable: if it is no picture, or one of a format that is not read.
+        NotDecodable: if it is not a picture, or of an unsupported format.
         TooManyPixels: if it has more than `MOST_PIXELS`.
     """
     if not data:
@@ -90,7 +90,7 @@ def open_picture(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError:
         raise TooManyPixels(TOO_MANY) from None
-    # plugins of Pillow raise whatever a broken header makes them
+    # Pillow's plugins may raise anything on a broken header
     except Exception:
         raise NotDecodable(_what_it_is(kind)) from None
     if image.width * image.height > MOST_PIXELS:
@@ -102,7 +102,7 @@ def _what_it_is(kind: str | None) -> str:
     if kind == "text":
         return "is text, not a picture"
     if kind is None:
-        return "is no picture"
+        return "is not a picture"
     if kind in FORMATS and kind in Image.OPEN:
         return f"does not decode: the header of this {kind} is damaged"
     return f"is {kind}, which tlkit does not decode; {SAVED}"
@@ -121,11 +121,11 @@ def rgb(image: Image.Image) -> Image.Image:
             return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
         if upright.mode in ("I", "F"):
             _expect_levels(upright)
-        upright.info.pop("transparency", None)  # which is dropped, and of which Pillow would warn
+        upright.info.pop("transparency", None)  # dropped; Pillow would warn about it
         return upright.convert("RGB")
     except NotDecodable:
         raise
-    # Pillow raises whatever its decoders stumble over
+    # Pillow's decoders may raise anything
     except Exception as error:
         raise NotDecodable(f"does not decode: {error}") from error
 
@@ -138,14 +138,14 @@ def orientation_of(image: Image.Image) -> int:
     """
     try:
         found = image.getexif().get(ORIENTATION, 1)
-    # as above: of a PNG all of the file is read for it
+    # as above: for a PNG, this reads the whole file
     except Exception as error:
         raise NotDecodable(f"does not decode: {error}") from error
     return found if found in range(1, 9) else 1
 
 
 def _expect_levels(image: Image.Image) -> None:
-    """Refuses levels of 32 bits that cannot be those of 8."""
+    """Rejects 32-bit levels that cannot be 8-bit values."""
     low, high = np.asarray(image).min(), np.asarray(image).max()
     if not (low >= 0 and high <= 255 and (high > 1 or low == high)):
         raise NotDecodable(

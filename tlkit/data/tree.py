@@ -1,4 +1,4 @@
-"""The files under a folder, found again by the names that labelling tools write."""
+"""The files under a folder, looked up by the names that labelling tools write."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import pathlib
 import re
 import urllib.parse
 
-from tlkit.data.record import Ignored
+from tlkit.data.record import IgnoredFile
 from tlkit.data.walk import walk
 from tlkit.errors import some_of
 
-UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
+UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # prefix of uploaded files in Label Studio
 
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-    """All files under a folder, without what is hidden or made by programs.
+    """All files under a folder, except hidden and program-generated ones.
 
     Attributes:
         root: The folder.
-        places: Where each file is, by its legible path relative to the root, with `/`; in order.
-        pictures: Those that are pictures, or are called so.
-        dangling: Links that lead nowhere.
-        ignored: The others, with the reason why they are no pictures.
+        places: Location of each file by its legible path relative to the root, with `/`; in order.
+        pictures: Files that are pictures, or are named like pictures.
+        dangling: Dangling links.
+        ignored: The other files, with the reason why they are not pictures.
     """
 
     root: pathlib.Path
     places: dict[str, str]
     pictures: tuple[str, ...] = ()
     dangling: tuple[str, ...] = ()
-    ignored: tuple[Ignored, ...] = ()
+    ignored: tuple[IgnoredFile, ...] = ()
 
     @staticmethod
     def of(root: pathlib.Path) -> Tree:
@@ -65,12 +65,12 @@ class Tree:
         return tuple(self.places)
 
     def place(self, name: str) -> pathlib.Path:
-        """Where a file is."""
+        """The location of a file."""
         return pathlib.Path(self.places[name])
 
     @functools.cached_property
     def by_name(self) -> dict[str, list[str]]:
-        """Paths by the last part of the name, in small letters."""
+        """Paths by file name in lower case."""
         found: dict[str, list[str]] = {}
         for path in self.places:
             found.setdefault(path.rpartition("/")[2].lower(), []).append(path)
@@ -78,7 +78,7 @@ class Tree:
 
     @functools.cached_property
     def by_stem(self) -> dict[str, list[str]]:
-        """Pictures by the last part of the name without its ending, in small letters."""
+        """Pictures by file name without the extension, in lower case."""
         found: dict[str, list[str]] = {}
         for path in self.pictures:
             stem = os.path.splitext(path.rpartition("/")[2])[0].lower()
@@ -86,19 +86,19 @@ class Tree:
         return found
 
     def called(self, name: str) -> list[str]:
-        """Paths whose last part is `name`."""
+        """Paths whose file name is `name`."""
         return self.by_name.get(name.lower(), [])
 
     def find(self, wanted: str, near: str = "") -> str:
-        """The file that a tool means by a path of its own.
+        """The file that a tool's path refers to.
 
         Tried in turn: the path under `near`, then under the root; the file of that name in the same
-        folders, as far as both have folders; the same without the prefix of an upload, and
-        with any ending where it has none.
+        folders, as far as both have folders; the same without the upload prefix, and with any
+        file extension if it has none.
 
         Args:
             wanted: A path, with `/` or `\\`, or a URL.
-            near: Folder, relative to the root, of the file that names it.
+            near: Folder of the file that names it, relative to the root.
 
         Raises:
             FileNotFoundError: if there is no such file, or there are several.
@@ -123,7 +123,7 @@ class Tree:
 
 
 def local_path(wanted: str) -> str:
-    """A path of a tool without its scheme, bucket, drive and query, with `/` between its parts."""
+    """A tool's path without scheme, bucket, drive and query, with `/` between its parts."""
     path = wanted.strip().replace("\\", "/")
     scheme = re.match(r"([a-z][a-z0-9+.-]+)://", path, re.IGNORECASE)
     if scheme:
@@ -134,7 +134,7 @@ def local_path(wanted: str) -> str:
     if scheme:
         path = urllib.parse.unquote(path.partition("?")[0])
     upload = re.fullmatch(r"/?data/upload/(?:\d+/)?([^/]+)", path)
-    if upload:  # Label Studio's own folder, by number of the project
+    if upload:  # Label Studio's own folder, numbered by project
         return urllib.parse.unquote(upload[1])
     path = re.sub(r"^[A-Za-z]:/", "", path)
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
@@ -142,9 +142,9 @@ def local_path(wanted: str) -> str:
 
 
 def _nearest(candidates: list[str], path: str, near: str) -> list[str]:
-    """The candidates that a path can mean, those with most of its folders, then those under `near`.
+    """The best matches for a path: those that share most of its folders, then those under `near`.
 
-    Where folders differ, as in `rose/1.jpg` and `tulip/1.jpg`, it is another picture of the same name.
+    If the folders differ, as in `rose/1.jpg` and `tulip/1.jpg`, it is another picture of that name.
     """
     wanted = path.lower().split("/")[:-1][::-1]
 
@@ -167,6 +167,6 @@ def _nearest(candidates: list[str], path: str, near: str) -> list[str]:
     return best
 
 
-def is_junk(item: Ignored) -> bool:
-    """Whether a file is hidden or made by a program."""
+def is_junk(item: IgnoredFile) -> bool:
+    """Whether a file is hidden or program-generated."""
     return item.reason.startswith(("is hidden", "is made by", "lies in"))

@@ -1,4 +1,4 @@
-"""All that lies below a folder of images: its pictures, and what is left aside and why."""
+"""Everything under an image folder: its pictures, and what is ignored and why."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from collections.abc import Iterator
 from tlkit.data.file_kind import DECODED, PICTURE_ENDINGS, PICTURES, file_kind
 from tlkit.data.order import natural
 from tlkit.data.read_file import read_head, special
-from tlkit.data.record import Ignored
+from tlkit.data.record import IgnoredFile
 from tlkit.errors import DataError
 from tlkit.paths import legible
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp")
-# what systems and programs put beside people's files, in lower case
+# files and folders that systems and programs create beside the user's, in lower case
 JUNK_FOLDERS = frozenset({
     "__macosx", "__pycache__", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found",
     "system volume information", "thumbnails", "thumbnail", "_thumbnails", "_thumbs",
 })  # fmt: skip
 JUNK_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 JUNK_STARTS = ("synophoto_", "synofile_")
-MOST_LINKS = 3  # to folders, one behind the other
+MOST_LINKS = 3  # nested links to folders
 
 
 @dataclasses.dataclass(eq=False)
 class Folder:
-    """A folder and what is in it.
+    """A folder and its contents.
 
     Attributes:
-        path: As the system needs it.
-        parts: Names of the folders from the top to here, legible.
-        pictures: Names of the files in it that are pictures, or are called so; sorted.
-        folders: In it, in natural order, without what is hidden or made by machines.
+        path: Path for the system.
+        parts: Names of the folders from the top down to this one, legible.
+        pictures: Names of the files in it that are pictures, or are named like pictures; sorted.
+        folders: Its subfolders in natural order, without hidden and program-generated ones.
         files: Number of all files in and below it.
         below: Number of pictures in and below it.
-        above: The folder that it is in.
+        above: Its parent folder.
     """
 
     path: str
@@ -56,11 +56,11 @@ class Folder:
 
     @property
     def full(self) -> list[Folder]:
-        """The folders in it with pictures in or below them."""
+        """Its subfolders that have pictures in or below them."""
         return [folder for folder in self.folders if folder.below]
 
     def inside(self) -> Iterator[Folder]:
-        """The folder itself and all below it."""
+        """The folder itself and all folders below it."""
         todo = [self]
         while todo:
             folder = todo.pop()
@@ -68,24 +68,24 @@ class Folder:
             todo.extend(reversed(folder.folders))
 
     def name_of(self, file: str) -> str:
-        """What messages call a file in it: its path from the top."""
+        """The name of a file in messages: its path from the top."""
         return "/".join((*self.parts, legible(file)))
 
 
-def walk(root: str | os.PathLike[str]) -> tuple[Folder, list[Ignored]]:
-    """Looks at every file below a folder, through links to folders, never twice round a loop.
+def walk(root: str | os.PathLike[str]) -> tuple[Folder, list[IgnoredFile]]:
+    """Visits every file below a folder, following links to folders but no loops.
 
-    Files whose ending is that of a picture tlkit decodes are taken by name; all others are looked
-    into, and taken if they are such a picture.
+    Files with the extension of a format that tlkit decodes are accepted by name; all others are
+    opened, and accepted if they are such a picture.
 
     Returns:
-        The folder, and every other file with the reason why it is none of its pictures.
+        The folder, and every other file with the reason why it is not one of its pictures.
 
     Raises:
         DataError: for a folder that cannot be opened.
     """
     top = Folder(os.fspath(root))
-    ignored: list[Ignored] = []
+    ignored: list[IgnoredFile] = []
     todo, met = [top], []
     while todo:
         folder = todo.pop()
@@ -96,7 +96,7 @@ def walk(root: str | os.PathLike[str]) -> tuple[Folder, list[Ignored]]:
                 folder.folders.append(below)
                 todo.append(below)
         folder.pictures.sort()
-    for folder in reversed(met):  # those above come after those below
+    for folder in reversed(met):  # parents come after their subfolders
         folder.files += len(folder.pictures)
         folder.below = len(folder.pictures) + sum(inner.below for inner in folder.folders)
         folder.files += sum(inner.files for inner in folder.folders)
@@ -107,7 +107,7 @@ def walk(root: str | os.PathLike[str]) -> tuple[Folder, list[Ignored]]:
     return top, sorted(ignored, key=lambda item: (item.name, item.reason))
 
 
-def _entries(folder: Folder, ignored: list[Ignored]) -> list[os.DirEntry[str]]:
+def _entries(folder: Folder, ignored: list[IgnoredFile]) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder.path) as found:
             return sorted(found, key=lambda entry: entry.name)
@@ -118,20 +118,20 @@ def _entries(folder: Folder, ignored: list[Ignored]) -> list[os.DirEntry[str]]:
                 where=folder.path,
                 hint="Give yourself the right to read it, or take it out of the data.",
             ) from None
-        ignored.append(Ignored("/".join(folder.parts), folder.junk))
+        ignored.append(IgnoredFile("/".join(folder.parts), folder.junk))
         folder.files += 1
         return []
 
 
-def _look(entry: os.DirEntry[str], folder: Folder, ignored: list[Ignored]) -> Folder | None:
-    """Sorts one entry of a folder: a folder is returned, a picture or another file is noted."""
+def _look(entry: os.DirEntry[str], folder: Folder, ignored: list[IgnoredFile]) -> Folder | None:
+    """Handles one entry of a folder: returns a folder; records a picture or another file."""
     name = entry.name
     hidden = name.startswith(".")
     suffix = os.path.splitext(name)[1].lower()
 
     def leave(reason: str, lost: bool = False) -> None:
         ignored.append(
-            Ignored(folder.name_of(name), folder.junk or reason, lost and not folder.junk)
+            IgnoredFile(folder.name_of(name), folder.junk or reason, lost and not folder.junk)
         )
         folder.files += 1
 
@@ -182,7 +182,7 @@ def _look(entry: os.DirEntry[str], folder: Folder, ignored: list[Ignored]) -> Fo
 
 
 def _why_no_picture(path: str, suffix: str) -> tuple[str | None, bool]:
-    """Why a file with another ending is not taken, None if it is; whether it may be missed."""
+    """Why a file of another extension is ignored, None if it is not; whether it may be missed."""
     try:
         head = read_head(path)
     except OSError as error:
@@ -193,14 +193,14 @@ def _why_no_picture(path: str, suffix: str) -> tuple[str | None, bool]:
     if kind in PICTURES:
         return f"is {kind}, which tlkit does not decode", True
     if suffix in PICTURE_ENDINGS:
-        return None, False  # called a picture: decoding says why it is none
+        return None, False  # named like a picture: decoding will report the problem
     if not head:
         return "is empty", False
-    return f"is {kind}, no picture" if kind else "is no picture", False
+    return f"is {kind}, no picture" if kind else "is not a picture", False
 
 
 def _is_loop(path: str, folder: Folder) -> bool:
-    """Whether a link leads to a folder that it lies in."""
+    """Whether a link points to a folder that contains it."""
     here: Folder | None = folder
     while here is not None:
         if os.path.samefile(path, here.path):
@@ -209,8 +209,8 @@ def _is_loop(path: str, folder: Folder) -> bool:
     return False
 
 
-def picture_files(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[Ignored]]:
-    """All pictures in and below a folder, sorted, and what is ignored there."""
+def picture_files(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[IgnoredFile]]:
+    """All pictures in and below a folder, sorted, and the files ignored there."""
     top, ignored = walk(folder)
     found = [pathlib.Path(f.path, name) for f in top.inside() for name in f.pictures]
     return sorted(found), ignored

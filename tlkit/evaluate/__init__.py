@@ -1,1 +1,1 @@
-"""Evaluation: figures about predictions."""
+"""Evaluation: predictions and their explanation."""

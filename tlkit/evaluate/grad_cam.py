@@ -7,16 +7,18 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tlkit.features.cut import flatten_model
 from tlkit.features.engines.keras import as_traced
+from tlkit.features.split_network import flatten_model
 from tlkit.surgery.walk import nodes_of
+from tlkit.tensors import KerasModel
 
-AT_ONCE = 8  # images, whose inner maps are in memory together
+AT_ONCE = 8  # images whose inner maps are in memory together
 
 
-def find_map(model: Any) -> Any:
-    """The last tensor of a flat model that has places, `(batch, height, width, channels)`, or None."""
+def find_map(model: KerasModel) -> Any:
+    """The last spatial tensor `(batch, height, width, channels)` of a flat model, or None."""
     for node in reversed(nodes_of(model)):
         for tensor in node.outputs:
             shape = tensor.shape
@@ -25,30 +27,29 @@ def find_map(model: Any) -> Any:
     return None
 
 
-def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
-    """Heat maps of single classes.
+def grad_cam(model: KerasModel, images: np.ndarray, classes: np.ndarray) -> np.ndarray | None:
+    """Grad-CAM heat maps of given classes.
 
-    L = relu(sum_k alpha_k A^k), alpha_k the mean over all places of the gradient of the class's
-    logit by the last feature map A^k. (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.)
+    L = relu(sum_k alpha_k A^k), alpha_k the mean over all positions of the gradient of the class's
+    logit with respect to the last feature map A^k. (Selvaraju et al. 2017, "Grad-CAM", equations 1
+    and 2.)
 
     Args:
-        model: From images to logits, functional.
-        images: `(n, height, width, 3)` in [0, 255].
-        classes: Class id of each, `(n,)`.
+        model: Functional model from images to logits.
+        images: Images, `(n, height, width, 3)` in [0, 255].
+        classes: Class id of each image, `(n,)`.
 
     Returns:
-        float32 `(n, h, w)` of the map's size, each scaled to a maximum of 1; None for networks
-        without such a map.
+        float32 `(n, h, w)` of the map's size, each scaled to a maximum of 1; None if the network
+        has no such map.
     """
-    import tensorflow as tf
-
     flat = flatten_model(model)
     tensor = find_map(flat)
     if tensor is None:
         return None
     below = keras.Model(flat.inputs, tensor)
     above = keras.Model(tensor, flat.outputs[0])
-    # compiled, as each of a network's many layers is slow the first time it runs by itself
+    # compiled, as each of a network's many layers is slow when first run on its own
     forward = tf.function(lambda part: below(part, training=False), autograph=False)
     given = forward.get_concrete_function(tf.TensorSpec((None, *images.shape[1:]), tf.float32))
     with as_traced():
@@ -61,15 +62,13 @@ def grad_cam(model: Any, images: np.ndarray, classes: np.ndarray) -> np.ndarray 
 
 
 def heat_of(above: Callable[[Any], Any], maps: Any, classes: Any) -> Any:
-    """Heat maps `(n, h, w)` as `grad_cam` defines them, in operations of a graph.
+    """Heat maps `(n, h, w)` as defined in `grad_cam`, in graph operations.
 
     Args:
-        above: From the last feature maps to logits.
-        maps: These, `(n, h, w, channels)`, float32.
-        classes: Class id of each, `(n,)`.
+        above: Function from the last feature maps to logits.
+        maps: Last feature maps, `(n, h, w, channels)`, float32.
+        classes: Class id of each image, `(n,)`.
     """
-    import tensorflow as tf
-
     with tf.GradientTape() as tape:
         tape.watch(maps)
         chosen = tf.reduce_sum(tf.gather(above(maps), classes, axis=1, batch_dims=1))
@@ -79,7 +78,7 @@ def heat_of(above: Callable[[Any], Any], maps: Any, classes: Any) -> Any:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A uint8 image with a heat map over it, hot where it is red."""
+    """A uint8 image with a heat map over it, red where it is hot."""
     from matplotlib import colormaps
     from PIL import Image
 

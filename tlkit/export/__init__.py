@@ -1,1 +1,1 @@
-"""Export: formats that serve a trained model."""
+"""Export to formats that serve a trained model."""

@@ -1,4 +1,4 @@
-"""What lies beside an exported model: labels, signature, a card, and a pack to prove ports with."""
+"""Files beside an exported model: labels, signature, model card, and data to verify ports."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.data.dataset import Split
+from tlkit import registry
 from tlkit.data.decode import TAKES
 from tlkit.data.labels import labels_text
 from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
 from tlkit.export.naming import IMAGE
+from tlkit.export.parity import Parity
+from tlkit.export.served import Proof, ServedModel, precision_of
+from tlkit.recipe.schema import Component
 from tlkit.tasks.base import Task
 
 GOLDEN = 10  # images in the golden pack
@@ -29,42 +32,23 @@ ENDINGS = (
 
 
 def write_bundle(
-    folder: pathlib.Path,
-    place: pathlib.Path,
-    form: str,
-    takes: str,
-    precision: str,
-    task: Task,
-    size: tuple[int, int],
-    how: str,
-    antialias: bool,
-    split: Split,
-    prepare: Any,
-    answers: np.ndarray,
-    parity: dict[str, Any],
-    card: dict[str, Any],
+    folder: pathlib.Path, place: pathlib.Path, item: Component, served: ServedModel, parity: Parity
 ) -> None:
     """Writes labels.txt, signature.json, parity.json, README.md and golden/.
 
     Args:
-        folder: Of the format.
-        place: The model in it.
-        form: The format's name.
-        takes: `bytes` or `float32`.
-        precision: Of the model.
-        task: What is answered.
-        size: Height and width in pixels.
-        how: How images are brought to that size.
-        antialias: Whether they are smoothed before.
-        split: Images that were evaluated.
-        prepare: The decoder.
-        answers: To those images.
-        parity: What the proof found.
-        card: `name`, `backbone`, `licence`, `evaluated` in words, `counts` of training images.
+        folder: Folder of the format.
+        place: Path of the model in it.
+        item: Format and its arguments.
+        served: Exported model.
+        parity: Result of the parity check.
     """
+    task, size, card = served.task, served.size, served.card
+    takes = registry.EXPORTS[item.name].facts.takes
+    precision = precision_of(item)
     answer = task.served[0].name
     (folder / "labels.txt").write_text(labels_text(task.outputs), "utf-8")
-    (folder / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    (folder / "parity.json").write_text(json.dumps(parity.as_json(), indent=2) + "\n")
     image = {
         "name": IMAGE,
         "dtype": "uint8" if precision == "int8" and place.suffix == ".tflite" else "float32",
@@ -74,16 +58,16 @@ def write_bundle(
     }
     encoded = {"name": "image_bytes", "dtype": "string", "shape": [None], "formats": TAKES}
     height, width = size
-    smooth = "smoothed before shrinking" if antialias else "without smoothing"
+    smooth = "smoothed before shrinking" if served.antialias else "without smoothing"
     signature = {
         "name": card["name"],
-        "format": form,
+        "format": item.name,
         "precision": precision,
         "model": place.relative_to(folder).as_posix(),
         "inputs": [encoded if takes == "bytes" else image],
         "outputs": [{"name": answer, "dtype": "float32", "shape": [None, len(task.outputs)]}],
-        "decoding": f"{how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
-        "resize": {"size": [height, width], "how": how, "antialias": antialias},
+        "decoding": f"{served.how} to {height} x {width}, bilinear at half-pixel centres {smooth}",
+        "resize": {"size": [height, width], "how": served.how, "antialias": served.antialias},
         "task": task.name,
         "settings": task.settings,
         "labels": task.outputs,
@@ -92,19 +76,18 @@ def write_bundle(
     (folder / "signature.json").write_text(
         json.dumps(signature, indent=2, ensure_ascii=False) + "\n"
     )
-    text = _card(task, place, folder, signature, parity, card)
+    text = _card(task, signature, parity, card)
     (folder / "README.md").write_text(text, "utf-8")
-    _golden(task, folder / "golden", split, prepare, answers)
+    _golden(folder / "golden", served.proof)
 
 
-def _golden(
-    task: Task, folder: pathlib.Path, split: Split, prepare: Any, answers: np.ndarray
-) -> None:
-    """Images as files, as the model gets them, and what it must answer."""
+def _golden(folder: pathlib.Path, proof: Proof) -> None:
+    """Writes images as files and as model input, with the expected answers."""
+    task, split, answers = proof.task, proof.split, proof.answers
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     chosen = np.unique(np.linspace(0, len(split) - 1, min(GOLDEN, len(split))).round().astype(int))
-    images, _ = next(batches(split, prepare, len(chosen), chosen))
+    images, _ = next(batches(split, proof.prepare, len(chosen), chosen))
     np.save(folder / "inputs.npy", np.asarray(images))
     answer = task.served[0].name
     np.save(folder / f"{answer}.npy", answers[chosen])
@@ -128,18 +111,10 @@ def _golden(
     (folder / "check.py").write_text(task.port_check)
 
 
-def _card(
-    task: Task,
-    place: pathlib.Path,
-    folder: pathlib.Path,
-    signature: dict[str, Any],
-    parity: dict[str, Any],
-    card: dict[str, Any],
-) -> str:
-    """The model card."""
+def _card(task: Task, signature: dict[str, Any], parity: Parity, card: dict[str, Any]) -> str:
+    """Returns the text of the model card."""
     counts = ", ".join(f"{label} {count}" for label, count in list(card["counts"].items())[:30])
-    value = parity[task.metric.name]
-    metric = "" if value is None else f", {task.metric.name} {value:.4f}"
+    metric = "" if parity.value is None else f", {parity.metric} {parity.value:.4f}"
     (given,), (got,) = signature["inputs"], signature["outputs"]
     return f"""# {card["name"]}
 
@@ -147,7 +122,7 @@ def _card(
 
 | | |
 |---|---|
-| file | `{place.relative_to(folder).as_posix()}`, {parity["megabytes"]:.1f} MB |
+| file | `{signature["model"]}`, {parity.megabytes:.1f} MB |
 | takes | `{given["name"]}`, {given["dtype"]} {given["shape"]}{", RGB in [0, 255]" if "range" in given else f", encoded {TAKES}"} |
 | gives | `{got["name"]}`, float32 {got["shape"]}, in the order of labels.txt |
 | pixels | {signature["decoding"]}, upright by EXIF, rounded to whole levels |
@@ -155,7 +130,7 @@ def _card(
 | weights it began with | {card["licence"]} |
 | trained on | {counts} images |
 | evaluated | {card["evaluated"]} |
-| this file | {parity["images"]} of the same images: {100 * parity["agreement"]:.1f} % of the answers the same, largest difference {parity["largest_difference"]:.1e}{metric}; {parity["images_per_second"]:g} images/s, {parity["milliseconds"]:g} ms for one |
+| this file | {parity.images} of the same images: {100 * parity.agreement:.1f} % of the answers the same, largest difference {parity.largest_difference:.1e}{metric}; {parity.images_per_second:g} images/s, {parity.milliseconds:g} ms for one |
 
 {task.limits} Its figures
 hold for images like those it was evaluated on. `golden/` holds images, the pixels made of them and

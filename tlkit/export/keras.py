@@ -1,30 +1,30 @@
-"""A Keras file, for those who go on in Python."""
+"""A Keras file, for further work in Python."""
 
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
-from tlkit.features.cut import flatten_model
+from tlkit.features.split_network import flatten_model
 from tlkit.registry import register
+from tlkit.tensors import KerasModel
 
 
 @register("keras", runtime="keras", takes="uint8")
-def keras(model: Any, folder: pathlib.Path) -> pathlib.Path:
-    """Writes `keras/model.keras`, which plain Keras loads where tlkit is not installed.
+def keras(model: KerasModel, folder: pathlib.Path) -> pathlib.Path:
+    """Writes `keras/model.keras`, which plain Keras loads without tlkit installed.
 
-    Takes pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
-    probabilities.
+    The model takes pixels `(batch, height, width, 3)` in [0, 255] at its own input size
+    and returns probabilities.
 
     Args:
-        model: RGB in [0, 255] to probabilities.
-        folder: Where exports go.
+        model: Model from RGB in [0, 255] to probabilities.
+        folder: Folder of all exports.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        ValueError: if the network has layers of tlkit's, which Keras alone does not load.
+        ValueError: if the network has tlkit layers, which Keras alone cannot load.
     """
     layers = flatten_model(model).layers
     own = {type(layer).__name__ for layer in layers if type(layer).__module__.startswith("tlkit.")}

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite), for phones and small machines."""
+"""LiteRT (TensorFlow Lite), for phones and small devices."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+import tensorflow as tf
 
 from tlkit.export.litert_metadata import add_metadata
 from tlkit.export.naming import with_names
 from tlkit.registry import register
+from tlkit.tensors import KerasModel
 
 
 @register(
     "litert", runtime="litert", takes="float32", extra="litert", needs="ai_edge_litert",
 )  # fmt: skip
 def litert(
-    model: Any,
+    model: KerasModel,
     classes: list[str],
     size: tuple[int, int],
     folder: pathlib.Path,
@@ -26,27 +28,26 @@ def litert(
     *,
     precision: Literal["float32", "float16", "dynamic-int8", "int8"] = "float32",
 ) -> pathlib.Path:
-    """Writes `litert/model.tflite`, or `litert-PRECISION/`, with metadata and labels in it.
+    """Writes `litert/model.tflite`, or `litert-PRECISION/`, including metadata and labels.
 
-    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size, and
-    uint8 ones where it is int8 throughout; gives float32 `probabilities`. Scaling is in the model.
-    Metadata in the file say so to the tools that make code from it, and `labels.txt` can be unpacked
-    from it as from a zip.
+    The model takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] at its own input
+    size, or uint8 pixels if it is int8 throughout; it returns float32 `probabilities`. Scaling is
+    part of the model. Metadata in the file describe this for code generation tools, and
+    `labels.txt` can be extracted from the file as from a zip archive.
 
     Args:
-        model: RGB in [0, 255] to probabilities.
-        classes: Names in the order of the outputs.
-        size: Height and width that the model takes, in pixels.
-        folder: Where exports go.
-        images: Gives the training images that set the ranges of int8, uint8.
-        card: Name and licence are written into the file.
-        precision: float32; float16 weights; int8 weights with float work; or int8 throughout.
+        model: Model from RGB in [0, 255] to probabilities.
+        classes: Class names in the order of the outputs.
+        size: Height and width of the model's input, in pixels.
+        folder: Folder of all exports.
+        images: Function that returns the training images (uint8) that set the ranges of int8.
+        card: Model card; its name and licence are written into the file.
+        precision: Number format: float32; float16 weights; int8 weights with float computation; or
+            int8 throughout.
 
     Returns:
-        The file.
+        Path of the file.
     """
-    import tensorflow as tf
-
     name = "litert" if precision == "float32" else f"litert-{precision}"
     target = folder / name / "model.tflite"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,5 +67,5 @@ def litert(
         str(target), format="litert", verbose=False, input_signature=signature,
         target_spec=settings, **more,
     )  # fmt: skip
-    add_metadata(target, card["name"], card["licence"], classes, size, model.layers[-1].name)
+    add_metadata(target, card, classes, size, model.layers[-1].name)
     return target

@@ -1,8 +1,8 @@
-"""What a LiteRT file says of its tensors, in the format that tools for it read.
+"""Metadata about the tensors of a LiteRT file, in the format that its tools read.
 
-The tables and the numbers of their fields are those of `metadata_schema.fbs` of TensorFlow Lite Support
-(https://www.tensorflow.org/lite/models/convert/metadata); its own Python package has no versions for
-today's Pythons.
+The tables and their field numbers are those of `metadata_schema.fbs` of TensorFlow Lite Support
+(https://www.tensorflow.org/lite/models/convert/metadata), whose own Python package has no release
+for current Python versions.
 """
 
 from __future__ import annotations
@@ -24,29 +24,27 @@ IMAGE_PROPERTIES, NORMALIZATION = 2, 1  # in the unions ContentProperties and Pr
 
 def add_metadata(
     file: pathlib.Path,
-    name: str,
-    licence: str,
+    card: dict[str, Any],
     classes: list[str],
     size: tuple[int, int],
     output: str = "probabilities",
 ) -> None:
-    """Writes into a LiteRT file that it takes RGB images as they are, and what its outputs are called.
+    """Writes into a LiteRT file that it takes unscaled RGB images, and the names of its outputs.
 
     Args:
-        file: A classifier with one input and one output; `labels.txt` is packed into it, and can be
-            unpacked as from a zip.
-        name: Of the model.
-        licence: Of the weights that it began with.
-        classes: Names in the order of the outputs.
+        file: Classifier with one input and one output; `labels.txt` is packed into it, and can be
+            extracted as from a zip archive.
+        card: Model card, with the `name` of the model and the `licence` of its initial weights.
+        classes: Class names in the order of the outputs.
         size: Height and width in pixels.
-        output: What it answers with.
+        output: Name of the output.
     """
     from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model(str(file))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(describe(name, licence, size, output), np.uint8)
+    buffer.data = np.frombuffer(describe(card["name"], card["licence"], size, output), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
@@ -59,7 +57,7 @@ def add_metadata(
 def describe(
     name: str, licence: str, size: tuple[int, int], output: str = "probabilities"
 ) -> bytes:
-    """The message `ModelMetadata`."""
+    """Returns the message `ModelMetadata`."""
     to = flatbuffers.Builder(1024)
     height, width = size
 
@@ -109,7 +107,7 @@ def describe(
 
 
 def _table(to: Any, fields: dict[int, Any]) -> int:
-    """A table of numbers, and of offsets of what was written before."""
+    """Writes a table of numbers, and of offsets of what was written before."""
     to.StartObject(max(fields, default=-1) + 1)
     for slot, value in fields.items():
         if isinstance(value, np.uint8):
@@ -122,7 +120,7 @@ def _table(to: Any, fields: dict[int, Any]) -> int:
 
 
 def _list(to: Any, only: int) -> int:
-    """A vector of one table."""
+    """Writes a vector of one table."""
     to.StartVector(4, 1, 4)
     to.PrependUOffsetTRelative(only)
     return int(to.EndVector())

@@ -1,15 +1,17 @@
-"""What inputs, outputs and facts are called in the files of every format."""
+"""Names of inputs, outputs and metadata in the files of every format."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from tlkit.tensors import KerasModel
+
 IMAGE, BATCH = "image", "batch"
 
 
-def with_names(model: Any, size: tuple[int, int]) -> tuple[Any, list[Any]]:
-    """A model whose output converters call what its last layer is called, and the signature of its `image`."""
+def with_names(model: KerasModel, size: tuple[int, int]) -> tuple[Any, list[Any]]:
+    """Returns a model with its output named after the last layer, and its input signature."""
     import keras
     import tensorflow as tf
 
@@ -20,14 +22,14 @@ def with_names(model: Any, size: tuple[int, int]) -> tuple[Any, list[Any]]:
 def describe_file(
     classes: list[str], size: tuple[int, int], how: str, antialias: bool, card: dict[str, Any]
 ) -> dict[str, str]:
-    """What a program must know that has the file alone: text, or JSON where it has parts.
+    """Metadata for a program that has only the file: text, or JSON for structured values.
 
     Args:
-        classes: Names in the order of the outputs.
+        classes: Class names in the order of the outputs.
         size: Height and width in pixels.
-        how: How images are brought to that size.
-        antialias: Whether they are smoothed before.
-        card: `name`, `backbone` and `licence` are told.
+        how: Method by which images are resized to that size.
+        antialias: Whether images are low-pass filtered before shrinking.
+        card: Model card; its `name`, `backbone` and `licence` are included.
     """
     return {
         "name": str(card["name"]),

@@ -1,4 +1,4 @@
-"""ONNX, for onnxruntime and what else reads it."""
+"""ONNX, for onnxruntime and other software that reads it."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import math
 import pathlib
 from typing import Any, Literal
 
+import keras
 import numpy as np
 
 from tlkit.export.naming import BATCH, with_names
 from tlkit.registry import register
 from tlkit.surgery.clone import clone_with
+from tlkit.tensors import KerasLayer, KerasModel
 
 
 @register(
     "onnx", runtime="onnxruntime", takes="float32", extra="onnx", needs="tf2onnx onnx onnxruntime"
 )
 def onnx(
-    model: Any,
+    model: KerasModel,
     size: tuple[int, int],
     folder: pathlib.Path,
     metadata: dict[str, str],
     *,
     opset: Literal[15, 16, 17, 18] = 18,
 ) -> pathlib.Path:
-    """Writes `onnx/model.onnx`, by Keras's own export.
+    """Writes `onnx/model.onnx`, using Keras's own export.
 
-    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
-    `probabilities` `(batch, classes)`. Labels, resizing, range and licence are in `metadata_props`.
+    The model takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] at its own input
+    size, and returns `probabilities` `(batch, classes)`. Labels, resizing, range and licence are in
+    `metadata_props`.
 
     Args:
-        model: RGB in [0, 255] to probabilities.
-        size: Height and width that the model takes, in pixels.
-        folder: Where exports go.
-        metadata: Of the file; see `tlkit.export.naming.describe_file`.
-        opset: ONNX's version of its operators, 15 to 18, what tf2onnx can write.
+        model: Model from RGB in [0, 255] to probabilities.
+        size: Height and width of the model's input, in pixels.
+        folder: Folder of all exports.
+        metadata: Metadata of the file; see `tlkit.export.naming.describe_file`.
+        opset: Version of the ONNX operator set, 15 to 18, which tf2onnx can write.
 
     Returns:
-        The file.
+        Path of the file.
     """
     named, signature = with_names(clone_with(model, _convertible), size)
     target = folder / "onnx" / "model.onnx"
@@ -51,7 +54,7 @@ def onnx(
 
 
 def _describe(target: pathlib.Path, metadata: dict[str, str]) -> None:
-    """Names the free dimension, and writes the metadata into the file."""
+    """Names the batch dimension, and writes the metadata into the file."""
     import onnx
 
     written = onnx.load(target)
@@ -63,14 +66,12 @@ def _describe(target: pathlib.Path, metadata: dict[str, str]) -> None:
     onnx.save(written, target)
 
 
-def _convertible(layer: Any) -> Any:
-    """The same layer in operations that the converter knows; None where it knows them.
+def _convertible(layer: KerasLayer) -> Any:
+    """Rewrites a layer in operations that the converter knows; None if it knows the layer.
 
-    `Normalization` holds mean and variance outside of the graph, where they would become inputs. GELU
+    `Normalization` keeps mean and variance outside of the graph, so they would become inputs. GELU
     is x/2 erfc(-x/sqrt(2)) in TensorFlow, and ONNX has no erfc; it equals x/2 (1 + erf(x/sqrt(2))).
     """
-    import keras
-
     if isinstance(layer, keras.layers.Normalization) and not layer.invert:
         given = (np.asarray(value, "float64").ravel() for value in (layer.mean, layer.variance))
         mean, variance = given

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from tlkit.export.naming import with_names
 from tlkit.registry import register
+from tlkit.tensors import KerasModel
 
 
 @register(
     "openvino", runtime="openvino", takes="float32", extra="openvino", needs="openvino",
 )  # fmt: skip
 def openvino(
-    model: Any,
+    model: KerasModel,
     size: tuple[int, int],
     folder: pathlib.Path,
     images: Callable[[], np.ndarray],
@@ -24,22 +25,22 @@ def openvino(
     *,
     precision: Literal["float32", "float16", "int8"] = "float32",
 ) -> pathlib.Path:
-    """Writes `openvino/model.xml` and `.bin`, or `openvino-PRECISION/`, with a free batch.
+    """Writes `openvino/model.xml` and `.bin`, or `openvino-PRECISION/`, for any batch size.
 
-    Takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] of the model's own size; gives
-    `probabilities`. int8 is quantised by NNCF on training images. Labels, resizing, range and licence
-    are in `rt_info`, under `tlkit`.
+    The model takes `image`, float32 pixels `(batch, height, width, 3)` in [0, 255] at its own input
+    size, and returns `probabilities`. For int8, NNCF quantises it on training images. Labels,
+    resizing, range and licence are in `rt_info`, under `tlkit`.
 
     Args:
-        model: RGB in [0, 255] to probabilities.
-        size: Height and width that the model takes, in pixels.
-        folder: Where exports go.
-        images: Gives the training images that set the ranges of int8, uint8.
-        metadata: Of the file; see `tlkit.export.naming.describe_file`.
-        precision: Of the weights: float32, float16, or int8 with int8 work.
+        model: Model from RGB in [0, 255] to probabilities.
+        size: Height and width of the model's input, in pixels.
+        folder: Folder of all exports.
+        images: Function that returns the training images (uint8) that set the ranges of int8.
+        metadata: Metadata of the file; see `tlkit.export.naming.describe_file`.
+        precision: Precision of the weights: float32, float16, or int8 with int8 computation.
 
     Returns:
-        The .xml file.
+        Path of the .xml file.
     """
     from tlkit.features.engines.openvino import core, runtime
 

@@ -1,4 +1,4 @@
-"""Proves that what is served equals what was evaluated, in a process of its own."""
+"""Checks that an exported model answers as the evaluated one did, in a separate process."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tlkit import registry
 from tlkit.data.dataset import Split
 from tlkit.data.pipeline import batches
 from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed
 from tlkit.export import runtimes
-from tlkit.tasks.base import Task
+from tlkit.export.served import Proof, precision_of
+from tlkit.recipe.schema import Component
+from tlkit.tensors import Decoder
 
 BATCH = 32
 # largest difference of a probability: another runtime, or folded kernels, round otherwise
@@ -52,19 +54,20 @@ HALF = 0.995  # share of labels on which 16-bit formats must agree
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """What an exported model answers, beside what was evaluated.
+    """Comparison of an exported model's answers with the evaluated ones.
 
     Attributes:
-        images: That were sent.
-        labels_equal: Whether all labels are the same but for ties.
-        agreement: Share of images with the same label.
-        largest_difference: Of a probability.
+        images: Number of images that were sent.
+        labels_equal: Whether all labels are the same, except for ties.
+        agreement: Fraction of images with the same label.
+        largest_difference: Largest difference of a probability.
         metric: Name of the task's metric.
-        value: Its value for the exported model, where labels are known.
-        evaluated_value: For the model that was evaluated.
-        megabytes: On disk.
-        images_per_second: In batches of up to 32, without decoding but where it takes files.
-        milliseconds: For one image.
+        value: Value of the metric for the exported model, if labels are known.
+        evaluated_value: Value of the metric for the model that was evaluated.
+        megabytes: Size on disk.
+        images_per_second: Throughput in batches of up to 32; includes decoding only if the model
+            takes encoded files.
+        milliseconds: Time for one image.
     """
 
     images: int
@@ -79,7 +82,7 @@ class Parity:
     milliseconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """For parity.json and result.json, where values are called as their metric."""
+        """Values for parity.json and result.json, where metric values have the metric's name."""
         found = dataclasses.asdict(self)
         name = found.pop("metric")
         found[name], found[f"evaluated_{name}"] = found.pop("value"), found.pop("evaluated_value")
@@ -87,35 +90,25 @@ class Parity:
 
 
 def check_export(
-    place: pathlib.Path,
-    runtime: str,
-    takes: str,
-    task: Task,
-    split: Split,
-    prepare: Callable[[bytes], Any],
-    expected: np.ndarray,
-    precision: str = "float32",
-    max_accuracy_drop: float = 0.02,
+    place: pathlib.Path, item: Component, proof: Proof, max_accuracy_drop: float = 0.02
 ) -> Parity:
-    """Sends the images of a split to an exported model and compares its answers.
+    """Sends images to an exported model and compares its answers.
 
     Args:
-        place: The file, or the folder of a SavedModel.
-        runtime: What runs it, the name of a file in `tlkit.export.runtimes`.
-        takes: `bytes` for encoded files, else pixels.
-        task: What is answered.
-        split: The images that were evaluated.
-        prepare: The decoder.
-        expected: What evaluation found for them, `(n, outputs)`.
-        precision: `float32`, `float16`, or what has int8 in its name.
-        max_accuracy_drop: Accuracy that int8 may lose.
+        place: File, or folder of a SavedModel.
+        item: Format and its arguments.
+        proof: Expected answers.
+        max_accuracy_drop: Largest loss of accuracy allowed for int8.
 
     Raises:
-        RunFailed: if float32 differs by more than rounding or in a label that is no tie, float16 in
-            more than 0.5 % of the labels, or int8 loses too much accuracy.
+        RunFailed: if a float32 model differs by more than rounding or in a label that is not a
+            tie, a float16 model in more than 0.5 % of the labels, or an int8 model loses too
+            much accuracy.
     """
-    served, speed, milliseconds = _served(place, runtime, _inputs(split, prepare, takes))
-    agreement = task.agreement(served, expected, split.labels, ALIKE)
+    facts, task, split = registry.EXPORTS[item.name].facts, proof.task, proof.split
+    inputs = _inputs(split, proof.prepare, facts.takes)
+    served, speed, milliseconds = _served(place, facts.runtime, inputs)
+    agreement = task.agreement(served, proof.answers, split.labels, ALIKE)
     found = Parity(
         images=len(split),
         metric=task.metric.name,
@@ -128,14 +121,14 @@ def check_export(
         images_per_second=round(speed, 1),
         milliseconds=round(milliseconds, 2),
     )
-    problem = _problem(found, precision, max_accuracy_drop)
+    problem = _problem(found, precision_of(item), max_accuracy_drop)
     if problem:
         raise RunFailed(f"what it serves is not what was evaluated: {problem}", where=str(place))
     return found
 
 
 def _problem(found: Parity, precision: str, drop: float) -> str | None:
-    """Why an export is no good."""
+    """Returns why an export fails the check; None if it passes."""
     if "int8" in precision:
         if found.value is None or found.evaluated_value is None:
             lost, what = 1 - found.agreement, "labels changed"
@@ -155,8 +148,8 @@ def _problem(found: Parity, precision: str, drop: float) -> str | None:
     return None if found.labels_equal else "labels differ"
 
 
-def _inputs(split: Split, prepare: Any, takes: str) -> np.ndarray:
-    """Batches as an array of lists, which a file can hold."""
+def _inputs(split: Split, prepare: Decoder, takes: str) -> np.ndarray:
+    """Returns the batches as an array of lists, which can be stored in a file."""
     groups: list[list[Any]] = []
     if takes == "bytes":
         for first in range(0, len(split), BATCH):
@@ -172,7 +165,7 @@ def _inputs(split: Split, prepare: Any, takes: str) -> np.ndarray:
 def _served(
     place: pathlib.Path, runtime: str, inputs: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
-    """What another process answers, its images a second, and milliseconds for one."""
+    """Returns another process's answers, its images per second, and milliseconds for one image."""
     with tempfile.TemporaryDirectory() as folder:
         given, answered = pathlib.Path(folder, "in.npy"), pathlib.Path(folder, "out.npz")
         np.save(given, inputs, allow_pickle=True)
@@ -195,7 +188,7 @@ def _served(
 
 
 def _last_error(stderr: str) -> str:
-    """The error that a traceback ends with, in a line."""
+    """Returns the error at the end of a traceback, as one line."""
     lines = stderr.strip().splitlines()
     frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     said = lines[frames[-1] + 1 :] if frames else lines[-1:]
@@ -203,7 +196,7 @@ def _last_error(stderr: str) -> str:
 
 
 def _size(place: pathlib.Path) -> int:
-    """Bytes of a model's own files."""
+    """Returns the size of a model's own files in bytes."""
     if place.is_dir():
         return sum(f.stat().st_size for f in place.rglob("*") if f.is_file())
     return sum(f.stat().st_size for f in place.parent.glob(f"{place.stem}.*"))

@@ -5,22 +5,26 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from tlkit.data.decode import Resize, decode, resize
 from tlkit.data.transcode import decodable
 from tlkit.evaluate.grad_cam import find_map, heat_of
 from tlkit.export.warmup import write_warmup
-from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.features.engines.keras import MOST_CONSTANTS
+from tlkit.features.split_network import flatten_model, outputs_of
 from tlkit.model import before_activation
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
 from tlkit.surgery.walk import nodes_of
 from tlkit.tasks.base import Task
+from tlkit.tensors import KerasModel, Tensor
 
 
 @register("saved_model", runtime="tensorflow", takes="bytes")
 def saved_model(
-    model: Any,
+    model: KerasModel,
     task: Task,
     size: tuple[int, int],
     how: Resize,
@@ -30,46 +34,45 @@ def saved_model(
     *,
     explain: bool = True,
 ) -> pathlib.Path:
-    """Writes `saved_model/1/`, with BatchNorm folded and weights as constants.
+    """Writes `saved_model/1/`, with BatchNorm folded and weights stored as constants.
 
-    Its signatures:
+    It has these signatures:
 
     - `serving_default` takes `images`, float32 `(batch, height, width, 3)` in [0, 255] of any size,
       and `serve_uint8` the same as uint8;
-    - `serve_bytes` takes `image_bytes`, encoded pictures of the formats that
-      `tlkit.data.decode.decode` takes;
-    - `features` takes `image_bytes` and returns `features`, the vectors that the head gets;
-    - `explain` takes `image_bytes` and returns `heat` `(batch, h, w)` in [0, 1], where the label was
-      seen (Grad-CAM, Selvaraju et al. 2017).
+    - `serve_bytes` takes `image_bytes`, encoded images in the formats that
+      `tlkit.data.decode.decode` accepts;
+    - `features` takes `image_bytes` and returns `features`, the input vectors of the head;
+    - `explain` takes `image_bytes` and returns `heat` `(batch, h, w)` in [0, 1], which shows where
+      the label was seen (Grad-CAM, Selvaraju et al. 2017).
 
-    All but `features` return what the task answers, as `probabilities` `(batch, classes)`, `label`
-    (text) and `label_id` (int64), and all resize as in training. `assets.extra/tf_serving_warmup_requests` makes
-    TensorFlow Serving answer a few requests before it says that it is ready.
+    All except `features` return the task's answers, such as `probabilities` `(batch, classes)`,
+    `label` (text) and `label_id` (int64), and all resize as in training.
+    `assets.extra/tf_serving_warmup_requests` makes TensorFlow Serving answer a few requests before
+    it reports that it is ready.
 
     Args:
-        model: RGB in [0, 255] to the task's answers.
-        task: What is answered.
-        size: Height and width that the model takes, in pixels.
-        how: How images are brought to that size.
-        antialias: Low-pass before shrinking.
-        split: Images, of which the first warms a server up.
-        folder: Where exports go.
-        explain: Whether the signature `explain` is written, for networks that have a map.
+        model: Model from RGB in [0, 255] to the task's answers.
+        task: Task that the model answers.
+        size: Height and width of the model's input, in pixels.
+        how: Method by which images are resized to that size.
+        antialias: Whether images are low-pass filtered before shrinking.
+        split: Images; the first one is used to warm up a server.
+        folder: Folder of all exports.
+        explain: Whether to write the signature `explain`, for networks that have a feature map.
 
     Returns:
-        The folder `saved_model/1`.
+        Path of the folder `saved_model/1`.
     """
-    import tensorflow as tf
-
     outputs, network, above, variables = _parts(model)
     root = tf.Module()
     root.network, root.above, root.kept = network, above, variables
 
-    def answer(images: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def answer(images: Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
         found = dict(zip(outputs, network(images), strict=True))
         return found, task.answer_tensors(found["logits"])
 
-    def fit(image: Any) -> Any:
+    def fit(image: Tensor) -> Any:
         return resize(image, size, how, antialias)
 
     def pixels(image_bytes: Any) -> Any:
@@ -80,7 +83,7 @@ def saved_model(
         )
         return tf.cast(images, tf.float32)
 
-    def serve_images(images: Any) -> dict[str, Any]:
+    def serve_images(images: Tensor) -> dict[str, Any]:
         images = tf.cast(images, tf.float32)  # LiteRT resizes no uint8
         exact = tf.reduce_all(tf.shape(images)[1:3] == tf.constant(size))
         fitting = tf.cond(
@@ -146,15 +149,13 @@ def saved_model(
     return target
 
 
-def _parts(model: Any) -> tuple[list[str], Any, Any, list[Any]]:
-    """The network as one function of float32 pixels, and the head as one of the last map.
+def _parts(model: KerasModel) -> tuple[list[str], Any, Any, list[Any]]:
+    """Returns the network as a function of float32 pixels, and the head as one of the last map.
 
     Returns:
-        Names of what the first gives, it, the second, None where there is no map, and the variables
-        of both where they are too large for constants.
+        Names of the outputs of the first function; the first function; the second one, None if
+        there is no map; and the variables of both if they are too large for constants.
     """
-    import keras
-
     flat = flatten_model(fold_batch_norm(before_activation(model))[0])
     given = {"logits": flat.outputs[0]}
     pooled = outputs_of(flat, lambda layer: layer.name == "head_pooling")
@@ -171,16 +172,15 @@ def _parts(model: Any) -> tuple[list[str], Any, Any, list[Any]]:
     return list(given), network, above, [w.value for w in flat.weights] if large else []
 
 
-def _function(model: Any, large: bool) -> Any:
-    """A model as a function of float32, whose weights are constants where it is not too large.
+def _function(model: KerasModel, large: bool) -> Any:
+    """Returns a model as a function of float32, with constants as weights unless it is too large.
 
-    Constants let the runtime of TensorFlow join convolution, bias and activation into one.
+    Constants let the TensorFlow runtime fuse convolution, bias and activation into one operation.
     """
-    import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     @tf.function(autograph=False)
-    def forward(images: Any) -> Any:
+    def forward(images: Tensor) -> Any:
         return [tf.cast(x, tf.float32) for x in tf.nest.flatten(model(images, training=False))]
 
     concrete = forward.get_concrete_function(
@@ -190,10 +190,10 @@ def _function(model: Any, large: bool) -> Any:
 
 
 def _plain(function: Any) -> Any:
-    """A function whose operations have the gradients of their kind.
+    """Returns a function whose operations have the standard gradients of their type.
 
-    Those that a layer defines for itself, to need less memory, have captures that cannot be saved, so
-    that who loads the model could not save it again.
+    Gradients that a layer defines itself, to save memory, have captures that cannot be saved, so a
+    loaded model could not be saved again.
     """
     from tensorflow.python.eager.wrap_function import function_from_graph_def
 

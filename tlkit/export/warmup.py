@@ -1,23 +1,23 @@
-"""Requests that TensorFlow Serving answers before it says that a model is ready."""
+"""Requests that TensorFlow Serving answers before it reports that a model is ready."""
 
 from __future__ import annotations
 
 import pathlib
 from typing import Any
 
+import tensorflow as tf
+
 
 def write_warmup(folder: pathlib.Path, requests: dict[str, dict[str, Any]]) -> None:
-    """Writes `assets.extra/tf_serving_warmup_requests` into a version of a SavedModel.
+    """Writes `assets.extra/tf_serving_warmup_requests` into a SavedModel version.
 
-    A TFRecord file of `tensorflow.serving.PredictionLog` messages, as
-    https://www.tensorflow.org/tfx/serving/saved_model_warmup describes it.
+    This is a TFRecord file of `tensorflow.serving.PredictionLog` messages, as described at
+    https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 
     Args:
-        folder: Of the version.
-        requests: Signatures, and for each its inputs as tensors.
+        folder: Folder of the version.
+        requests: Signature names, each with its inputs as tensors.
     """
-    import tensorflow as tf
-
     target = folder / "assets.extra" / "tf_serving_warmup_requests"
     target.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(target)) as writer:
@@ -34,7 +34,7 @@ def write_warmup(folder: pathlib.Path, requests: dict[str, dict[str, Any]]) -> N
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, text or a message as protocol buffers write it."""
+    """Encodes a protocol buffer field that holds bytes, text or a message."""
     length, size = b"", len(content)
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7

@@ -1,1 +1,1 @@
-"""What is frozen is computed once: where a network is cut, and the features there."""
+"""The frozen part of a network, computed once: where to cut, and the features there."""

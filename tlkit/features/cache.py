@@ -1,11 +1,11 @@
-"""Features of frozen networks on disk, found again by what they were made of.
+"""Features of frozen networks on disk, looked up by what they were computed from.
 
-    <root>/<key>/entry.json          what these features are
-    <root>/<key>/shard-<id>/         some rows, written whole or not at all
-        shard.json                   whose features the rows are, and the files' checksums
-        0.npy, 1.npy, ...            one array `(rows, ...)` for each tensor
+        <root>/<key>/entry.json          what these features are
+        <root>/<key>/shard-<id>/         some rows, written atomically
+            shard.json                   the image of each row, and the files' checksums
+            0.npy, 1.npy, ...            one array `(rows, ...)` for each tensor
 
-A row is found by the hash of its image's file, so changed and added files cost only
+A row is looked up by the hash of its image file, so changed and added files cost only
 themselves, and two data sets that share files share their rows.
 """
 
@@ -32,32 +32,32 @@ from tlkit.errors import first_line
 
 FORMAT = 1
 PARTIAL = ".partial-"
-ABANDONED = 3600  # seconds after which nobody is still writing a shard
+ABANDONED = 3600  # seconds after which a partial shard is considered abandoned
 LARGEST_FLOAT16 = 65504.0
 
 
 def cache_root(folder: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """The folder of all entries, in the one given or the user's."""
+    """The folder of all entries, in `folder` or in the user's cache."""
     return cache_folder(folder) / "features"
 
 
 def cache_key(*parts: Any) -> str:
-    """A short hash of everything that can change a feature but the image itself."""
+    """A short hash of everything besides the image that can change a feature."""
     text = json.dumps([FORMAT, *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclasses.dataclass
-class Entry:
-    """The features that one network gives, as far as they were computed.
+class CacheEntry:
+    """The features of one network, as far as they have been computed.
 
     Attributes:
-        folder: Where they lie.
-        shapes: Of one image's tensors.
+        folder: Folder of the entry.
+        shapes: Shapes of one image's tensors.
         dtype: `float32` or `float16`.
-        about: What a person should know, for `tlkit cache ls`.
+        about: What the user should know, for `tlkit cache ls`.
         damaged: Shards that were found damaged, and are removed.
-        unreadable: Shards that could not be read, and why; they are left as they are.
+        unreadable: Shards that could not be read, and why; they are left in place.
     """
 
     folder: pathlib.Path
@@ -72,7 +72,7 @@ class Entry:
         self._places: dict[str, tuple[str, int]] = {}
 
     def read(self) -> None:
-        """Takes up the shards that were not there before, and tests their checksums."""
+        """Reads new shards and verifies their checksums."""
         for shard in sorted(self.folder.glob("shard-*")):
             if {shard.name} & (self._shards.keys() | self.unreadable.keys() | {*self.damaged}):
                 continue
@@ -80,10 +80,10 @@ class Entry:
                 keys, arrays = _read_shard(shard, self.shapes, self.dtype)
             except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError):
                 self.damaged.append(shard.name)
-                with contextlib.suppress(OSError):  # in a folder that is read-only it stays
+                with contextlib.suppress(OSError):  # in a read-only folder it stays
                     shutil.rmtree(shard)
                 continue
-            except OSError as error:  # as a network file system's hiccup: the shard may be whole
+            except OSError as error:  # e.g. a network file system's hiccup: the shard may be intact
                 self.unreadable[shard.name] = error.strerror or first_line(error)
                 continue
             self._shards[shard.name] = arrays
@@ -91,7 +91,7 @@ class Entry:
                 self._places.setdefault(key, (shard.name, row))
 
     def missing(self, keys: Sequence[str]) -> list[int]:
-        """Indices of the keys that have no row; the first of each that occurs twice."""
+        """Indices of the keys without a row; only the first of each duplicate."""
         found: dict[str, int] = {}
         for index, key in enumerate(keys):
             if key not in self._places:
@@ -99,11 +99,11 @@ class Entry:
         return list(found.values())
 
     def rows(self, keys: Sequence[str]) -> list[Rows]:
-        """One array for each tensor, its rows in the order of the keys; none may be missing."""
+        """One array per tensor, with rows in the order of the keys; none may be missing."""
         number = {name: index for index, name in enumerate(self._shards)}
         part = np.array([number[self._places[key][0]] for key in keys], np.int32)
         row = np.array([self._places[key][1] for key in keys], np.int32)
-        # of no rows at all there may be no shard
+        # without rows there may be no shard
         shards = list(self._shards.values()) or [[np.empty((0, *s)) for s in self.shapes]]
         return [Rows([shard[k] for shard in shards], part, row) for k in range(len(self.shapes))]
 
@@ -134,7 +134,7 @@ class Entry:
         self.read()
 
     def noted(self) -> dict[str, Any]:
-        """What was noted with the entry; empty if nothing was."""
+        """The contents of entry.json; empty if it cannot be read."""
         try:
             found: dict[str, Any] = json.loads((self.folder / "entry.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -142,25 +142,25 @@ class Entry:
         return found
 
     def note(self, facts: dict[str, Any]) -> None:
-        """Adds to what is noted with the entry."""
+        """Adds facts to entry.json."""
         partial = self.folder / "entry.json.partial"
         _write_bytes(partial, json.dumps({**self.noted(), **facts}, indent=2).encode())
         os.replace(partial, self.folder / "entry.json")
 
     def used(self) -> None:
-        """Notes the time, so that `prune` leaves what is in use to the last."""
+        """Updates the time of last use, so that `prune` removes this entry late."""
         with contextlib.suppress(OSError):
             os.utime(self.folder / "entry.json")
 
     @contextlib.contextmanager
     def held(self, wait: Callable[[], None]) -> Iterator[None]:
-        """Makes the folder and holds it against other processes that would write the same.
+        """Creates the folder and locks it against other processes that write the same entry.
 
         Args:
-            wait: Called if another process holds it, before waiting for that.
+            wait: Called before waiting for another process that holds the lock.
 
         Raises:
-            OSError: if it cannot be written to.
+            OSError: if the folder cannot be written to.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as file:
@@ -176,7 +176,7 @@ class Entry:
             yield
 
     def _clean(self) -> None:
-        """Removes what killed processes left."""
+        """Removes what killed processes left behind."""
         for partial in self.folder.glob(PARTIAL + "*"):
             with contextlib.suppress(OSError):
                 if time.time() - partial.stat().st_mtime > ABANDONED:
@@ -186,10 +186,10 @@ class Entry:
 def _read_shard(
     shard: pathlib.Path, shapes: Sequence[tuple[int, ...]], dtype: str
 ) -> tuple[list[str], list[np.ndarray]]:
-    """Whose the rows are, and the arrays on disk.
+    """The keys of the rows, and the arrays on disk.
 
     Raises:
-        ValueError: if a file is not what was written.
+        ValueError: if a file differs from what was written.
     """
     described = json.loads((shard / "shard.json").read_text("utf-8"))
     keys, arrays = described["keys"], []
@@ -221,7 +221,7 @@ def _write_bytes(path: pathlib.Path, data: bytes) -> None:
 
 
 def _sync(folder: pathlib.Path) -> None:
-    """Makes sure that a renamed folder is on the disk."""
+    """Makes sure that a renamed folder is on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -230,16 +230,16 @@ def _sync(folder: pathlib.Path) -> None:
 
 
 @dataclasses.dataclass
-class Listed:
-    """An entry as `tlkit cache ls` shows it: features, or an archive that was unpacked.
+class CacheListing:
+    """An entry as listed by `tlkit cache ls`: features, or an unpacked archive.
 
     Attributes:
-        key: Its folder's name.
-        folder: Where it lies; a file, where one file was unpacked.
-        bytes: On disk.
-        images: Rows in it, or files.
-        used: When it was used last, in seconds since 1970.
-        about: What was noted with it.
+        key: Name of the entry's folder.
+        folder: Its path; a file, if a single file was unpacked.
+        bytes: Size on disk.
+        images: Number of rows, or of files.
+        used: Time of last use, in seconds since 1970.
+        about: Contents of its description file.
     """
 
     key: str
@@ -250,8 +250,8 @@ class Listed:
     about: dict[str, Any]
 
 
-def entries(root: pathlib.Path) -> list[Listed]:
-    """All entries, those used last first."""
+def entries(root: pathlib.Path) -> list[CacheListing]:
+    """All entries, most recently used first."""
     found = []
     for folder in root.glob("*/"):
         try:
@@ -264,12 +264,12 @@ def entries(root: pathlib.Path) -> list[Listed]:
             )
         except (OSError, ValueError, KeyError):
             continue  # not one of ours, or being removed
-        found.append(Listed(folder.name, folder, size, rows, used, about))
+        found.append(CacheListing(folder.name, folder, size, rows, used, about))
     return sorted(found, key=lambda entry: -entry.used)
 
 
-def unpacked(root: pathlib.Path) -> list[Listed]:
-    """The archives and compressed files that were unpacked beside the features, last used first."""
+def unpacked(root: pathlib.Path) -> list[CacheListing]:
+    """The archives and files unpacked beside the features, most recently used first."""
     found = []
     for place in (root.parent / "archives").glob("[0-9a-f]" * 16):
         try:
@@ -282,20 +282,20 @@ def unpacked(root: pathlib.Path) -> list[Listed]:
                 files = about["files"]
         except (OSError, ValueError, KeyError):
             continue  # not one of ours, or being removed
-        found.append(Listed(place.name, place, size, files, used, about))
+        found.append(CacheListing(place.name, place, size, files, used, about))
     return sorted(found, key=lambda entry: -entry.used)
 
 
-def remove(entry: Listed) -> None:
-    """Deletes an entry; a run that reads features of it goes on with what it has opened."""
+def remove(entry: CacheListing) -> None:
+    """Deletes an entry; a run that is reading it continues with the files it has opened."""
     if entry.folder.is_dir():
         shutil.rmtree(entry.folder)
     else:
         entry.folder.unlink()
 
 
-def prune(root: pathlib.Path, most: int) -> list[Listed]:
-    """Deletes the entries unused for longest until all together are within `most` bytes."""
+def prune(root: pathlib.Path, most: int) -> list[CacheListing]:
+    """Deletes the least recently used entries until the total is at most `most` bytes."""
     listed = sorted([*entries(root), *unpacked(root)], key=lambda entry: -entry.used)
     total, gone = sum(entry.bytes for entry in listed), []
     while listed and total > most:

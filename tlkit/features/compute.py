@@ -18,8 +18,7 @@ from tlkit.data.dataset import DISK_SHARE, MEMORY_SHARE, Dataset, Split, free_me
 from tlkit.data.pipeline import batches
 from tlkit.data.record import SplitName
 from tlkit.data.spool import free_disk
-from tlkit.features.cache import Entry, cache_key, cache_root
-from tlkit.features.cut import Cut
+from tlkit.features.cache import CacheEntry, cache_key, cache_root
 from tlkit.features.engine import (
     CHECKED,
     WORTH_AN_ENGINE,
@@ -29,23 +28,23 @@ from tlkit.features.engine import (
     ranked,
 )
 from tlkit.features.fingerprint import fingerprint
+from tlkit.features.split_network import Cut
 from tlkit.recipe.schema import Cache
+from tlkit.reporter import SILENT, Reporter
 
 FEATURE_BATCH = 32
-# of one shard: what a killed run loses at the most
+# size of one shard: the most that a killed run loses
 SHARD_IMAGES, SHARD_BYTES = 1024, 64 * 1024**2
-
-Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """Augmented draws of each training image, computed once and gone round by the epochs.
+    """Augmented views of each training image, computed once and cycled through by the epochs.
 
     Attributes:
-        count: Draws of each image.
+        count: Number of views of each image.
         key: Hash of the augmentation and its seed.
-        draw: From uint8 images, and a text that decides the draw, to uint8 images.
+        draw: Maps uint8 images and a seed text to augmented uint8 images.
     """
 
     count: int
@@ -54,18 +53,19 @@ class Views:
 
 
 @dataclasses.dataclass
-class Made:
-    """How features came about.
+class FeatureStats:
+    """How features were computed.
 
     Attributes:
-        engine: That computed those of the training images.
+        engine: Engine that computed those of the training images.
         kept: `disk` or `memory`.
-        folder: On disk.
-        images: Rows in all, draws counted one by one.
-        computed: Those that were not there before.
-        seconds: It took, the making of the engine included.
-        validation: The engine that computed those of the validation images.
-        images_per_second: When those of the training images were last computed, the making of the engine left out.
+        folder: Cache folder, if on disk.
+        images: Total number of rows, counting each view.
+        computed: Rows that were not cached before.
+        seconds: Duration, including building the engine.
+        validation: Engine that computed those of the validation images.
+        images_per_second: Throughput when those of the training images were last computed,
+            without building the engine.
     """
 
     engine: str
@@ -79,12 +79,12 @@ class Made:
 
 
 def image_count(dataset: Dataset, views: int = 1) -> int:
-    """Rows of features: each draw of a training image, and each validation image."""
+    """Number of feature rows: one per view of a training image, one per validation image."""
     return len(dataset.train) * views + len(dataset.val)
 
 
 def worth_making(engine: str, dataset: Dataset, views: int = 1) -> str:
-    """`keras` in the place of `auto` where another engine takes longer to make than it saves."""
+    """`keras` instead of `auto` if building another engine takes longer than it saves."""
     height, width = dataset.image_size
     small = image_count(dataset, views) * height * width < WORTH_AN_ENGINE
     return "keras" if engine == "auto" and small else engine
@@ -93,13 +93,13 @@ def worth_making(engine: str, dataset: Dataset, views: int = 1) -> str:
 def place_for(
     cut: Cut, dataset: Dataset, cache: str | Cache, views: int = 1
 ) -> tuple[str | None, str]:
-    """Where the features of a data set will be kept, and why; None if nowhere.
+    """Where the features of a data set will be cached, and why; None if nowhere.
 
     Args:
-        cut: Of the network.
-        dataset: Images.
-        cache: The recipe's.
-        views: Draws of each training image.
+        cut: Cut of the network.
+        dataset: Dataset.
+        cache: The recipe's `cache`.
+        views: Number of views of each training image.
     """
     settings = Cache() if isinstance(cache, str) else cache
     needed = image_count(dataset, views) * cut.bytes_per_image()
@@ -125,40 +125,39 @@ def frozen_features(
     cut: Cut,
     dataset: Dataset,
     cache: str | Cache = "memory",
-    progress: Any = None,
+    *,
     engine: str = "auto",
-    say: Say = lambda line: None,
     views: Views | None = None,
     about: str = "",
-) -> tuple[Dataset, Made] | None:
-    """The data set with what crosses the cut in the place of the images.
+    reporter: Reporter = SILENT,
+) -> tuple[Dataset, FeatureStats] | None:
+    """The dataset with the features at the cut in place of the images.
 
-    None where they can be kept neither on disk nor in memory.
+    None if they can be cached neither on disk nor in memory.
 
     Args:
-        cut: Of the network.
-        dataset: Images.
-        cache: The recipe's.
-        progress: Makes a function `(done, total)` that shows how far a pass is.
-        engine: Registered name of what computes; `auto` is the fastest there is.
-        say: Is told which engine was taken, and why not another.
-        views: Draws of each training image; one, as it is, if not given.
+        cut: Cut of the network.
+        dataset: Dataset.
+        cache: The recipe's `cache`.
+        engine: Registered name of the inference backend; `auto` is the fastest available.
+        views: Views of each training image; by default the image itself.
         about: The network's name, for `tlkit cache ls`.
+        reporter: Reports which engine was chosen, why others were not, and the progress.
     """
     began = time.perf_counter()
-    train = _Work(cut, dataset, "train", progress, engine, say, views)
-    val = _Work(cut, dataset, "val", progress, engine, say, None, train)
+    train = _SplitFeatures(cut, dataset, "train", engine, reporter, views)
+    val = _SplitFeatures(cut, dataset, "val", engine, reporter, None, train)
     fits = image_count(dataset, train.views) * cut.bytes_per_image() < MEMORY_SHARE * free_memory()
     settings = Cache() if isinstance(cache, str) else cache
     on_disk = place_for(cut, dataset, cache, train.views)[0] == "disk"
-    found: list[tuple[list[list[Any]], Made]] = []
+    found: list[tuple[list[list[Any]], FeatureStats]] = []
     for work in (train, val):
-        one: tuple[list[list[Any]], Made] | None = None
+        one: tuple[list[list[Any]], FeatureStats] | None = None
         if on_disk:
             try:
                 one = _on_disk(work, settings, about)
             except (OSError, NotImplementedError) as error:
-                say(f"features are not kept on disk: {_reason(error)}")
+                reporter.detail(f"features are not kept on disk: {_reason(error)}")
                 on_disk = False
         if one is None and not fits:
             return None
@@ -188,31 +187,29 @@ def _reason(error: Exception) -> str:
 
 
 @dataclasses.dataclass
-class _Work:
-    """The images of one split that are to be computed, and the engine once it was chosen.
+class _SplitFeatures:
+    """The images of one split to compute, and the engine once it is chosen.
 
     Attributes:
-        cut: Of the network.
-        dataset: Images.
-        role: The split. A head learns to live with the rounding of training images; validation
-            images are computed as they are when the model is served.
-        progress: Makes functions that show how far a pass is.
+        cut: Cut of the network.
+        dataset: Dataset.
+        role: Name of the split. A head adapts to the rounding of training features; validation
+            features are computed as the served model does.
         wanted: Name of the engine, or `auto`.
-        say: Is told what happens.
-        drawn: Draws of each image.
-        first: The work done before, whose engine is taken where it is exact.
+        reporter: Reports to the user.
+        drawn: Views of each image.
+        first: The work done before, whose engine is reused if it is exact.
         chosen: The engine.
-        reference: What Keras gives for some images.
+        reference: Keras's outputs for some images.
     """
 
     cut: Cut
     dataset: Dataset
     role: SplitName
-    progress: Any
     wanted: str
-    say: Say
+    reporter: Reporter
     drawn: Views | None = None
-    first: _Work | None = None
+    first: _SplitFeatures | None = None
     chosen: Engine | None = None
     reference: Any = None
 
@@ -236,7 +233,7 @@ class _Work:
             self.chosen = before.chosen
             return self.chosen
         if before is not None:
-            self.reference, before.chosen = before.reference, None  # its memory is given back
+            self.reference, before.chosen = before.reference, None  # frees its memory
         images, _ = next(batches(self.dataset.train, self.dataset.prepare, CHECKED))
         images = np.asarray(images)
         if self.reference is None and self.wanted != "keras":
@@ -245,12 +242,12 @@ class _Work:
             self.cut.frozen, images, self.wanted, self.exact, self.reference
         )
         for note in self.chosen.notes:
-            self.say(note)
-        self.say(f"features of {self.role} by engine {self.chosen}")
+            self.reporter.detail(note)
+        self.reporter.detail(f"features of {self.role} by engine {self.chosen}")
         return self.chosen
 
     def parts(self) -> list[tuple[Split, int | None, str]]:
-        """Each draw of the images, or the images as they are; with their titles."""
+        """Each view of the images, or the unchanged images, with its title."""
         split = self.dataset.splits[self.role]
         if self.drawn is None:
             return [(split, None, self.role)]
@@ -258,7 +255,7 @@ class _Work:
         return [(split, k, title) for k, title in enumerate(titles)]
 
     def keys(self, split: Split, view: int | None) -> list[str]:
-        """What the rows of a part are found by."""
+        """The cache keys of the rows of a part."""
         mark = "" if view is None or self.drawn is None else f" {self.drawn.key} {view}"
         return [content + mark for content in split.hashes]
 
@@ -270,18 +267,18 @@ class _Work:
         done = 0
         for images, labels in batches(split, self.dataset.prepare, FEATURE_BATCH, order):
             if view is not None and self.drawn is not None:
-                # by the images themselves, so that a pass taken up again draws the same
+                # seeded by the images, so that an interrupted computation repeats the same views
                 images = self.drawn.draw(images, f"{view} {split.hashes[order[done]]}")
             yield run(images)
             done += len(labels)
 
 
-def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
+def _in_memory(work: _SplitFeatures) -> tuple[list[list[Any]], FeatureStats]:
     features = []
     work.engine()
     began = time.perf_counter()
     for split, view, title in work.parts():
-        show = work.progress(f"features of {title}, once") if work.progress else None
+        show = work.reporter.progress(f"features of {title}, once")
         arrays = [np.empty((len(split), *shape), np.float32) for shape in work.cut.shapes]
         done = 0
         for outputs in work.compute(split, view, np.arange(len(split))):
@@ -293,11 +290,13 @@ def _in_memory(work: _Work) -> tuple[list[list[Any]], Made]:
         features.append(arrays)
     count = sum(len(split) for split, _, _ in work.parts())
     rate = round(count / (time.perf_counter() - began), 1)
-    return features, Made(str(work.engine()), "memory", None, count, count, 0.0, rate)
+    return features, FeatureStats(str(work.engine()), "memory", None, count, count, 0.0, rate)
 
 
-def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]], Made]:
-    """Features from the cache, what is missing there computed first.
+def _on_disk(
+    work: _SplitFeatures, settings: Cache, about: str
+) -> tuple[list[list[Any]], FeatureStats]:
+    """Features from the cache; missing ones are computed first.
 
     Raises:
         OSError: if the cache cannot be written to.
@@ -320,72 +319,78 @@ def _on_disk(work: _Work, settings: Cache, about: str) -> tuple[list[list[Any]],
         "dtype": settings.dtype,
     }
 
-    def entry_of(name: str, precision: str) -> Entry:
+    def entry_of(name: str, precision: str) -> CacheEntry:
         package = registry.ENGINES[name].facts.needs
         key = cache_key(*what, name, precision, _version(package) if package else "")
         note = {**described, "engine": f"{name}, {precision}"}
-        return Entry(root / key, work.cut.shapes, settings.dtype, note)
+        return CacheEntry(root / key, work.cut.shapes, settings.dtype, note)
 
-    # Keras's own are no answer to the wish for another engine, unless that one has failed
+    # if another engine is wanted, Keras's features are used only when that engine failed
     names = ranked(work.wanted, work.exact)
     for name in [n for n in names if n != "keras" or work.wanted in ("auto", "keras")]:
         for precision in registry.ENGINES[name].facts.precisions.split():
             entry = entry_of(name, precision)
             entry.read()
-            _tell_damaged(entry, work.say)
+            _tell_damaged(entry, work.reporter)
             if not entry.missing(all_keys):
                 entry.used()
                 if all_keys:
-                    work.say(
+                    work.reporter.detail(
                         f"features of {work.role} by engine {name}, all {len(all_keys)} from "
                         f"{entry.folder}"
                     )
-                made = Made(f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0)
+                made = FeatureStats(
+                    f"{name}, {precision}", "disk", str(entry.folder), len(all_keys), 0
+                )
                 made.images_per_second = entry.noted().get("images_per_second")
                 return [list(entry.rows(keys)) for _, keys in parts], made
 
     chosen = work.engine()
     entry = entry_of(chosen.name, chosen.precision)
     computed, began = 0, time.perf_counter()
-    with entry.held(lambda: work.say("another run computes these features; waiting for it ...")):
-        _tell_damaged(entry, work.say)
+    with entry.held(
+        lambda: work.reporter.detail("another run computes these features; waiting for it ...")
+    ):
+        _tell_damaged(entry, work.reporter)
         for (split, view, title), keys in parts:
             order = np.array(entry.missing(keys), np.int64)
             if len(order) < len(keys):
-                work.say(f"features of {title}: {len(keys) - len(order)} of {len(keys)} were kept")
+                work.reporter.detail(
+                    f"features of {title}: {len(keys) - len(order)} of {len(keys)} were kept"
+                )
             try:
                 computed += _extend(entry, work, (split, view, title), keys, order)
             except OverflowError as error:
-                work.say(f"{error}; they are kept as float32")
+                work.reporter.detail(f"{error}; they are kept as float32")
                 return _on_disk(work, settings.model_copy(update={"dtype": "float32"}), about)
         if computed >= FEATURE_BATCH:
             rate = round(computed / (time.perf_counter() - began), 1)
             entry.note({"images_per_second": rate})
     entry.used()
-    made = Made(str(chosen), "disk", str(entry.folder), len(all_keys), computed)
+    made = FeatureStats(str(chosen), "disk", str(entry.folder), len(all_keys), computed)
     made.images_per_second = entry.noted().get("images_per_second")
     return [list(entry.rows(keys)) for _, keys in parts], made
 
 
-def _tell_damaged(entry: Entry, say: Say) -> None:
+def _tell_damaged(entry: CacheEntry, reporter: Reporter) -> None:
     if entry.damaged:
-        say(f"{len(entry.damaged)} damaged shards in {entry.folder} are made again")
+        reporter.detail(f"{len(entry.damaged)} damaged shards in {entry.folder} are made again")
     for reason, count in Counter(entry.unreadable.values()).items():
-        say(
+        reporter.detail(
             f"{count} shards in {entry.folder} cannot be read ({reason}); they are left as they are"
         )
 
 
 def _extend(
-    entry: Entry,
-    work: _Work,
+    entry: CacheEntry,
+    work: _SplitFeatures,
     part: tuple[Split, int | None, str],
     keys: Sequence[str],
     order: np.ndarray,
 ) -> int:
-    """Computes the rows that an entry lacks, a shard at a time; returns how many."""
+    """Computes the rows missing in an entry, shard by shard; returns how many."""
     split, view, title = part
-    show = work.progress(f"features of {title}, once") if work.progress and len(order) else None
+    show = work.reporter.progress(f"features of {title}, once") if len(order) else None
     size = shard_images(work.cut)
     held: list[list[np.ndarray]] = []
     done = 0
@@ -403,7 +408,7 @@ def _extend(
 
 
 def shard_images(cut: Cut) -> int:
-    """Images of a shard: whole batches, so that a pass taken up again has the same ones."""
+    """Images per shard: whole batches, so that a resumed computation has the same batches."""
     most = min(SHARD_IMAGES, SHARD_BYTES // max(cut.bytes_per_image(), 1))
     return max(1, math.floor(most / FEATURE_BATCH)) * FEATURE_BATCH
 

@@ -1,47 +1,51 @@
-"""The fastest engine at hand that gives what Keras gives."""
+"""The fastest available engine whose outputs match Keras's."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tlkit import registry
 from tlkit.errors import UserError, first_line
+from tlkit.features.compiled_model import CompiledModel
+from tlkit.tensors import KerasModel, Tensor
 
-# of engines that only round as float32 does, and the most that they may differ then
+# largest deviation from Keras of engines that only round as float32 does
 EXACT_COSINE, EXACT_DIFFERENCE = 0.9999, 1e-3
-# images on which an engine is compared with Keras
+# images for comparing an engine with Keras
 CHECKED = 8
-# pixels below which making an engine takes longer than it saves: 256 images of 224 x 224
+# pixels below which building an engine takes longer than it saves: 256 images of 224 x 224
 WORTH_AN_ENGINE = 256 * 224 * 224
 
 
 @dataclasses.dataclass
 class Engine:
-    """A compiled pass of a network, and how it compares with Keras's own.
+    """A compiled network, and how its outputs compare with Keras's.
 
     Attributes:
-        name: Of the engine.
-        run: From images `(n, height, width, channels)` to a list of float32 arrays.
-        precision: Of its computation.
-        cosine: Similarity of its outputs with Keras's on some images, 1 if the same.
-        difference: The largest difference there, as a share of the largest value.
-        notes: Engines that were passed over, and why.
+        name: Name of the engine.
+        run: Maps images `(n, height, width, channels)` to a list of float32 arrays.
+        cosine: Cosine similarity of its outputs with Keras's on some images; 1 if equal.
+        difference: Largest difference on these, as a fraction of the largest value.
+        notes: Engines that were skipped, and why.
     """
 
     name: str
-    run: Callable[[Any], list[np.ndarray]]
-    precision: str = "float32"
+    run: CompiledModel
     cosine: float = 1.0
     difference: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
 
+    @property
+    def precision(self) -> str:
+        """Precision of the computation."""
+        return self.run.precision
+
     def is_exact(self) -> bool:
-        """Whether it differs from Keras by rounding in float32 alone."""
+        """Whether it differs from Keras only by float32 rounding."""
         return self.cosine >= EXACT_COSINE and self.difference <= EXACT_DIFFERENCE
 
     def __str__(self) -> str:
@@ -54,7 +58,7 @@ class Engine:
 
 
 def expect_engine(name: str, where: str = "engine") -> str:
-    """The name of an engine that is there, or `auto`.
+    """The name of an available engine, or `auto`.
 
     Raises:
         UserError: if it is unknown or not installed.
@@ -67,7 +71,7 @@ def expect_engine(name: str, where: str = "engine") -> str:
 
 
 def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:
-    """Names of the engines that may do what was wanted, fastest first, Keras last."""
+    """Names of the engines that may be used, fastest first, Keras last."""
     facts = {name: entry.facts for name, entry in registry.ENGINES.items()}
     names = sorted(facts, key=lambda name: facts[name].rank)
     here = _device() if wanted == "auto" else ""
@@ -86,14 +90,14 @@ def ranked(wanted: str = "auto", exact: bool = False) -> list[str]:
 
 
 def _device() -> str:
-    """What TensorFlow computes on."""
+    """The kind of device that TensorFlow computes on."""
     import tensorflow as tf
 
     return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def missing(name: str) -> str | None:
-    """What to install for an engine, if it is not there."""
+    """What to install for an engine; None if it is available."""
     package = registry.ENGINES[name].facts.needs
     if package is None or importlib.util.find_spec(package) is not None:
         return None
@@ -101,19 +105,23 @@ def missing(name: str) -> str | None:
 
 
 def choose_engine(
-    model: Any, images: Any, wanted: str = "auto", exact: bool = False, reference: Any = None
+    model: KerasModel,
+    images: Tensor,
+    wanted: str = "auto",
+    exact: bool = False,
+    reference: Any = None,
 ) -> Engine:
-    """Builds the engine wanted, or the fastest there is, and compares it with Keras.
+    """Builds the wanted engine, or the fastest available one, and compares it with Keras.
 
-    One that cannot be built or does not agree is passed over with a note; Keras
+    An engine that cannot be built or does not match is skipped with a note; Keras
     itself is the last resort.
 
     Args:
-        model: A functional Keras model with one input, which does not train meanwhile.
-        images: Some that it will see, uint8.
+        model: Functional Keras model with one input, which must not train meanwhile.
+        images: Sample of its inputs, uint8.
         wanted: `auto` or a registered name.
-        exact: Its answers are to be Keras's own but for rounding in float32.
-        reference: What Keras gives for the images, where that is known.
+        exact: Outputs must match Keras's up to float32 rounding.
+        reference: Keras's outputs for the images, if known.
     """
     notes: list[str] = []
     for name in ranked(wanted, exact):
@@ -125,16 +133,15 @@ def choose_engine(
                 notes.append(f"engine {name} is not installed: {command}")
             continue
         try:
-            run = registry.ENGINES.build(name, model)
+            run: CompiledModel = registry.ENGINES.build(name, model)
             outputs = run(images)
-        except Exception as error:  # an engine may fail in any way; Keras is left
+        except Exception as error:  # an engine may fail in any way; Keras remains
             notes.append(f"engine {name} cannot run this network: {first_line(error)}")
             continue
         if reference is None:
             reference = keras_outputs(model, images)
         cosine, difference = compare(reference, outputs)
-        precision = getattr(run, "precision", "float32")
-        engine = Engine(name, run, precision, cosine, difference, notes)
+        engine = Engine(name, run, cosine, difference, notes)
         if cosine >= facts.least_cosine and (engine.is_exact() or not exact):
             return engine
         notes.append(
@@ -144,8 +151,8 @@ def choose_engine(
     return Engine("keras", registry.ENGINES.build("keras", model), notes=notes)
 
 
-def keras_outputs(model: Any, images: Any) -> list[np.ndarray]:
-    """What Keras gives, in float32: its operations as it calls them, which engines begin with too."""
+def keras_outputs(model: KerasModel, images: Tensor) -> list[np.ndarray]:
+    """Keras's float32 outputs, from the same traced operations that the engines start from."""
     from tlkit.features.engines.keras import (
         MOST_CONSTANTS,
         as_arrays,
@@ -161,7 +168,7 @@ def keras_outputs(model: Any, images: Any) -> list[np.ndarray]:
 
 
 def compare(expected: list[np.ndarray], found: list[np.ndarray]) -> tuple[float, float]:
-    """Cosine similarity, and largest difference as a share of the largest value; the worst output."""
+    """Cosine similarity, and largest difference relative to the largest value; worst output."""
     cosines, differences = [], []
     for a, b in zip(expected, found, strict=True):
         x, y = (np.asarray(value, "float64").ravel() for value in (a, b))

@@ -1,4 +1,4 @@
-"""A hash of all that decides what a network computes, however its layers are called."""
+"""A hash of everything that determines a network's outputs, whatever its layers' names."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import keras
 import numpy as np
 
 from tlkit.surgery.walk import nodes_of
+from tlkit.tensors import KerasModel
 
-# parts of a layer's configuration that do not change what it computes while it is frozen
+# parts of a layer's configuration that do not affect its outputs while it is frozen
 IDLE = ("name", "trainable", "build_config", "shared_object_id", "registered_name")
 
 
-def fingerprint(model: Any) -> str:
-    """A SHA-256 of operations, their settings and order, and every weight.
+def fingerprint(model: KerasModel) -> str:
+    """SHA-256 of the operations, their settings and order, and every weight.
 
     Args:
-        model: A functional Keras model without models in it.
+        model: Functional Keras model without nested models.
 
     Returns:
-        64 hexadecimal digits: the same in every process, other names of layers
-        included.
+        64 hexadecimal digits: the same in every process, and for other names of the
+        layers.
 
     Raises:
-        NotImplementedError: if an operation cannot say how it is set.
+        NotImplementedError: if an operation has no configuration.
     """
     digest = hashlib.sha256()
     places: dict[int, int] = {}
@@ -47,7 +49,7 @@ def fingerprint(model: Any) -> str:
 
 
 def layers_fingerprint(layers: Iterable[Any]) -> str:
-    """A SHA-256 of layers in order: kinds, settings and weights, but not random states."""
+    """SHA-256 of layers in order: kinds, settings and weights, but not random states."""
     digest = hashlib.sha256()
     for layer in layers:
         _add(digest, [type(layer).__name__, layer.get_config()])
@@ -56,7 +58,7 @@ def layers_fingerprint(layers: Iterable[Any]) -> str:
 
 
 def add_arrays(digest: Any, arrays: Iterable[Any]) -> None:
-    """Adds shape, type and every byte of arrays to a hash."""
+    """Adds the shape, type and bytes of arrays to a hash."""
     for item in arrays:
         array = np.ascontiguousarray(item)
         _add(digest, [list(array.shape), str(array.dtype)])
@@ -64,8 +66,6 @@ def add_arrays(digest: Any, arrays: Iterable[Any]) -> None:
 
 
 def _is_tensor(value: Any) -> bool:
-    import keras
-
     parts = value if isinstance(value, list | tuple) else [value]
     return any(isinstance(part, keras.KerasTensor) for part in parts)
 
@@ -75,7 +75,7 @@ def _add(digest: Any, value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A configuration without the parts that name layers."""
+    """A configuration without the layers' names."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if k not in IDLE}
     if isinstance(value, list | tuple):

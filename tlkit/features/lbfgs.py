@@ -1,4 +1,4 @@
-"""A linear head taken to its optimum on features that do not change."""
+"""The L-BFGS solver: the optimal linear head on fixed features."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from tlkit.tasks.link import IDENTITY, Link
 
-# where the gradient is this share of what it was at zero, the head is solved
+# the head is solved if the gradient norm is this fraction of that at zero weights
 TOLERANCE = 1e-4
-# in cross-validation, which only compares
+# for cross-validation, which only compares
 ROUGH = 1e-2
 GRID = tuple(10.0 ** (exponent / 2) for exponent in range(0, -13, -1))
-# squares of standardised numbers need stronger ones than log losses of a few images
+# squared errors of standardised numbers need stronger penalties than log losses on few images
 STRONGER = tuple(10.0 ** (exponent / 2) for exponent in range(6, 0, -1))
 FOLDS = 5
 
@@ -23,12 +23,12 @@ class Solution:
     """A solved head.
 
     Attributes:
-        kernel: `(features, outputs)`.
-        bias: `(outputs,)`.
+        kernel: Weights, `(features, outputs)`.
+        bias: Bias, `(outputs,)`.
         l2: Strength of the penalty.
-        loss: Of the training images, with the penalty.
-        gradient: Length of the gradient, as a share of that at zero weights.
-        iterations: Of L-BFGS; 1 where the optimum is the solution of a linear system.
+        loss: Loss on the training images, including the penalty.
+        gradient: Norm of the gradient, as a fraction of that at zero weights.
+        iterations: Iterations of L-BFGS; 1 if the optimum is the solution of a linear system.
     """
 
     kernel: np.ndarray
@@ -44,25 +44,26 @@ def solve_head(
     targets: np.ndarray,
     l2: float,
     weights: np.ndarray | None = None,
+    *,
     start: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float = TOLERANCE,
-    *,
     link: Link,
 ) -> Solution:
     """Minimises the mean loss of a linear head plus l2 / 2 ||kernel||^2.
 
-    L-BFGS (Liu and Nocedal 1989) in float64; squares by their normal equations. The problem is
-    convex, so there is one optimum; the bias is not penalised.
+    Uses L-BFGS (Liu and Nocedal 1989) in float64; for squared errors, the normal equations. The
+    problem is convex, so there is one optimum; the bias is not penalised.
 
     Args:
-        features: `(images, features)`.
-        targets: `(images, outputs)`, as the link takes them; of classes one-hot, or smoothed.
+        features: Features, `(images, features)`.
+        targets: Targets, `(images, outputs)`, as the link takes them; for classes, one-hot or
+            smoothed.
         l2: Strength of the penalty, 0 or more.
-        weights: Of the images, `(images,)`, or of each output of them, `(images, outputs)`; all 1 if
-            not given.
-        start: Kernel and bias to begin at; zeros if not given.
-        tolerance: Share of the gradient at zero below which the head is solved.
-        link: The loss.
+        weights: Weights of the images, `(images,)`, or of each output of them,
+            `(images, outputs)`; all 1 by default.
+        start: Initial kernel and bias; zeros by default.
+        tolerance: Fraction of the gradient norm at zero weights below which the head is solved.
+        link: Loss.
 
     Raises:
         ValueError: if shapes do not fit or `l2` is negative.
@@ -77,8 +78,8 @@ def solve_head(
     share = np.full(len(x), 1.0) if weights is None else np.asarray(weights, "float64")
     share = (share[:, None] if share.ndim == 1 else share) / len(x)
     width, classes = x.shape[1], y.shape[1]
-    # centred and of one size on the whole, the problem is better conditioned; the bias makes
-    # up for the centre, which is not penalised
+    # centred and scaled to one overall size, the problem is better conditioned; the bias
+    # compensates for the centre, as it is not penalised
     center = x.mean(0)
     x = x - center
     scale = float(np.sqrt(np.mean(np.square(x)))) or 1.0
@@ -121,12 +122,12 @@ def solve_head(
 
 
 def _least_squares(x: np.ndarray, y: np.ndarray, share: np.ndarray, penalty: float) -> np.ndarray:
-    """Kernel and bias, flat, where the slope of the mean squares and their penalty is zero."""
+    """Flat kernel and bias at which the gradient of the penalised mean square error is zero."""
     whole = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     ridge = np.append(np.full(x.shape[1], penalty), 0.0)
     columns = []
     for k in range(y.shape[1]):
-        # Keras's loss is the mean of the outputs, whose slope is 2 / outputs of an error
+        # Keras's loss is the mean over the outputs, with slope 2 / outputs times the error
         weight = 2 / y.shape[1] * np.broadcast_to(share, y.shape)[:, k, None]
         system = whole.T @ (weight * whole) + np.diag(ridge)
         columns.append(np.linalg.lstsq(system, whole.T @ (weight[:, 0] * y[:, k]), rcond=None)[0])
@@ -143,21 +144,21 @@ def choose_l2(
     *,
     link: Link,
 ) -> dict[float, float]:
-    """Mean loss of held-out images for each strength of a grid.
+    """Mean loss on held-out images for each penalty strength of a grid.
 
-    From the strongest to the weakest, each begun where the one before it ended; the
-    grid is left when the loss has risen twice.
+    Goes from the strongest to the weakest, each starting at the previous solution, and
+    stops once the loss has risen twice.
 
     Args:
-        features: `(images, features)`.
-        known: `(images, outputs)`, what held-out images are measured by.
-        targets: `(images, outputs)`, what the heads learn: smoothed, perhaps.
-        folds: Of each image, `(images,)`.
-        weights: Of the images, as `solve_head` takes them.
-        link: The loss.
+        features: Features, `(images, features)`.
+        known: Ground truth for scoring held-out images, `(images, outputs)`.
+        targets: Targets that the heads are trained on, perhaps smoothed, `(images, outputs)`.
+        folds: Fold of each image, `(images,)`.
+        weights: Weights of the images, as in `solve_head`.
+        link: Loss.
 
     Returns:
-        Strength -> loss; the best is the least.
+        Strength -> loss; the lowest is the best.
     """
     shares = np.ones(len(known)) if weights is None else np.asarray(weights)
     wide = shares[:, None] if shares.ndim == 1 else shares
@@ -168,7 +169,13 @@ def choose_l2(
         for fold in np.unique(folds):
             out = folds == fold
             solution = solve_head(
-                features[~out], targets[~out], l2, shares[~out], begin.get(fold), ROUGH, link=link
+                features[~out],
+                targets[~out],
+                l2,
+                shares[~out],
+                start=begin.get(fold),
+                tolerance=ROUGH,
+                link=link,
             )
             begin[fold] = solution.kernel, solution.bias
             logits = features[out].astype("float64") @ solution.kernel + solution.bias
@@ -181,5 +188,5 @@ def choose_l2(
 
 
 def best_l2(scores: dict[float, float]) -> float:
-    """The strength with the least loss."""
+    """The strength with the lowest loss."""
     return min(scores, key=scores.__getitem__)

@@ -11,17 +11,18 @@ CLOSE = 1e-4
 def log_me(features: np.ndarray, targets: np.ndarray) -> float:
     """The logarithm of maximum evidence, per image, averaged over the outputs.
 
-    Each output's column y, one-hot where classes are learned, is modelled as F w + noise with w ~ N(0, 1 / alpha) and
-    noise ~ N(0, 1 / beta); the evidence p(y | F, alpha, beta) is maximised over alpha and
-    beta by MacKay's fixed point. Larger is better. (You et al. 2021, "LogME: Practical
-    Assessment of Pre-trained Models for Transfer Learning", equation 2 and algorithm 1.)
+    Each output's column y, one-hot for classes, is modelled as F w + noise, with
+    w ~ N(0, 1 / alpha) and noise ~ N(0, 1 / beta); the evidence p(y | F, alpha, beta) is
+    maximised over alpha and beta by MacKay's fixed point. Larger is better. (You et al. 2021,
+    "LogME: Practical Assessment of Pre-trained Models for Transfer Learning", equation 2 and
+    algorithm 1.)
 
     Args:
-        features: `(images, features)`.
-        targets: `(images, outputs)`; columns that are the same for all images are left out.
+        features: Features, `(images, features)`.
+        targets: Targets, `(images, outputs)`; columns that are equal for all images are left out.
 
     Raises:
-        ValueError: if all images are alike.
+        ValueError: if all images have the same targets.
     """
     columns = [column for column in np.asarray(targets, "float64").T if np.ptp(column)]
     if not columns:
@@ -32,9 +33,9 @@ def log_me(features: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _evidence(shape: tuple[int, ...], u: np.ndarray, sigma: np.ndarray, y: np.ndarray) -> float:
-    """Of one output, per image; `sigma` are the eigenvalues of F^T F."""
+    """Log evidence of one output, per image; `sigma` are the eigenvalues of F^T F."""
     n, d = shape
-    inside = (u.T @ y) ** 2  # of y, along each direction of the features
+    inside = (u.T @ y) ** 2  # squared projections of y on the directions of the features
     outside = max(float(y @ y - inside.sum()), 0.0)
     alpha = beta = 1.0
     for _ in range(ITERATIONS):

@@ -1,4 +1,4 @@
-"""How well a linear head does on features, by cross-validation."""
+"""How well a linear head performs on features, by cross-validation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tlkit.tasks.base import Task
 
 @dataclasses.dataclass
 class Probe:
-    """What a linear head reaches on images that it was not solved on.
+    """The out-of-fold performance of a linear head.
 
     Attributes:
-        value: Of the task's metric.
-        error: Standard error of that.
-        l2: Strength that was chosen.
+        value: Value of the task's metric.
+        error: Standard error of the value.
+        l2: Chosen strength of the penalty.
     """
 
     value: float
@@ -28,17 +28,17 @@ class Probe:
 def linear_probe(task: Task, features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Probe:
     """The task's metric of a solved linear head on held-out folds.
 
-    The strength is chosen by the loss on the same folds, one number for all of them, which
-    flatters the metric by less than its own error.
+    One strength for all folds is chosen by the loss on these same folds, which biases the
+    metric by less than its standard error.
 
     Args:
-        task: What is learned.
-        features: `(images, features)`.
-        labels: Of the images.
-        seed: Of the folds.
+        task: Task.
+        features: Features, `(images, features)`.
+        labels: Labels of the images.
+        seed: Seed of the folds.
 
     Raises:
-        ValueError: if there are too few images of what is learned.
+        ValueError: if there are too few images for the task.
     """
     own, labels = task.among(labels)
     logits, l2 = held_out_logits(own, features, labels, seed)
@@ -49,19 +49,19 @@ def linear_probe(task: Task, features: np.ndarray, labels: np.ndarray, seed: int
 def held_out_logits(
     task: Task, features: np.ndarray, labels: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, float]:
-    """What linear heads say of images that they were not solved on.
+    """Out-of-fold logits of linear heads.
 
     Args:
-        task: What is learned, of outputs that all occur; see `Task.among`.
-        features: `(images, features)`.
-        labels: Of the images.
-        seed: Of the folds.
+        task: Task all of whose outputs occur; see `Task.among`.
+        features: Features, `(images, features)`.
+        labels: Labels of the images.
+        seed: Seed of the folds.
 
     Returns:
-        Logits `(images, outputs)`, and the strength of the penalty that was chosen.
+        Logits `(images, outputs)`, and the chosen strength of the penalty.
 
     Raises:
-        ValueError: if there are too few images of what is learned.
+        ValueError: if there are too few images for the task.
     """
     folds = task.folds(labels, FOLDS, seed)
     targets = np.asarray(task.targets(labels), "float64")

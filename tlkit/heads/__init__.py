@@ -1,1 +1,1 @@
-"""Heads: from the backbone's feature map to logits, one file a head."""
+"""Heads: from the backbone's feature map to logits, one file per head."""

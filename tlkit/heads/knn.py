@@ -1,28 +1,30 @@
-"""Each image is like the training images nearest to it; no gradient is needed."""
+"""Classifies each image like the training images nearest to it, without any gradient."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
+import keras
 import numpy as np
 
 from tlkit.limits import within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("knn", stored=True, tasks="classification")
 def knn(
-    features: Any,
+    features: Tensor,
     classes: int,
     images: int,
     *,
     k: Annotated[int, within(1, 10_000)] = 20,
     temperature: Annotated[float, within(1e-3, 100)] = 0.07,
-) -> Any:
-    """Votes of the k most similar training images, each weighing exp(cosine / temperature).
+) -> Tensor:
+    """Votes of the k most similar training images, each weighted by exp(cosine / temperature).
 
     The features of all training images are part of the model, so it grows with their
-    number. (Cover and Hart 1967, "Nearest Neighbor Pattern Classification"; weighted as by
+    number. (Cover and Hart 1967, "Nearest Neighbor Pattern Classification"; weighted as in
     Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance
     Discrimination", section 3.4.)
 
@@ -30,13 +32,12 @@ def knn(
         features: `(batch, height, width, channels)` or `(batch, channels)`.
         classes: Number of logits.
         images: Number of training images.
-        k: Neighbours that vote.
-        temperature: Divides the similarities; smaller gives the nearest more weight.
+        k: Number of neighbours that vote.
+        temperature: Divisor of the similarities; smaller values give the nearest more weight.
 
     Returns:
-        Logits `(batch, classes)`: logarithms of the shares of the votes.
+        Logits `(batch, classes)`: logarithms of the fractions of the votes.
     """
-    import keras
     from keras import ops
 
     if len(features.shape) == 4:
@@ -54,7 +55,7 @@ def knn(
 
 
 def stored_weights(features: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """The kernels of the head's dense layers.
+    """Kernels of the head's dense layers.
 
     Args:
         features: `(n, channels)`, of unit length.

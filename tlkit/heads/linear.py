@@ -1,17 +1,20 @@
-"""Pooled features, dropout, one dense layer."""
+"""Pooled features, dropout and one dense layer."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
+
+import keras
 
 from tlkit import registry
 from tlkit.limits import Fraction, Initializer, kernel_has_a_direction
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("linear", rule="kernel_has_a_direction")
 def linear(
-    features: Any,
+    features: Tensor,
     classes: int,
     *,
     dropout: Fraction = 0.2,
@@ -19,28 +22,26 @@ def linear(
     initializer: Initializer = "zeros",
     drop_connect: Fraction = 0.0,
     spectral_normalization: bool = False,
-) -> Any:
+) -> Tensor:
     """Global pooling, dropout and a dense layer.
 
     Args:
         features: `(batch, height, width, channels)` or `(batch, channels)`.
         classes: Number of logits.
-        dropout: Share of pooled features dropped while training.
-        pooling: Mean or maximum over the places of the feature map.
-        initializer: Of the kernel. Zeros make the first loss log K and leave
-            nothing random in weights that no image ever moves.
-        drop_connect: Share of the kernel's entries dropped while training.
-        spectral_normalization: Divide the kernel by its largest singular value
-            (Miyato et al. 2018); needs another initializer than zeros.
+        dropout: Fraction of pooled features dropped during training.
+        pooling: Mean or maximum over the positions of the feature map.
+        initializer: Initializer of the kernel. With zeros the first loss is log K, and
+            weights that no image ever updates hold no random values.
+        drop_connect: Fraction of the kernel's entries dropped during training.
+        spectral_normalization: Whether to divide the kernel by its largest singular value
+            (Miyato et al. 2018); needs an initializer other than zeros.
 
     Returns:
         Logits `(batch, classes)`.
 
     Raises:
-        ValueError: if the arguments exclude each other.
+        ValueError: if the arguments conflict.
     """
-    import keras
-
     kernel_has_a_direction(initializer, drop_connect, spectral_normalization)
     if len(features.shape) == 4:
         pool = (

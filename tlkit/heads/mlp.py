@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
+
+import keras
 
 from tlkit import registry
 from tlkit.heads.linear import linear
 from tlkit.limits import Activation, Fraction, Initializer, hidden_layer_learns, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("mlp", rule="hidden_layer_learns")
 def mlp(
-    features: Any,
+    features: Tensor,
     classes: int,
     *,
     units: Annotated[int, within(1, 65_536)] = 256,
@@ -20,26 +23,24 @@ def mlp(
     activation: Activation = "relu",
     initializer: Initializer = "xavier",
     drop_connect: Fraction = 0.0,
-) -> Any:
+) -> Tensor:
     """Global average pooling, one hidden layer, dropout and a dense layer.
 
     Args:
         features: `(batch, height, width, channels)` or `(batch, channels)`.
         classes: Number of logits.
         units: Width of the hidden layer.
-        dropout: Share of its outputs dropped while training.
-        activation: Of the hidden layer.
-        initializer: Of the hidden layer's kernel; zeros would never learn.
-        drop_connect: Share of the hidden kernel's entries dropped while training.
+        dropout: Fraction of the hidden layer's outputs dropped during training.
+        activation: Activation of the hidden layer.
+        initializer: Initializer of the hidden layer's kernel; zeros would never learn.
+        drop_connect: Fraction of the hidden kernel's entries dropped during training.
 
     Returns:
         Logits `(batch, classes)`.
 
     Raises:
-        ValueError: if the hidden layer is to start at zeros.
+        ValueError: if the hidden layer is to be initialised with zeros.
     """
-    import keras
-
     hidden_layer_learns(initializer)
     if len(features.shape) == 4:
         features = keras.layers.GlobalAveragePooling2D(name="head_pooling")(features)

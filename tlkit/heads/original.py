@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("original", tasks="classification")
-def original(features: Any, classes: int) -> Any:
-    """Keeps the network's own top and its own classes, as ImageNet's 1000.
+def original(features: Tensor, classes: int) -> Tensor:
+    """Keeps the network's own top and its own classes, such as ImageNet's 1000.
 
     Args:
-        features: Probabilities `(batch, classes)` of the network with its top.
-        classes: Number of its classes.
+        features: Probabilities `(batch, classes)` from the network with its top.
+        classes: Number of the network's classes.
 
     Returns:
-        Log probabilities `(batch, classes)`, which softmax leaves as they were.
+        Log probabilities `(batch, classes)`; softmax turns them back into the probabilities.
     """
-    import keras
-
     if features.shape[-1] != classes:
         raise ValueError(f"the top has {features.shape[-1]} outputs, expected {classes}")
     clipped = keras.ops.maximum(keras.ops.cast(features, "float32"), 1e-12)

@@ -1,4 +1,4 @@
-"""Initial values by name, for heads and other new layers."""
+"""Initializers by name, for heads and other new layers."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks, one concept a file; they need Keras and nothing else of tlkit."""
+"""Layers that Keras lacks, one concept per file; they need Keras and nothing else of tlkit."""
 
 from typing import TYPE_CHECKING
 

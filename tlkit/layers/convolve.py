@@ -1,4 +1,4 @@
-"""A convolution layer's work with a kernel other than its own."""
+"""Runs a convolution layer with a kernel other than its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 
+from tlkit.tensors import KerasLayer, Tensor
 
-def convolve(layer: Any, inputs: Any, kernel: Any) -> Any:
-    """What a `Conv2D` gives with `kernel` in the place of its own: bias and activation too."""
+
+def convolve(layer: KerasLayer, inputs: Tensor, kernel: Any) -> Tensor:
+    """Output of a `Conv2D` that uses `kernel` instead of its own, including bias and activation."""
     outputs = layer.convolution_op(inputs, keras.ops.cast(kernel, inputs.dtype))
     if layer.use_bias:
         shape = (1, 1, 1, -1) if layer.data_format == "channels_last" else (1, -1, 1, 1)

@@ -10,32 +10,33 @@ import numpy as np
 
 from tlkit.limits import flag, number, one_of, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("fractional_max_pooling")
 @keras.saving.register_keras_serializable(package="tlkit")
 class FractionalMaxPooling2D(keras.layers.Layer):
-    """Max pooling whose output is smaller by a ratio between 1 and 2.
+    """Max pooling that reduces height and width by a ratio between 1 and 2.
 
-    A side of N becomes n = floor(N / ratio). Its regions begin at a_0 = 0 < a_1 <
-    ... < a_n = N with steps of floor(N / n) or one more; region i is
-    [a_(i-1), a_i - 1], or [a_(i-1), a_i] if they overlap. `random` shuffles the
-    steps; `pseudo-random` takes a_i = ceil(alpha (i + u)) - ceil(alpha u) with
-    alpha = N / n and u uniform in (0, 1), drawn at every call. At inference
-    u = 1/2 in both modes, so that answers do not vary. (Graham 2014, "Fractional
-    Max-Pooling", section 2.)
+    A side of length N becomes n = floor(N / ratio). The region boundaries are
+    a_0 = 0 < a_1 < ... < a_n = N, with steps of floor(N / n) or one more. Region i is
+    [a_(i-1), a_i - 1], or [a_(i-1), a_i] if regions overlap. `random` shuffles the
+    steps; `pseudo-random` uses a_i = ceil(alpha (i + u)) - ceil(alpha u) with
+    alpha = N / n and u uniform in (0, 1). Both draw anew at every call. At inference
+    u = 1/2 in both modes, so that the output is deterministic. (Graham 2014,
+    "Fractional Max-Pooling", section 2.)
 
     Args:
         ratio: Input side / output side, in (1, 2).
         mode: `pseudo-random` or `random`.
-        overlapping: Regions share their borders.
-        seed: Of the draws.
+        overlapping: Whether neighbouring regions share their borders.
+        seed: Seed of the random regions.
 
     Input: `(batch, height, width, channels)`, height and width known. Output:
     `(batch, floor(height / ratio), floor(width / ratio), channels)`.
 
     Raises:
-        ValueError: if `ratio` is outside (1, 2), `mode` unknown or a side too small.
+        ValueError: if `ratio` is outside (1, 2), `mode` is unknown or a side is too small.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
         return sides
 
     def _edges(self, before: int, after: int, training: bool) -> Any:
-        """a_0 ... a_n as int32 `(after + 1,)`."""
+        """Region boundaries a_0 ... a_n as int32 `(after + 1,)`."""
         ops, alpha = keras.ops, before / after
         if training and self.mode == "random":
             least = before // after
@@ -78,7 +79,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
         edges = ops.pad(ops.cast(inner, "int32"), (1, 1))
         return edges + before * (np.arange(after + 1) == after).astype("int32")
 
-    def _pool(self, images: Any, axis: int, edges: Any, longest: int) -> Any:
+    def _pool(self, images: Tensor, axis: int, edges: Any, longest: int) -> Tensor:
         """The maximum of each region along one axis."""
         ops = keras.ops
         last = edges[1:] if self.overlapping else edges[1:] - 1
@@ -89,7 +90,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
             pooled = ops.maximum(pooled, ops.take(images, at, axis=axis))
         return pooled
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         outputs = inputs
         for axis, (before, after) in enumerate(self._sides(inputs.shape), start=1):
             edges = self._edges(before, after, bool(training))

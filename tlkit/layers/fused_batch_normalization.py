@@ -1,7 +1,7 @@
-"""BatchNorm by TensorFlow's fused kernel, which Keras does not use.
+"""BatchNorm with TensorFlow's fused kernel, which Keras does not use.
 
-Keras computes BatchNorm from separate operations; the fused kernel does the same
-in one pass forward and one backward (`benchmarks/normalisation.py steps`).
+Keras computes BatchNorm from separate operations; the fused kernel computes the same
+in one forward and one backward pass (`benchmarks/normalisation.py steps`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import keras
 
 from tlkit.layers.fused_under_xla import under_xla
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer, KerasVariable, Tensor
 
 
-def can_fuse_batch(layer: Any) -> bool:
-    """Whether a BatchNorm layer's work is what the fused kernel does."""
+def can_fuse_batch(layer: KerasLayer) -> bool:
+    """Whether the fused kernel computes the same as this BatchNorm layer."""
     return bool(
         keras.backend.backend() == "tensorflow"
         and isinstance(layer, keras.layers.BatchNormalization)
@@ -29,20 +30,21 @@ def can_fuse_batch(layer: Any) -> bool:
 
 
 def batch_norm(
-    layer: Any, own: Callable[..., Any], inputs: Any, training: bool, mask: Any = None
-) -> Any:
-    """What a BatchNorm layer gives, and does to its statistics, by the fused kernel.
+    layer: KerasLayer, own: Callable[..., Any], inputs: Tensor, training: bool, mask: Tensor = None
+) -> Tensor:
+    """Output of a BatchNorm layer, with the fused kernel; also updates its moving statistics.
 
-    Keras's computation is used where the kernel does something else: with a mask, for
-    float64 or integers, and under XLA, which takes E[x^2] - E[x]^2 for the kernel's
-    variance. A batch without a value leaves the statistics alone (Keras's become NaN).
+    Keras's computation is used where the kernel would compute something else: with a mask,
+    for float64 or integers, and under XLA, which computes the kernel's variance as
+    E[x^2] - E[x]^2. An empty batch leaves the statistics unchanged (with Keras they become
+    NaN).
 
     Args:
-        layer: For which `can_fuse_batch` is true, or else `own` is called.
-        own: The layer's own `call`, as Keras has it.
+        layer: BatchNorm layer; if `can_fuse_batch` is false for it, `own` is called.
+        own: The layer's own Keras `call`.
         inputs: `(batch, height, width, channels)`.
-        training: Use and take in the batch's statistics.
-        mask: Places that count.
+        training: Whether to use the batch's statistics and update the moving statistics.
+        mask: Positions that count towards the statistics.
     """
     takes = keras.backend.standardize_dtype(inputs.dtype) in ("float32", "float16", "bfloat16")
     if mask is None and takes and can_fuse_batch(layer) and not under_xla():
@@ -57,18 +59,18 @@ def batch_norm(
     return outputs
 
 
-def _may_be_empty(inputs: Any) -> bool:
+def _may_be_empty(inputs: Tensor) -> bool:
     return None in inputs.shape or 0 in inputs.shape
 
 
-def _is_empty(inputs: Any) -> Any:
+def _is_empty(inputs: Tensor) -> Any:
     return keras.ops.equal(keras.ops.prod(keras.ops.shape(inputs)), 0)
 
 
-def _by_kernel(layer: Any, inputs: Any, training: bool) -> Any:
+def _by_kernel(layer: KerasLayer, inputs: Tensor, training: bool) -> Tensor:
     import tensorflow as tf
 
-    def float32(variable: Any) -> Any:
+    def float32(variable: KerasVariable) -> Any:
         return tf.cast(variable.value, tf.float32)
 
     width = inputs.shape[-1]
@@ -98,19 +100,19 @@ def _by_kernel(layer: Any, inputs: Any, training: bool) -> Any:
 @register("fused_batch_normalization", inserted=False)
 @keras.saving.register_keras_serializable(package="tlkit")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` by the fused kernel where that applies.
+    """`keras.layers.BatchNormalization` that uses the fused kernel where it applies.
 
-    The same arguments, weights, names, values, gradients and statistics: mean and
+    Arguments, weights, names, values, gradients and statistics are the same: mean and
     biased variance of the batch, moving statistics m <- momentum m + (1 -
-    momentum) batch. (Ioffe and Szegedy 2015, algorithm 1.) On the TensorFlow
-    backend, for four dimensions with the channels last, in float32 or half
-    precision, the fused kernel does the work. Elsewhere Keras's own computation
-    does: other ranks and axes, float64, masks, `synchronized`, `renorm`, and under
-    XLA (`jit_compile=True`), whose form of the kernel loses the variance of values
-    far from zero. An empty batch leaves the moving statistics as they are.
+    momentum) batch. (Ioffe and Szegedy 2015, algorithm 1.) The fused kernel is used on
+    the TensorFlow backend, for four dimensions with channels last, in float32 or half
+    precision. Keras's own computation is used in all other cases: other ranks and axes,
+    float64, masks, `synchronized`, `renorm`, and under XLA (`jit_compile=True`), whose
+    version of the kernel loses the variance of values far from zero. An empty batch
+    leaves the moving statistics unchanged.
 
     Args:
-        args, kwargs: Of `keras.layers.BatchNormalization`.
+        args, kwargs: Arguments of `keras.layers.BatchNormalization`.
 
     Input and output: `(batch, ..., channels)`.
     """
@@ -118,11 +120,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         return batch_norm(self, super().call, inputs, bool(training) and self.trainable, mask)
 
-    def _moments(self, inputs: Any, mask: Any) -> Any:
-        """Keras's, but for an empty batch, whose mean is no number and spoils gamma's gradient."""
+    def _moments(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Keras's moments, except for an empty batch: its NaN mean would spoil gamma's gradient."""
         mean, variance = super()._moments(inputs, mask)
         if not _may_be_empty(inputs):
             return mean, variance
@@ -132,6 +134,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             where(empty, cast(self.moving_variance, variance.dtype), variance),
         )
 
-    def plain(self) -> Any:
-        """Keras's own layer."""
+    def plain(self) -> KerasLayer:
+        """The equivalent Keras layer."""
         return keras.layers.BatchNormalization.from_config(self.get_config())

@@ -1,4 +1,4 @@
-"""GroupNorm in few passes over memory, with a gradient written out."""
+"""GroupNorm with few passes over memory and a hand-written gradient."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from keras import ops
 
 from tlkit.layers.fused_under_xla import under_xla
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer, Tensor
 
 # where the mean of a group is this many deviations from zero, E[x^2] - E[x]^2 is not used
 LARGE_MEAN = 10.0
 
 
-def can_fuse_group(layer: Any) -> bool:
-    """Whether a GroupNorm layer's work is what the fast path does."""
+def can_fuse_group(layer: KerasLayer) -> bool:
+    """Whether the fast path computes the same as this GroupNorm layer."""
     return bool(
         keras.backend.backend() == "tensorflow"
         and isinstance(layer, keras.layers.GroupNormalization)
@@ -27,20 +28,20 @@ def can_fuse_group(layer: Any) -> bool:
     )
 
 
-def group_norm(layer: Any, own: Callable[[Any], Any], inputs: Any) -> Any:
-    """What a GroupNorm layer gives, in fewer passes over memory than Keras's takes.
+def group_norm(layer: KerasLayer, own: Callable[[Any], Any], inputs: Tensor) -> Tensor:
+    """Output of a GroupNorm layer, with fewer passes over memory than Keras needs.
 
-    Keras reduces over groups, which lie interleaved in memory, and TensorFlow
-    does that slowly. Here each channel is reduced on its own, in the order of
-    memory, and the channels of a group are combined afterwards: sum and sum of
-    squares are one pass each, and the output is one scale and shift. The variance
-    is E[x^2] - E[x]^2 only where that loses nothing; where a group's mean is far
-    from zero the images are centred first. Float64 is left to Keras's computation, and
-    all that XLA compiles, which has no kernel for the norm.
+    Keras reduces over groups, which are interleaved in memory; TensorFlow does that
+    slowly. Here each channel is reduced on its own, in memory order, and the channels
+    of a group are combined afterwards. Sum and sum of squares take one pass each, and
+    the output is a single scale and shift. The variance is computed as
+    E[x^2] - E[x]^2 only where that loses no precision; where a group's mean is far from
+    zero, the images are centred first. Keras's computation is used for float64 and for
+    everything compiled by XLA, which has no kernel for the norm.
 
     Args:
-        layer: For which `can_fuse_group` is true, or else `own` is called.
-        own: The layer's own `call`, as Keras has it.
+        layer: GroupNorm layer; if `can_fuse_group` is false for it, `own` is called.
+        own: The layer's own Keras `call`.
         inputs: `(batch, ..., channels)`.
     """
     double = "float64" in (keras.backend.standardize_dtype(inputs.dtype), layer.compute_dtype)
@@ -63,7 +64,7 @@ def _on_cpu() -> bool:
     return all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
 
 
-def _sum_of_squares(x: Any, axes: list[int]) -> Any:
+def _sum_of_squares(x: Tensor, axes: list[int]) -> Tensor:
     import tensorflow as tf
 
     if _on_cpu():
@@ -72,8 +73,8 @@ def _sum_of_squares(x: Any, axes: list[int]) -> Any:
     return tf.reduce_sum(tf.square(x), axes)
 
 
-def _count(x: Any) -> Any:
-    """Numbers in each image; known beforehand where the shape is."""
+def _count(x: Tensor) -> Any:
+    """Number of values in each image; a constant if the shape is known."""
     import tensorflow as tf
 
     if None not in x.shape[1:]:
@@ -82,26 +83,26 @@ def _count(x: Any) -> Any:
 
 
 def _normalizer(groups: int, epsilon: float) -> Any:
-    """`(x, gamma, beta) -> y` with its own gradient."""
+    """Builds `(x, gamma, beta) -> y` with its own gradient."""
     import tensorflow as tf
 
     @tf.custom_gradient
-    def normalize(x: Any, gamma: Any, beta: Any) -> Any:
+    def normalize(x: Tensor, gamma: Any, beta: Any) -> Tensor:
         places = list(range(1, len(x.shape) - 1))
         width = x.shape[-1]
         batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
         scale = tf.reshape(gamma, (groups, width // groups))
 
-        def grouped(value: Any) -> Any:
+        def grouped(value: Any) -> Tensor:
             return tf.reshape(value, (batch, groups, width // groups))
 
-        def spread(value: Any) -> Any:
-            """One value for each image and channel, to be broadcast over the places."""
+        def spread(value: Any) -> Tensor:
+            """Reshapes one value per image and channel so that it broadcasts over the positions."""
             if value.shape[-1] != width // groups:
                 value = tf.broadcast_to(value, (batch, groups, width // groups))
             return tf.reshape(value, (batch, *[1] * len(places), width))
 
-        def mean_of(value: Any) -> Any:
+        def mean_of(value: Any) -> Tensor:
             means = grouped(tf.reduce_mean(value, places))
             return tf.reduce_mean(means, -1, keepdims=True)
 
@@ -110,7 +111,7 @@ def _normalizer(groups: int, epsilon: float) -> Any:
         square = tf.reduce_sum(grouped(_sum_of_squares(x, places)), -1, keepdims=True) / count
         variance = square - tf.square(mean)
 
-        def centred() -> Any:
+        def centred() -> Tensor:
             difference = x - spread(mean)
             rest = mean_of(difference)
             return difference, rest, mean_of(tf.square(difference)) - tf.square(rest)
@@ -122,7 +123,7 @@ def _normalizer(groups: int, epsilon: float) -> Any:
         slope = inverse * scale
         y = x * spread(slope) + spread(tf.reshape(beta, scale.shape) - mean * slope)
 
-        def gradient(upstream: Any) -> Any:
+        def gradient(upstream: Any) -> Tensor:
             """dx = slope dy - (mean(gamma dy) + x_hat mean(gamma dy x_hat)) / deviation."""
             sums = grouped(tf.reduce_sum(upstream, places))
             products = grouped(tf.reduce_sum(upstream * x, places)) - mean * sums
@@ -141,21 +142,21 @@ def _normalizer(groups: int, epsilon: float) -> Any:
 @register("fused_group_normalization", inserted=False)
 @keras.saving.register_keras_serializable(package="tlkit")
 class FusedGroupNormalization(keras.layers.GroupNormalization):
-    """`keras.layers.GroupNormalization`, several times faster on a CPU; takes a mask.
+    """`keras.layers.GroupNormalization`, several times faster on a CPU; supports a mask.
 
-    The same arguments, weights, names, values and gradients: over the places and
-    the channels of each group of an image, y = gamma (x - mean) / sqrt(variance +
+    Arguments, weights, names, values and gradients are the same: over the positions
+    and the channels of each group of an image, y = gamma (x - mean) / sqrt(variance +
     epsilon) + beta. (Wu and He 2018, equations 1 to 6.) `groups=1` is layer
-    norm, `groups=-1` instance norm. On the TensorFlow backend, with the channels
-    last and at least one axis of places, in float32 or half precision, a path of few
-    passes with a gradient of its own does the work. Elsewhere Keras's own computation
-    does: other ranks and axes, float64, and under XLA (`jit_compile=True`). With a
-    mask and the channels last, statistics are those of the places that it keeps;
-    Keras's layer, and this one along other axes, pay no attention to it.
+    norm, `groups=-1` instance norm. A path with few passes over memory and its own
+    gradient is used on the TensorFlow backend, with channels last and at least one
+    axis of positions, in float32 or half precision. Keras's own computation is used in
+    all other cases: other ranks and axes, float64, and under XLA (`jit_compile=True`).
+    With a mask and channels last, the statistics are computed over the positions that
+    the mask keeps. Keras's layer, and this one along other axes, ignore the mask.
 
     Args:
         groups: Number of groups; it divides the channels.
-        args, kwargs: Of `keras.layers.GroupNormalization`.
+        args, kwargs: Arguments of `keras.layers.GroupNormalization`.
 
     Input and output: `(batch, ..., channels)`.
     """
@@ -165,13 +166,16 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
         # Keras then trains a model on a CPU without XLA, where that would be slower anyway
         self.supports_jit = keras.backend.backend() != "tensorflow" or not _on_cpu()
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
         if mask is not None and self.axis in (-1, len(inputs.shape) - 1):
             return self._masked(inputs, mask)
         return group_norm(self, super().call, inputs)
 
-    def _masked(self, inputs: Any, mask: Any) -> Any:
-        """Statistics of the places that a mask `(batch, ...)` keeps; any backend."""
+    def _masked(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Normalises by statistics of the positions that a mask `(batch, ...)` keeps.
+
+        Works on any backend.
+        """
         rank, width = len(inputs.shape), inputs.shape[-1]
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         batch = ops.shape(x)[0]
@@ -179,7 +183,7 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
         keep = ops.broadcast_to(ops.cast(keep, "bool"), (*ops.shape(x)[:-1], 1))
         kept = ops.sum(ops.cast(keep, x.dtype), axis=tuple(range(1, rank)))[:, None, None]
 
-        def mean_of(value: Any) -> Any:
+        def mean_of(value: Any) -> Tensor:
             # what is left out may be no number
             value = ops.where(keep, value, ops.zeros_like(value))
             sums = ops.sum(value, axis=tuple(range(1, rank - 1)))
@@ -196,6 +200,6 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
             y = y + ops.cast(self.beta, x.dtype)
         return ops.cast(y, self.compute_dtype)
 
-    def plain(self) -> Any:
-        """Keras's own layer."""
+    def plain(self) -> KerasLayer:
+        """The equivalent Keras layer."""
         return keras.layers.GroupNormalization.from_config(self.get_config())

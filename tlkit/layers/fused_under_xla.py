@@ -1,13 +1,13 @@
-"""Whether what is being traced will be compiled by XLA, where the fast paths do not serve."""
+"""Detects whether traced code will be compiled by XLA, where the fast paths do not work."""
 
 from __future__ import annotations
 
 
 def under_xla() -> bool:
-    """Whether the function being traced was marked `jit_compile=True`, itself or around it.
+    """Whether the function being traced, or one around it, is marked `jit_compile=True`.
 
-    TensorFlow only. A function that was traced before, and is called from a compiled one
-    afterwards, is not traced again and not seen.
+    TensorFlow only. A function that was traced earlier and is later called from a compiled
+    function is not traced again, so it is not detected.
     """
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util

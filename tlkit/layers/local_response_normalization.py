@@ -8,20 +8,21 @@ import keras
 
 from tlkit.limits import number, odd, whole, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("local_response_normalization")
 @keras.saving.register_keras_serializable(package="tlkit")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each channel by the energy of its neighbours at the same place.
+    """Divides each channel by the energy of its neighbouring channels at the same position.
 
-    y_i = x_i / (k + alpha * sum_j x_j^2)^beta, j from i - size // 2 to
+    y_i = x_i / (k + alpha * sum_j x_j^2)^beta, where j runs from i - size // 2 to
     i + size // 2 within the channels. (Krizhevsky et al. 2012, "ImageNet
     Classification with Deep Convolutional Neural Networks", section 3.3.)
 
     Args:
-        size: Number of channels summed, an odd positive int.
-        k: Added to the sum, positive.
+        size: Number of channels in the sum, an odd positive int.
+        k: Constant added to the scaled sum, positive.
         alpha: Factor of the sum, positive; not divided by `size`.
         beta: Exponent, positive.
 
@@ -45,7 +46,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.k, self.alpha = number("k", k, above=0), number("alpha", alpha, above=0)
         self.beta = number("beta", beta, above=0)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         half = self.size // 2
         channels = inputs.shape[-1]
         # squares of half precision overflow at 256

@@ -1,4 +1,4 @@
-"""The block of the deep residual shrinkage network."""
+"""The building block of the deep residual shrinkage network."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 from tlkit.layers.soft_threshold import soft_threshold
 from tlkit.limits import odd, one_of, whole, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 START = 1e-3  # of He's deviation
 
@@ -18,26 +19,28 @@ START = 1e-3  # of He's deviation
 class ResidualShrinkageBlock(keras.layers.Layer):
     """Residual block that soft-thresholds its branch, for noisy data.
 
-    y = x + soft(F(x), tau) with F = (BN, ReLU, 3x3 convolution) twice. With
-    m = mean over the places of |F(x)|, `(channels,)`:
-    channel-wise tau = m * sigmoid(W2 relu(BN(W1 m))), a threshold a channel;
-    shared tau = mean(m) * sigmoid(w2 relu(BN(W1 m))), one an image.
+    y = x + soft(F(x), tau), where F is (BN, ReLU, 3x3 convolution) twice. Let m be the
+    mean of |F(x)| over the positions, `(channels,)`. Then
+    channel-wise tau = m * sigmoid(W2 relu(BN(W1 m))), one threshold per channel;
+    shared tau = mean(m) * sigmoid(w2 relu(BN(W1 m))), one threshold per image.
     (Zhao et al. 2020, "Deep Residual Shrinkage Networks for Fault Diagnosis",
     sections III-B and III-C.)
 
-    The last convolution starts at a thousandth of He's scale, so that a block put into a
-    pretrained network starts as the identity but for a thousandth. (At zero it would stay
-    there: soft thresholding has no gradient where everything is below the threshold.)
+    The last convolution starts at a thousandth of He's scale, so that a block inserted into a
+    pretrained network starts as the identity up to a thousandth. (If it started at zero, it
+    would stay there: soft thresholding has no gradient where everything is below the
+    threshold.)
 
     Args:
         thresholds: `channel` or `shared`.
-        reduction: The hidden layer of the threshold's network has channels / reduction units.
-        kernel_size: Of the convolutions, in pixels, odd.
+        reduction: Divisor of the channels; the threshold network's hidden layer has
+            channels / reduction units.
+        kernel_size: Size of the convolution kernels, in pixels, odd.
 
     Input and output: `(batch, height, width, channels)` float.
 
     Raises:
-        ValueError: if `thresholds` is neither, or `reduction` or `kernel_size` do not fit.
+        ValueError: if `thresholds`, `reduction` or `kernel_size` is not valid.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class ResidualShrinkageBlock(keras.layers.Layer):
         self.reduce_norm.build((shape[0], hidden))
         self.expand.build((shape[0], hidden))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         branch = inputs
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             branch = convolution(keras.ops.relu(norm(branch, training=training)))

@@ -8,26 +8,27 @@ import keras
 
 from tlkit.limits import NonNegative, number
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
-def soft_threshold(values: Any, threshold: Any) -> Any:
-    """sign(x) max(|x| - threshold, 0), the threshold a number or a tensor."""
+def soft_threshold(values: Any, threshold: Any) -> Tensor:
+    """sign(x) max(|x| - threshold, 0), where the threshold is a number or a tensor."""
     return keras.ops.sign(values) * keras.ops.maximum(keras.ops.abs(values) - threshold, 0.0)
 
 
 @register("soft_threshold")
 @keras.saving.register_keras_serializable(package="tlkit")
 class SoftThreshold(keras.layers.Layer):
-    """Shrinks towards zero by a threshold learned for each channel.
+    """Shrinks values towards zero by a threshold learned for each channel.
 
-    y = sign(x) max(|x| - tau, 0), one tau >= 0 a channel, kept there by a constraint.
+    y = sign(x) max(|x| - tau, 0), with one tau >= 0 per channel, enforced by a constraint.
     (Donoho 1995, "De-noising by soft-thresholding".) The threshold itself is the
-    weight, so that it can grow and fall from any value, zero included; a softplus or an
-    exponential of one would have no slope there, and no value at large ones. With a
-    fixed threshold Keras has `keras.activations.soft_shrink`.
+    weight, so that it can grow and shrink from any value, including zero. A softplus or an
+    exponential of a weight would have no gradient at zero and would overflow at large values.
+    For a fixed threshold, Keras has `keras.activations.soft_shrink`.
 
     Args:
-        threshold: Initial tau, the same for all channels; at 0 it starts as the identity.
+        threshold: Initial tau, the same for all channels; at 0 the layer starts as the identity.
 
     Input and output: `(batch, ..., channels)` float.
 
@@ -47,7 +48,7 @@ class SoftThreshold(keras.layers.Layer):
             name="threshold",
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return soft_threshold(inputs, keras.ops.cast(self.tau, inputs.dtype))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Stochastic depth: a residual branch dropped for whole images."""
+"""Stochastic depth: drops a residual branch for whole images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import keras
 from tlkit.layers.drop_connect import check_rate
 from tlkit.limits import Fraction
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer, Tensor
 
 
 def linear_rates(rate: float, count: int) -> list[float]:
-    """The rate of each of `count` branches, from the input on: rate * l / count.
+    """Drop rate of each of `count` branches, counted from the input: rate * l / count.
 
     (Huang et al. 2016, "Deep Networks with Stochastic Depth", equation 4.)
     """
@@ -22,18 +23,18 @@ def linear_rates(rate: float, count: int) -> list[float]:
 @register("stochastic_depth", where="every residual branch of the backbone")
 @keras.saving.register_keras_serializable(package="tlkit")
 class StochasticDepth(keras.layers.Layer):
-    """Drops a residual branch for whole images while training.
+    """Drops a residual branch for whole images during training.
 
-    y_i = b_i x_i / (1 - rate) with b_i = 1 with probability 1 - rate, one draw
-    an image; at inference y = x. Put it on the branch, before it is added to the
-    skip connection. In a recipe `rate` is that of the last branch and the others
+    y_i = b_i x_i / (1 - rate), where b_i is 1 with probability 1 - rate, else 0, drawn
+    once per image. At inference y = x. Apply it to the branch, before the branch is added
+    to the skip connection. In a recipe, `rate` is that of the last branch; the others
     follow the linear rule, rate * l / L. (Huang et al. 2016, "Deep Networks with
-    Stochastic Depth", equations 2 and 4; scaled while training instead of at
+    Stochastic Depth", equations 2 and 4; scaled during training instead of at
     inference.)
 
     Args:
         rate: Probability of dropping an image's branch, in [0, 1).
-        seed: Of the draws.
+        seed: Seed of the random draws.
 
     Input and output: `(batch, ...)` float.
 
@@ -48,15 +49,15 @@ class StochasticDepth(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or not self.rate:
             return inputs
         shape = (keras.ops.shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
         keep = keras.random.uniform(shape, seed=self.seed_generator) >= self.rate
         return inputs * keras.ops.cast(keep, inputs.dtype) / (1.0 - self.rate)
 
-    def plain(self) -> Any:
-        """The same at inference, of Keras alone."""
+    def plain(self) -> KerasLayer:
+        """The Keras layer that computes the same at inference."""
         return keras.layers.Identity(name=self.name)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -1,8 +1,9 @@
-"""Losses, one file a loss: Keras losses on logits, of classes, of several labels an image, or of numbers.
+"""Losses, one file per loss: for classes, for several labels per image, or for numbers.
 
-Losses of classes take class ids, one-hot or soft labels; those of several labels 0 or 1 for each.
+All are Keras losses; those for classes and labels work on logits. Losses for classes take
+class ids, one-hot or soft labels; those for several labels take 0 or 1 for each label.
 
-`hinge` has no meaning for soft labels; `Flooding` takes what the loss in it takes.
+`hinge` is not defined for soft labels; `Flooding` takes the labels of the loss that it wraps.
 """
 
 from typing import TYPE_CHECKING

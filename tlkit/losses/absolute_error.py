@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("mean_absolute_error", native="keras.losses.MeanAbsoluteError", tasks="regression")
-def mean_absolute_error() -> Any:
+def mean_absolute_error() -> Tensor:
     """Mean of |y - f| over the numbers, each divided by its standard deviation.
 
-    Labels and predictions: `(batch, numbers)`. Labels that are far off count no more than others,
-    since it is the median that is learned.
+    Labels and predictions: `(batch, numbers)`. Outlying labels count no more than others,
+    since the loss learns the median.
     """
-    import keras
-
     return keras.losses.MeanAbsoluteError()

@@ -1,4 +1,4 @@
-"""Asymmetric loss of each class."""
+"""Asymmetric loss for each class."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import keras
 
 from tlkit.limits import Fraction, number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("asymmetric", tasks="multi-label")
 @keras.saving.register_keras_serializable(package="tlkit")
 class Asymmetric(keras.losses.Loss):
-    """Binary cross-entropy that counts the many images without a class less than those with it.
+    """Binary cross-entropy that gives the many images without a class less weight than the others.
 
-    L = -y (1 - p)^g+ log p - (1 - y) q^g- log(1 - q), q = max(p - m, 0), the mean of the classes.
-    An image without a class counts nothing where the network gives it a probability up to m.
+    L = -y (1 - p)^g+ log p - (1 - y) q^g- log(1 - q), q = max(p - m, 0), averaged over the classes.
+    An image without a class contributes nothing where the network's probability is at most m.
     (Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", equations 4 to 7.)
 
     Args:
-        gamma_positive: g+, the exponent of images that have a class.
-        gamma_negative: g-, of images that do not.
+        gamma_positive: g+, the exponent for images that have a class.
+        gamma_negative: g-, the exponent for images that do not.
         margin: m, in [0, 1).
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
 
-    Labels: 0 or 1 for each class, or shares, `(batch, K)`. Predictions: logits `(batch, K)`.
+    Labels: 0 or 1 for each class, or fractions, `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if an exponent is negative, or `margin` outside [0, 1).
+        ValueError: if an exponent is negative or `margin` is outside [0, 1).
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Asymmetric(keras.losses.Loss):
         self.gamma_negative = number("gamma_negative", gamma_negative, least=0)
         self.margin = number("margin", margin, least=0, below=1)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         ops = keras.ops
         logits = ops.convert_to_tensor(y_pred)
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))

@@ -1,4 +1,4 @@
-"""Focal loss of each class."""
+"""Focal loss for each class."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import keras
 
 from tlkit.limits import Fraction, Share, number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("binary_focal", tasks="multi-label")
 @keras.saving.register_keras_serializable(package="tlkit")
 class BinaryFocal(keras.losses.Loss):
-    """Binary cross-entropy that counts a class the less, the surer the network is of it.
+    """Binary cross-entropy that gives classes less weight the better the network predicts them.
 
-    L = -a y (1 - p)^gamma log p - (1 - a) (1 - y) p^gamma log(1 - p), the mean of the classes.
-    (Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5.) Keras has it as
-    `BinaryFocalCrossentropy`, which clips probabilities: beyond a logit of 16 its slope is 0.
+    L = -a y (1 - p)^gamma log p - (1 - a) (1 - y) p^gamma log(1 - p), averaged over the classes.
+    (Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 5.) Keras's version is
+    `BinaryFocalCrossentropy`, which clips probabilities: beyond a logit of 16 its gradient is 0.
 
     Args:
-        gamma: Exponent; at 0 it is binary cross-entropy.
-        alpha: a, the weight of images that have a class, in [0, 1]; both weigh 1 where not given.
+        gamma: Exponent; at 0 the loss is binary cross-entropy.
+        alpha: a, the weight of images that have a class, in [0, 1]; by default both weights are 1.
         label_smoothing: s of the target (1 - s) y + s / 2, in [0, 1).
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
 
-    Labels: 0 or 1 for each class, or shares, `(batch, K)`. Predictions: logits `(batch, K)`.
+    Labels: 0 or 1 for each class, or fractions, `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if `gamma` is negative, or `alpha` or `label_smoothing` outside its limits.
+        ValueError: if `gamma` is negative, or `alpha` or `label_smoothing` is out of range.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class BinaryFocal(keras.losses.Loss):
         self.alpha = None if alpha is None else number("alpha", alpha, least=0, most=1)
         self.label_smoothing = number("label_smoothing", label_smoothing, least=0, below=1)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         ops = keras.ops
         logits = ops.convert_to_tensor(y_pred)
         logits = ops.cast(logits, keras.backend.result_type(logits.dtype, "float32"))
@@ -55,8 +56,8 @@ class BinaryFocal(keras.losses.Loss):
         losses += without * (1.0 - targets) * self._of_class(-logits)
         return ops.mean(losses, axis=-1)
 
-    def _of_class(self, logits: Any) -> Any:
-        """The loss where the answer should be yes."""
+    def _of_class(self, logits: Tensor) -> Tensor:
+        """The loss where the target is 1."""
         # 0 ** gamma has no slope for gamma below 1
         doubt = keras.ops.maximum(keras.ops.sigmoid(-logits), keras.config.epsilon())
         return -(doubt**self.gamma) * keras.ops.log_sigmoid(logits)

@@ -1,4 +1,4 @@
-"""Weights that make rare classes count."""
+"""Class weights that make rare classes count more."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ import numpy as np
 
 
 def inverse_frequency(counts: Any) -> np.ndarray:
-    """n / (K n_k), whose mean over the images is 1.
+    """Weights n / (K n_k), whose mean over the images is 1.
 
     Args:
-        counts: Training images of each class, `(K,)`.
+        counts: Number of training images of each class, `(K,)`.
 
     Returns:
-        float32 `(K,)`; a class without images gets the weight of one with a single image.
+        float32 `(K,)`; a class without images gets the weight of a class with one image.
 
     Raises:
-        ValueError: unless the counts are numbers from 0, one a class, with an image in all.
+        ValueError: unless the counts are non-negative numbers, one per class, with at least
+            one image in total.
     """
     counts = _checked(counts)
     return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype("float32")
 
 
 def effective_number(counts: Any, beta: float = 0.999) -> np.ndarray:
-    """(1 - beta) / (1 - beta^n_k), scaled so that the weights add up to K.
+    """Weights (1 - beta) / (1 - beta^n_k), scaled so that they add up to K.
 
-    The effective number of n images is (1 - beta^n) / (1 - beta): near n while n
+    The effective number of n images is (1 - beta^n) / (1 - beta): close to n while n
     is small, bounded by 1 / (1 - beta). (Cui et al. 2019, "Class-Balanced Loss
     Based on Effective Number of Samples", equations 2 and 3, and section 4.)
 
     Args:
-        counts: Training images of each class, `(K,)`.
-        beta: In [0, 1); 0 weighs all classes alike, 1 would be inverse frequency.
+        counts: Number of training images of each class, `(K,)`.
+        beta: Value in [0, 1); 0 weights all classes equally, 1 would be inverse frequency.
 
     Returns:
         float32 `(K,)`.
 
     Raises:
-        ValueError: if `beta` is outside [0, 1), or as of `inverse_frequency`.
+        ValueError: if `beta` is outside [0, 1), or if the counts are not valid for
+            `inverse_frequency`.
     """
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1), got {beta!r}")

@@ -1,4 +1,4 @@
-"""Flooding: a loss that is kept from falling to zero."""
+"""Flooding: keeps a loss from falling to zero."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 
 from tlkit.limits import Loss, Strength, number
 from tlkit.registry import LOSSES, register
+from tlkit.tensors import KerasLoss, Tensor
 
 # Keras's class for a loss from a function, as `compile` makes one; it has no public name
 OF_FUNCTION = keras.losses.MeanSquaredError.__bases__[0]
@@ -16,25 +17,25 @@ OF_FUNCTION = keras.losses.MeanSquaredError.__bases__[0]
 @register("flooding", wraps="loss")
 @keras.saving.register_keras_serializable(package="tlkit")
 class Flooding(keras.losses.Loss):
-    """Keeps the training loss of a batch around a level: |L - b| + b.
+    """Keeps the training loss of a batch around a level b: |L - b| + b.
 
-    Below the level b the gradient changes its sign. L is the mean loss of the
+    Below the level b the gradient changes sign. L is the mean loss of the
     batch, so the wrapped loss must reduce to one number. (Ishida et al. 2020,
     "Do We Need Zero Training Loss After Achieving Zero Training Error?",
     equation 2.)
 
     Args:
-        loss: A loss; or the name of one of tlkit or else of Keras, a function of labels
-            and predictions, or a configuration, as `keras.losses.get` takes them. In a
-            recipe the name of one, or one with arguments.
+        loss: A loss; or the name of one (tlkit's are looked up before Keras's), a function of
+            labels and predictions, or a configuration, as `keras.losses.get` takes them. In a
+            recipe: the name of a loss, or a loss with arguments.
         level: b, not negative.
-        kwargs: `name` and `dtype`, as every Keras loss takes them; `reduction` is that of
+        kwargs: `name` and `dtype`, as in every Keras loss; `reduction` is that of
             the wrapped loss.
 
     Labels and predictions: those of the wrapped loss.
 
     Raises:
-        ValueError: if `level` is negative, or `loss` is unknown or does not reduce.
+        ValueError: if `level` is negative, or `loss` is unknown or does not reduce to a number.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class Flooding(keras.losses.Loss):
         if self.reduction in (None, "none"):
             raise ValueError(f"the wrapped loss must reduce to a number, got {self.reduction!r}")
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None) -> Tensor:
         value = self.loss(y_true, y_pred, sample_weight=sample_weight)
         return self.of_mean(value)
 
-    def of_mean(self, value: Any) -> Any:
+    def of_mean(self, value: Any) -> Tensor:
         """The flooded loss of a batch whose mean loss is `value`."""
         return keras.ops.abs(value - self.level) + self.level
 
@@ -74,8 +75,8 @@ class Flooding(keras.losses.Loss):
         return cls(**config)
 
 
-def as_loss(loss: Any) -> keras.losses.Loss:
-    """A loss by its name, function, configuration or itself."""
+def as_loss(loss: KerasLoss) -> keras.losses.Loss:
+    """The loss that a name, a function, a configuration or a loss object stands for."""
     if isinstance(loss, keras.losses.Loss):
         return loss
     if isinstance(loss, str) and loss in LOSSES:

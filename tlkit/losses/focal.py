@@ -10,30 +10,31 @@ import numpy as np
 from tlkit.limits import Fraction, Positive, number, several, within
 from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("focal", tasks="classification")
 @keras.saving.register_keras_serializable(package="tlkit")
 class Focal(OfClasses):
-    """Cross-entropy that counts images the less, the surer the network is of them.
+    """Cross-entropy that gives images less weight the better the network classifies them.
 
     L = -sum_k alpha_k y_k (1 - p_k)^gamma log p_k. (Lin et al. 2017, "Focal Loss for
-    Dense Object Detection", equation 5.) Keras has it for one-hot labels as
+    Dense Object Detection", equation 5.) Keras's version for one-hot labels is
     `CategoricalFocalCrossentropy`; this one also takes class ids, works on
     logits, so that nothing is clipped, and smooths labels.
 
     Args:
-        gamma: Exponent; at 0 it is cross-entropy.
+        gamma: Exponent; at 0 the loss is cross-entropy.
         alpha: Factor of each class, one number or K of them; 1 by default.
-        label_smoothing: Share of the target spread over all classes, in [0, 1).
-        from_logits: Predictions are logits; else probabilities.
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        label_smoothing: Fraction of the target spread over all classes, in [0, 1).
+        from_logits: Whether predictions are logits; otherwise probabilities.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if `gamma` or an alpha is negative, `label_smoothing` outside [0, 1), or
-            there are not as many alphas as classes.
+        ValueError: if `gamma` or an alpha is negative, `label_smoothing` is outside [0, 1), or
+            the number of alphas differs from the number of classes.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Focal(OfClasses):
             else [number("alpha", value, least=0) for value in np.asarray(alpha).tolist()]
         )
 
-    def of_targets(self, targets: Any, logits: Any) -> Any:
+    def of_targets(self, targets: Tensor, logits: Tensor) -> Tensor:
         ops, classes = keras.ops, logits.shape[-1]
         if isinstance(self.alpha, list) and len(self.alpha) != classes:
             raise ValueError(f"alpha has {len(self.alpha)} values for {classes} classes")

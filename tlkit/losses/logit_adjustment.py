@@ -10,29 +10,30 @@ import numpy as np
 from tlkit.limits import Fraction, number, within
 from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("logit_adjustment", tasks="classification")
 @keras.saving.register_keras_serializable(package="tlkit")
 class LogitAdjusted(OfClasses):
-    """Cross-entropy of logits to which the classes' frequencies were added.
+    """Cross-entropy of logits to which the log frequencies of the classes are added.
 
-    L = CE(y, z + tau log pi), pi_k the share of class k in training: the network
-    learns logits that are right where all classes are alike frequent. (Menon et
+    L = CE(y, z + tau log pi), where pi_k is the fraction of class k in training: the network
+    learns logits that are correct if all classes are equally frequent. (Menon et
     al. 2021, "Long-tail learning via logit adjustment", equation 10.)
 
     Args:
-        class_counts: Training images of each class, `(K,)`; from the data in a recipe.
-        tau: Strength; at 0 it is cross-entropy.
-        label_smoothing: Share of the target spread over all classes, in [0, 1).
-        from_logits: Predictions are logits; else probabilities.
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        class_counts: Number of training images of each class, `(K,)`; in a recipe, from the data.
+        tau: Strength; at 0 the loss is cross-entropy.
+        label_smoothing: Fraction of the target spread over all classes, in [0, 1).
+        from_logits: Whether predictions are logits; otherwise probabilities.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
 
     Raises:
-        ValueError: if a class has no images, there are not as many counts as classes, or
-            `tau` is negative.
+        ValueError: if a class has no images, the number of counts differs from the number of
+            classes, or `tau` is negative.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class LogitAdjusted(OfClasses):
         if not np.isfinite(self.offset).all():
             raise ValueError(f"tau is too large for numbers of 32 bits, got {tau!r}")
 
-    def of_targets(self, targets: Any, logits: Any) -> Any:
+    def of_targets(self, targets: Tensor, logits: Tensor) -> Tensor:
         if len(self.offset) != logits.shape[-1]:
             raise ValueError(
                 f"class_counts has {len(self.offset)} values for {logits.shape[-1]} classes"

@@ -1,4 +1,4 @@
-"""The hinge loss of several classes."""
+"""Multi-class hinge loss."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import keras
 from tlkit.losses.of_classes import OfClasses
 from tlkit.losses.targets import dense_targets
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable(package="tlkit")
 class Hinge(OfClasses):
-    """Keras's `CategoricalHinge`, which takes class ids too: see `hinge`.
+    """Keras's `CategoricalHinge` that also takes class ids; see `hinge`.
 
     Args:
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
     """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**{"name": "hinge", **kwargs})
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         scores = keras.ops.convert_to_tensor(y_pred)
         ops, targets = keras.ops, dense_targets(y_true, scores)
         zeros = ops.zeros_like(scores)
@@ -39,13 +40,13 @@ class Hinge(OfClasses):
 def hinge(**kwargs: Any) -> Hinge:
     """max(0, 1 + max(0, max_(k not y) z_k) - z_y), the loss of a support vector machine.
 
-    Keras's `CategoricalHinge`, which takes class ids too: the score z_y of the right
-    class is to be 1 or more, and 1 more than the largest other. (Crammer and Singer
-    2001 compare with the largest other alone, even where that is below zero.) Needs
-    whole labels: it has no meaning for MixUp and CutMix.
+    Keras's `CategoricalHinge`, but it also takes class ids: the score z_y of the correct
+    class should be at least 1, and at least 1 more than the largest other score. (Crammer
+    and Singer 2001 compare only with the largest other score, even if it is below zero.)
+    Needs hard labels: it is not defined for MixUp and CutMix.
 
     Args:
-        kwargs: `name`, `reduction` and `dtype`, as every Keras loss takes them.
+        kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
 
     Labels: ids `(batch,)` or one-hot `(batch, K)`. Predictions: scores `(batch, K)`.
     """

@@ -1,4 +1,4 @@
-"""A function of labels and logits as a loss."""
+"""Wraps a function of labels and logits as a loss."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Any
 
 import keras
 
+from tlkit.tensors import KerasLoss, Tensor
+
 
 class FunctionLoss(keras.losses.Loss):
-    """A function as Keras's `compile` takes it, `(y_true, y_pred) -> (batch,)`, as a loss.
+    """A loss from a function `(y_true, y_pred) -> (batch,)`, as Keras's `compile` takes it.
 
     Args:
-        function: Of labels `(batch, classes)` and logits `(batch, classes)`.
-        name: Of the loss.
+        function: Function of labels `(batch, classes)` and logits `(batch, classes)`.
+        name: Name of the loss.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any], name: str = "function_loss"):
         super().__init__(name=name)
         self.function = function
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.function(y_true, y_pred)
 
 
-def as_loss(made: Any) -> Any:
-    """A Keras loss: what is one already, or one of a function."""
+def as_loss(made: Any) -> KerasLoss:
+    """`made` itself if it is a Keras loss, else a Keras loss from the function `made`."""
     return made if isinstance(made, keras.losses.Loss) else FunctionLoss(made)

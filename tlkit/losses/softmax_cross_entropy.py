@@ -9,17 +9,18 @@ import keras
 from tlkit.limits import Fraction
 from tlkit.losses.of_classes import OfClasses, log_probabilities
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable(package="tlkit")
 class CrossEntropy(OfClasses):
     """Keras's `CategoricalCrossentropy` and `SparseCategoricalCrossentropy` in one.
 
-    -sum_k y_k log p_k, the label y smoothed if wanted: (1 - s) y + s / K.
+    -sum_k y_k log p_k, with optional smoothing of the label y: (1 - s) y + s / K.
 
     Args:
         label_smoothing: s, in [0, 1).
-        kwargs: `from_logits` (True), `name`, `reduction`, `dtype`, as of Keras's.
+        kwargs: `from_logits` (True), `name`, `reduction`, `dtype`, as in Keras's losses.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
 
@@ -30,21 +31,21 @@ class CrossEntropy(OfClasses):
     def __init__(self, *, label_smoothing: float = 0.0, **kwargs: Any):
         super().__init__(label_smoothing=label_smoothing, **{"name": "cross_entropy", **kwargs})
 
-    def of_targets(self, targets: Any, logits: Any) -> Any:
+    def of_targets(self, targets: Tensor, logits: Tensor) -> Tensor:
         return -keras.ops.sum(targets * log_probabilities(targets, logits), axis=-1)
 
 
 @register("cross_entropy", tasks="classification", solved=True)
 def cross_entropy(*, label_smoothing: Fraction = 0.0, **kwargs: Any) -> CrossEntropy:
-    """Cross-entropy, -sum_k y_k log p_k, with label smoothing if wanted.
+    """Cross-entropy, -sum_k y_k log p_k, with optional label smoothing.
 
     With smoothing s the target is (1 - s) y + s / K. (Szegedy et al. 2016,
-    "Rethinking the Inception Architecture", section 7.) For one-hot labels Keras has
-    it as `CategoricalCrossentropy`; this one takes class ids too.
+    "Rethinking the Inception Architecture", section 7.) Keras's version for one-hot labels
+    is `CategoricalCrossentropy`; this one also takes class ids.
 
     Args:
-        label_smoothing: Share of the target spread over all classes, in [0, 1).
-        kwargs: `from_logits` (True), `name`, `reduction`, as of Keras's.
+        label_smoothing: Fraction of the target spread over all classes, in [0, 1).
+        kwargs: `from_logits` (True), `name`, `reduction`, as in Keras's losses.
 
     Labels: ids `(batch,)`, one-hot or soft `(batch, K)`. Predictions: logits `(batch, K)`.
     """

@@ -1,4 +1,4 @@
-"""Labels of any form as probabilities of the classes, and predictions of either form as logits."""
+"""Converts labels of any form to class probabilities, and predictions of either form to logits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from tlkit.tensors import Tensor
 
-def dense_targets(labels: Any, logits: Any) -> Any:
-    """Class ids, one-hot or soft labels as float targets.
 
-    An id that no class has is refused where values can be seen (in eager mode). In a graph
-    it does what Keras's `SparseCategoricalCrossentropy` does with it: an error on a CPU,
-    elsewhere NaN.
+def dense_targets(labels: Tensor, logits: Tensor) -> Tensor:
+    """Converts class ids, one-hot or soft labels to float targets.
+
+    An invalid class id is rejected where values can be inspected (in eager mode). In a graph
+    it has the same effect as in Keras's `SparseCategoricalCrossentropy`: an error on a CPU,
+    NaN elsewhere.
 
     Args:
         labels: Ids `(batch, ...)` or `(batch, ..., 1)`, or probabilities `(batch, ..., classes)`.
@@ -24,7 +26,7 @@ def dense_targets(labels: Any, logits: Any) -> Any:
         `(batch, ..., classes)` of the logits' dtype.
 
     Raises:
-        ValueError: if there is one class alone, the labels have another shape, or an id is
+        ValueError: if there is only one class, the labels have another shape, or an id is
             out of range.
     """
     labels = keras.ops.convert_to_tensor(labels)
@@ -50,7 +52,7 @@ def dense_targets(labels: Any, logits: Any) -> Any:
     return _one_hot(labels, logits) if ids else keras.ops.cast(labels, logits.dtype)
 
 
-def _one_hot(ids: Any, logits: Any) -> Any:
+def _one_hot(ids: Any, logits: Tensor) -> Tensor:
     ops, classes = keras.ops, logits.shape[-1]
     seen = values_of(ids)
     if seen is not None:
@@ -71,13 +73,14 @@ def _one_hot(ids: Any, logits: Any) -> Any:
     return ops.where(ops.expand_dims(known, -1), targets, ops.full_like(targets, np.nan))
 
 
-def as_logits(predictions: Any, from_logits: bool) -> Any:
-    """Predictions as logits, in float32 or finer.
+def as_logits(predictions: Any, from_logits: bool) -> Tensor:
+    """Converts predictions to logits, in float32 or higher precision.
 
     Args:
         predictions: Logits, or probabilities.
-        from_logits: Which of them. Outputs of a softmax that are given as logits cause a
-            warning, as Keras gives it, and its inputs are taken where they can be found.
+        from_logits: Whether predictions are logits. Softmax outputs that are passed as logits
+            cause a warning, as in Keras; the softmax's inputs are used instead where they can
+            be found.
     """
     ops = keras.ops
     predictions = ops.convert_to_tensor(predictions)
@@ -110,7 +113,7 @@ def _are_probabilities(predictions: Any) -> bool:
 
 
 def values_of(tensor: Any) -> np.ndarray | None:
-    """The numbers of a tensor; None while a graph is being made, which has none yet."""
+    """The values of a tensor; None while a graph is being traced, which has no values yet."""
     try:
         return np.asarray(keras.ops.convert_to_numpy(tensor))
     except (AttributeError, NotImplementedError, TypeError, ValueError):

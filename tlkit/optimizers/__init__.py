@@ -1,4 +1,4 @@
-"""Optimizers by name, learning rates by variable, adaptive clipping."""
+"""Optimizers by name, learning rates per variable, and adaptive gradient clipping."""
 
 import keras  # noqa: F401 - before the files here, which `tlkit.serializable` imports with it
 

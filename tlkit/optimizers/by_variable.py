@@ -1,4 +1,4 @@
-"""Optimizers that treat each variable in its own way: a rate of its own, clipping by its weights."""
+"""Optimizers with a learning rate per variable, and clipping by the variable's weights."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ import keras
 from tlkit.errors import did_you_mean
 from tlkit.optimizers.adaptive_clipping import adaptive_clip
 from tlkit.regularizers.units import owners, unit_axes
+from tlkit.tensors import KerasModel, KerasOptimizer, KerasVariable, Tensor
 
 # what Keras finds the class under in a saved model
 PACKAGE, NAME = "tlkit", "OptimizerByVariable"
 
 
-def with_multipliers(optimizer: Any, multipliers: Mapping[str, float]) -> Any:
+def with_multipliers(optimizer: KerasOptimizer, multipliers: Mapping[str, float]) -> KerasOptimizer:
     """Scales the learning rate of the variables whose path matches a pattern.
 
-    The update of variable i is the optimizer's own at `learning_rate * m_i`, weight
-    decay included; with m = 0 the variable does not move. (For most optimizers that
-    is m_i times the update. Ftrl's rate is part of its state, Adafactor's is at most one over
-    the root of the step, both as they are without multipliers.) All else is as
-    before: `learning_rate` is one number that schedules and callbacks read and set,
-    gradients are clipped and accumulated before, slots are saved and restored. The
-    factors are part of the optimizer's configuration, so a saved and loaded model
-    trains on with them. (Howard and Ruder 2018, "Universal Language Model
-    Fine-tuning", section 3.2, discriminative fine-tuning.)
+    Variable i is updated as by the optimizer itself with `learning_rate * m_i`, including
+    weight decay; with m = 0 the variable does not change. (For most optimizers this is
+    m_i times the update. Two differ, as they do without multipliers: Ftrl's learning rate
+    is part of its state, and Adafactor's is at most one over the root of the step.)
+    Everything else works as before: `learning_rate` is a single number that schedules and
+    callbacks read and set, gradients are clipped and accumulated before the update, slots
+    are saved and restored. The factors are part of the optimizer's configuration, so a
+    saved and reloaded model continues training with them.
+    (Howard and Ruder 2018, "Universal Language Model Fine-tuning", section 3.2,
+    discriminative fine-tuning.)
 
     Args:
-        optimizer: A Keras optimizer, before or after it is built; its class becomes one
-            that is derived from its own. Of a `LossScaleOptimizer` the inner one's.
-        multipliers: Regular expression, searched in `variable.path`, -> factor;
-            the factors of all that match are multiplied. Every pattern must match a
-            variable that the optimizer is built with: a ValueError says so then.
+        optimizer: Keras optimizer, built or not; its class is replaced by a subclass of it.
+            For a `LossScaleOptimizer`, the inner optimizer is changed.
+        multipliers: Maps regular expressions, searched in `variable.path`, to factors; if
+            several match, their factors are multiplied. Every pattern must match a
+            variable that the optimizer is built with, else building it raises a
+            ValueError.
 
     Returns:
         The same optimizer.
 
     Raises:
-        ValueError: for a factor that is negative or not finite, a pattern that is no regular
-            expression or matches nothing, an optimizer that has multipliers already
-            or whose updates cannot be scaled, as `MultiOptimizer`.
+        ValueError: for a factor that is negative or not finite, a pattern that is not a valid
+            regular expression or matches nothing, or an optimizer that already has
+            multipliers or whose updates cannot be scaled, such as `MultiOptimizer`.
     """
     for pattern, factor in multipliers.items():
         if not (factor >= 0 and math.isfinite(factor)):
@@ -57,29 +60,33 @@ def with_multipliers(optimizer: Any, multipliers: Mapping[str, float]) -> Any:
 
 
 def with_adaptive_clipping(
-    optimizer: Any, clipping: float = 0.01, exclude: Iterable[str] = (), model: Any = None
-) -> Any:
-    """Makes a Keras optimizer clip gradients adaptively, each unit's by its own weights.
+    optimizer: KerasOptimizer,
+    clipping: float = 0.01,
+    exclude: Iterable[str] = (),
+    model: KerasModel = None,
+) -> KerasOptimizer:
+    """Makes a Keras optimizer clip each unit's gradient relative to the unit's own weights.
 
-    What is clipped is the gradient of an update: after accumulation, loss scaling and
-    other clipping, before weight decay. See `adaptive_clip`. It is part of the
-    optimizer's configuration, as are multipliers.
+    The gradient of an update is clipped after accumulation, loss scaling and other
+    clipping, and before weight decay. See `adaptive_clip`. Like multipliers, this is
+    part of the optimizer's configuration.
 
     Args:
-        optimizer: As for `with_multipliers`.
-        clipping: Largest share of a gradient's length in that of its weights; 0.01
-            for batches of thousands, up to 0.1 for small ones.
-        exclude: Regular expressions on the paths of variables left alone; the
-            paper leaves out the last layer.
-        model: The built model that is to be trained, whose layers then tell what a unit of
-            a kernel is; without it the kernel's shape does, which takes the
-            input of transposed convolutions for it.
+        optimizer: Keras optimizer, as for `with_multipliers`.
+        clipping: Largest ratio of a gradient's norm to the norm of its weights; 0.01 for
+            batches of thousands, up to 0.1 for small batches.
+        exclude: Regular expressions for the paths of variables that are not clipped; the
+            paper excludes the last layer.
+        model: Built model that will be trained; its layers determine what a unit of a
+            kernel is. Without it, the kernel's shape does, which mistakes the input
+            channels of transposed convolutions for units.
 
     Returns:
         The same optimizer.
 
     Raises:
-        ValueError: if `clipping` is not positive, or a pattern is no regular expression.
+        ValueError: if `clipping` is not positive, or a pattern is not a valid regular
+            expression.
     """
     if not (clipping > 0 and math.isfinite(clipping)):
         raise ValueError(f"clipping must be positive, got {clipping!r}")
@@ -99,9 +106,9 @@ class Rules(NamedTuple):
     """How variables are treated.
 
     Attributes:
-        multipliers: Patterns of paths with factors of the learning rate.
-        clipping: The largest share, patterns of those left alone, axes of units by path.
-        spared: Paths of variables without weight decay.
+        multipliers: Patterns of variable paths, with factors of the learning rate.
+        clipping: Largest ratio of norms, patterns of variables not clipped, unit axes by path.
+        spared: Paths of the variables without weight decay.
     """
 
     multipliers: tuple[tuple[str, float], ...] | None = None
@@ -110,7 +117,7 @@ class Rules(NamedTuple):
 
 
 class _Treatment(NamedTuple):
-    """What the rules mean for one variable; `axes` is None where it is not clipped."""
+    """How the rules apply to one variable; `axes` is None if it is not clipped."""
 
     factor: float
     clipped: bool
@@ -119,11 +126,12 @@ class _Treatment(NamedTuple):
 
 @keras.saving.register_keras_serializable(PACKAGE, NAME)
 class ByVariable:
-    """What comes before a Keras optimizer's class to make its updates depend on the variable.
+    """Mixin before a Keras optimizer's class that makes its updates depend on the variable.
 
-    `_class_of` derives from both. Decay is done with the update of each variable, where
-    its rate is known: Keras's own takes one rate for all. A configuration has the
-    optimizer's own keys beside `rules` and `derived_from`, the optimizer's class.
+    `_class_of` derives a class from both. Weight decay is applied together with the update
+    of each variable, where its learning rate is known; Keras's own decay uses one rate for
+    all. A configuration has the optimizer's own keys, `rules`, and `derived_from`, which
+    is the optimizer's class.
     """
 
     rules = Rules()
@@ -131,19 +139,19 @@ class ByVariable:
 
     @property
     def rate_multipliers(self) -> dict[str, float]:
-        """Pattern -> factor."""
+        """Factor of each pattern."""
         return dict(self.rules.multipliers or ())
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Finds what the rules mean for each variable, and makes the slots."""
+        """Determines how the rules apply to each variable, and creates the slots."""
         self.treatments = _treatments(self.rules, variables)
         super().build(variables)  # type: ignore[misc]
 
     def _apply_weight_decay(self, variables: Any) -> None:
-        """Done in `update_step`."""
+        """Does nothing; `update_step` applies the decay."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Clips the gradient, decays the weight and takes the optimizer's step at its own rate."""
+    def update_step(self, gradient: Tensor, variable: KerasVariable, learning_rate: Any) -> None:
+        """Clips the gradient, decays the weight, and takes the step at the variable's own rate."""
         assert self.treatments is not None
         index = self._get_variable_index(variable)  # type: ignore[attr-defined]
         treatment = self.treatments[index]
@@ -164,7 +172,7 @@ class ByVariable:
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
     def _decay_of(self, index: int) -> float | None:
-        """The weight decay of a variable."""
+        """Returns the weight decay of a variable; None if it has none."""
         # inside a strategy's update there is a device's part of the variable, without a path
         variable = self._trainable_variables[index]  # type: ignore[attr-defined]
         if _path(variable) in self.rules.spared or not self._use_weight_decay(variable):  # type: ignore[attr-defined]
@@ -175,7 +183,7 @@ class ByVariable:
         return self.weight_decay  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        """The optimizer's own configuration, its class and the rules."""
+        """Returns the optimizer's own configuration, its class and the rules."""
         base = type(self).__mro__[2]
         native = base.__module__.split(".")[0] == "keras"
         pattern = getattr(self, "_exclude_from_weight_decay_pattern", None)
@@ -207,7 +215,7 @@ class ByVariable:
     def from_config(
         cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None
     ) -> Any:
-        """The optimizer of a configuration."""
+        """Creates the optimizer from a configuration."""
         own = dict(config)
         rules, made_of = own.pop("rules"), own.pop("derived_from")
         optimizer = keras.saving.deserialize_keras_object(
@@ -233,20 +241,20 @@ _CLASSES: dict[type, type] = {}
 
 
 def _class_of(base: type) -> type:
-    """The class that `ByVariable` and a Keras optimizer's make, one for each."""
+    """The class derived from `ByVariable` and a Keras optimizer's class, created once for each."""
     if base not in _CLASSES:
         made = type(f"{base.__name__}ByVariable", (ByVariable, base), {"__module__": __name__})
         _CLASSES[base] = keras.saving.register_keras_serializable(PACKAGE, NAME)(made)
     return _CLASSES[base]
 
 
-def _inner(optimizer: Any) -> Any:
-    """The optimizer that takes the steps."""
+def _inner(optimizer: KerasOptimizer) -> KerasOptimizer:
+    """Returns the optimizer that takes the steps."""
     return getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
 
 
-def _derive(optimizer: Any, **rules: Any) -> None:
-    """Makes an optimizer treat variables by further rules; one that is refused stays as it was."""
+def _derive(optimizer: KerasOptimizer, **rules: Any) -> None:
+    """Adds rules to an optimizer; an optimizer that is rejected is left unchanged."""
     derived = isinstance(optimizer, ByVariable)
     if not derived:
         _check_kind(optimizer)
@@ -258,10 +266,10 @@ def _derive(optimizer: Any, **rules: Any) -> None:
 
 
 def _treatments(rules: Rules, variables: Iterable[Any]) -> tuple[_Treatment, ...]:
-    """What the rules mean for each variable.
+    """Returns how the rules apply to each variable.
 
     Raises:
-        ValueError: if a pattern of multipliers matches none.
+        ValueError: if a pattern of the multipliers matches no variable.
     """
     paths = [_path(v) for v in variables]
     if not paths:
@@ -287,11 +295,11 @@ def _treatments(rules: Rules, variables: Iterable[Any]) -> tuple[_Treatment, ...
     )
 
 
-def _check_kind(optimizer: Any) -> None:
-    """Refuses what takes its steps elsewhere than in `update_step`, or decays in a way of its own."""
+def _check_kind(optimizer: KerasOptimizer) -> None:
+    """Rejects optimizers with steps outside of `update_step`, or with their own weight decay."""
     kind = type(optimizer)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise ValueError(f"{optimizer!r} is no Keras optimizer")
+        raise ValueError(f"{optimizer!r} is not a Keras optimizer")
     if isinstance(optimizer, keras.optimizers.MultiOptimizer):
         raise ValueError(
             "a MultiOptimizer takes its steps in the optimizers that it is made of; give each of "
@@ -313,8 +321,8 @@ def _check_patterns(patterns: Iterable[str]) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
 
 
-def _path(variable: Any) -> str:
+def _path(variable: KerasVariable) -> str:
     return str(getattr(variable, "path", None) or variable.name)

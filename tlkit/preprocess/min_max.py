@@ -10,19 +10,20 @@ import numpy as np
 
 from tlkit.limits import number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("min_max", leaves="pixels")
 @keras.saving.register_keras_serializable(package="tlkit")
 class MinMax(keras.layers.Layer):
-    """Stretches each channel's range in the training images to [0, 255], and clips.
+    """Stretches each channel from its range in the training images to [0, 255], and clips.
 
-    y = 255 (x - low) / (high - low). With `tail` above 0, low and high are the
-    values below and above which that share of the pixels lies, so that single
-    dead or hot pixels do not set the range.
+    y = 255 (x - low) / (high - low). With `tail` above 0, a fraction `tail` of the
+    pixels lies below low and the same fraction above high, so that single dead or
+    hot pixels do not set the range.
 
     Args:
-        tail: Share of the pixels cut off at each end, in [0, 0.5).
+        tail: Fraction of the pixels cut off at each end, in [0, 0.5).
 
     Input and output: `(batch, height, width, channels)` in [0, 255].
 
@@ -66,7 +67,7 @@ class MinMax(keras.layers.Layer):
         # a channel of one value keeps its scale
         self.high.assign(np.where(high > low, high, low + 255))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         low, high = (keras.ops.cast(v, inputs.dtype) for v in (self.low, self.high))
         return keras.ops.clip(255.0 * (inputs - low) / (high - low), 0.0, 255.0)
 

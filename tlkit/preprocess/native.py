@@ -1,18 +1,17 @@
-"""Preprocessing steps that Keras has."""
+"""Preprocessing steps that Keras provides."""
 
 from __future__ import annotations
 
-from typing import Any
+import keras
 
 from tlkit.registry import register
+from tlkit.tensors import KerasLayer
 
 
 @register("standardize", native="keras.layers.Normalization", leaves="scaled")
-def standardize() -> Any:
-    """Subtracts the training images' mean of each channel and divides by its deviation.
+def standardize() -> KerasLayer:
+    """Standardises each channel by its mean and standard deviation over the training images.
 
-    In a recipe it takes the place of the backbone's own scaling.
+    In a recipe it replaces the backbone's own scaling.
     """
-    import keras
-
     return keras.layers.Normalization(axis=-1)

@@ -9,15 +9,16 @@ import keras
 
 from tlkit.limits import number, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("log", leaves="pixels")
 @keras.saving.register_keras_serializable(package="tlkit")
 class LogScale(keras.layers.Layer):
-    """Lifts the dark values: y = 255 log(1 + strength x / 255) / log(1 + strength).
+    """Brightens dark values: y = 255 log(1 + strength x / 255) / log(1 + strength).
 
     Args:
-        strength: Annotated[float, within(1e-3, 1e6)]; near 0 it leaves the image as it is.
+        strength: Strength of the curve, positive; near 0 the image is left unchanged.
 
     Input and output: `(batch, ...)` in [0, 255].
 
@@ -29,7 +30,7 @@ class LogScale(keras.layers.Layer):
         super().__init__(**kwargs)
         self.strength = number("strength", strength, above=0)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         scaled = keras.ops.log1p(self.strength * keras.ops.maximum(inputs, 0.0) / 255.0)
         return 255.0 * scaled / math.log1p(self.strength)
 
@@ -46,7 +47,7 @@ class PowerScale(keras.layers.Layer):
     """Gamma correction: y = 255 (x / 255)^exponent.
 
     Args:
-        exponent: Annotated[float, within(0.01, 100)]; below 1 it lifts the dark values, above 1 the bright ones.
+        exponent: Gamma, positive; below 1 it expands the dark values, above 1 the bright ones.
 
     Input and output: `(batch, ...)` in [0, 255].
 
@@ -58,7 +59,7 @@ class PowerScale(keras.layers.Layer):
         super().__init__(**kwargs)
         self.exponent = number("exponent", exponent, above=0)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         # below 1 a power has no slope at 0, which an attack on the image would ask for
         bright = inputs > 0
         powers = (keras.ops.where(bright, inputs, 255.0) / 255.0) ** self.exponent
@@ -74,10 +75,10 @@ class PowerScale(keras.layers.Layer):
 @register("arctan", leaves="pixels")
 @keras.saving.register_keras_serializable(package="tlkit")
 class ArctanScale(keras.layers.Layer):
-    """Spreads the middle values: y = 127.5 (1 + arctan(s (x / 127.5 - 1)) / arctan(s)).
+    """Expands the mid-tones: y = 127.5 (1 + arctan(s (x / 127.5 - 1)) / arctan(s)).
 
     Args:
-        slope: s, positive; near 0 it leaves the image as it is.
+        slope: Slope s, positive; near 0 the image is left unchanged.
 
     Input and output: `(batch, ...)` in [0, 255].
 
@@ -89,7 +90,7 @@ class ArctanScale(keras.layers.Layer):
         super().__init__(**kwargs)
         self.slope = number("slope", slope, above=0)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         bent = keras.ops.arctan(self.slope * (inputs / 127.5 - 1.0)) / math.atan(self.slope)
         return 127.5 * (1.0 + bent)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkit.limits import Epsilon, number, one_of
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 # the covariance of a 48 x 48 RGB image: 191 MB
 LARGEST = 48 * 48 * 3
@@ -18,19 +19,20 @@ LARGEST = 48 * 48 * 3
 @register("whiten", leaves="scaled")
 @keras.saving.register_keras_serializable(package="tlkit")
 class Whitening(keras.layers.Layer):
-    """Removes the correlations of the training images: covariance becomes the identity.
+    """Decorrelates the training images: their covariance becomes the identity.
 
     With the covariance C = U diag(lambda) U^T of the values in [0, 1], PCA
-    whitening is y = diag(lambda + epsilon)^(-1/2) U^T (x - mean), ZCA turns it
-    back: y = U diag(lambda + epsilon)^(-1/2) U^T (x - mean), the whitened image
-    nearest to x. Over `image`, x is the whole image, at most 48 x 48 pixels; over
-    `color`, each pixel. (Bell and Sejnowski 1997; Krizhevsky 2009, appendix A.)
-    In a recipe it takes the place of the backbone's own scaling.
+    whitening is y = diag(lambda + epsilon)^(-1/2) U^T (x - mean). ZCA rotates the
+    result back: y = U diag(lambda + epsilon)^(-1/2) U^T (x - mean), the whitened
+    image nearest to x. With `over: image`, x is the whole image, at most 48 x 48
+    pixels; with `over: color`, x is each pixel. (Bell and Sejnowski 1997; Krizhevsky
+    2009, appendix A.)
+    In a recipe it replaces the backbone's own scaling.
 
     Args:
-        method: `zca` or `pca`.
-        over: `color` or `image`.
-        epsilon: Added to the eigenvalues, so that noise is not blown up.
+        method: Whitening method, `zca` or `pca`.
+        over: What is whitened, `color` or `image`.
+        epsilon: Constant added to the eigenvalues, so that noise is not amplified.
 
     Input and output: `(batch, height, width, channels)` in [0, 255].
 
@@ -52,7 +54,7 @@ class Whitening(keras.layers.Layer):
         self.epsilon = number("epsilon", epsilon, above=0)
 
     def _length(self, shape: Any) -> int:
-        """Numbers that are whitened together."""
+        """Number of values that are whitened together."""
         if self.over == "color":
             return int(shape[-1])
         if None in shape[1:] or np.prod(shape[1:]) > LARGEST:
@@ -87,7 +89,7 @@ class Whitening(keras.layers.Layer):
         self.center.assign(mean)
         self.matrix.assign(scaled @ vectors.T if self.method == "zca" else scaled)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         n = self._length(inputs.shape)
         rows = keras.ops.reshape(inputs, (-1, n)) / 255.0
         white = keras.ops.matmul(rows - self.center, self.matrix)

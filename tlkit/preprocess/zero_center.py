@@ -10,24 +10,24 @@ import numpy as np
 
 from tlkit.limits import one_of
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("zero_center", leaves="centred")
 @keras.saving.register_keras_serializable(package="tlkit")
 class ZeroCenter(keras.layers.Layer):
-    """Subtracts the training images' mean: of each channel, or the mean image.
+    """Subtracts the mean of each channel over the training images, or the mean image.
 
-    y = x - mean. In a recipe the backbone's own mean is then left out and its
-    scale kept. (The mean image: Krizhevsky et al. 2012; the channels' means:
-    Simonyan and Zisserman 2015.)
+    y = x - mean. In a recipe this replaces the backbone's own mean; its scale is kept.
+    (Mean image: Krizhevsky et al. 2012; channel means: Simonyan and Zisserman 2015.)
 
     Args:
-        mean: `channel` or `image`.
+        mean: Mean to subtract, `channel` or `image`.
 
     Input and output: `(batch, height, width, channels)` float.
 
     Raises:
-        ValueError: if `mean` is neither.
+        ValueError: if `mean` is not one of these.
     """
 
     def __init__(self, *, mean: Literal["channel", "image"] = "channel", **kwargs: Any):
@@ -51,7 +51,7 @@ class ZeroCenter(keras.layers.Layer):
             self.build((None, *mean.shape))
         self.center.assign(mean if self.mean == "image" else mean.mean((0, 1)))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs - keras.ops.cast(self.center, inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

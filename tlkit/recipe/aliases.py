@@ -1,4 +1,4 @@
-"""Keys that other tools use, answered with ours."""
+"""Keys used by other tools, mapped to the matching tlkit keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a recipe: YAML with line numbers, overrides, all problems at once."""
+"""Reads a recipe: YAML with line numbers, overrides, all problems reported at once."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tlkit import own_modules, own_things, registry
 from tlkit.errors import RecipeError, UserError, did_you_mean, first_line
 from tlkit.paths import expanded
 from tlkit.recipe.aliases import ALIASES
-from tlkit.recipe.schema import Named, Recipe, Section, shorten
+from tlkit.recipe.schema import Component, Recipe, Section, shorten
 
-MODULES = "modules"  # folder of a run with copies of a person's own modules
+MODULES = "modules"  # subfolder of a run folder with copies of user-defined modules
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000  # after aliases are expanded
 MAX_DEPTH = 50
 
-RecipeLike = str | pathlib.Path | Mapping[str, Any] | Recipe  # whatever can be made a recipe
+RecipeLike = str | pathlib.Path | Mapping[str, Any] | Recipe  # anything read as a recipe
 
 _PATH_KEYS = re.compile(r"\.(weights\.h5|h5|keras)$")
 
 
 @dataclasses.dataclass
 class Source:
-    """The plain values of a recipe and where each stands."""
+    """Plain values of a recipe and the position of each in its file."""
 
     file: str
     folder: pathlib.Path
     values: dict[str, Any]
-    tree: Any  # ruamel's mapping, which knows lines and columns; of a recipe in Python, none
+    tree: Any  # ruamel's mapping with lines and columns; None for a recipe built in Python
     overridden: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
 
     def place(self, loc: Sequence[Any], key: bool = False) -> str:
@@ -66,21 +66,21 @@ class Source:
 
 
 def load_recipe(path: RecipeLike, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads and checks a recipe.
+    """Reads and validates a recipe.
 
     Args:
-        path: A YAML file, the bare name of a packaged recipe, a mapping, or a `tlkit.Recipe`, which
-            is left as it is.
+        path: YAML file, name of a packaged recipe, mapping, or `tlkit.Recipe`, which is not
+            modified.
         overrides: `a.b=c` strings; a list item is `a.0.b=c`.
 
     Raises:
-        RecipeError: naming every problem, each with file, line and column.
-        UserError: if there is no such file or it is no YAML mapping.
+        RecipeError: lists all problems, each with file, line and column.
+        UserError: if the file does not exist or is not a YAML mapping.
     """
     source = _read(path)
     overrides = list(overrides)
     if modules := own_things.modules_in(f"{source.values} {' '.join(overrides)}"):
-        # a run's own copies before what lies in the current folder
+        # copies in the run folder take precedence over the current folder
         folders = (source.folder, source.folder / MODULES, pathlib.Path.cwd())
         own_modules.look_in(folders, modules)
     problems = [problem for item in overrides if (problem := _override(source, item))]
@@ -96,18 +96,18 @@ def load_recipe(path: RecipeLike, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def _name_of(stem: str) -> str:
-    """A file's name as that of a run."""
+    """Converts a file name to a valid run name."""
     name = re.sub(r"[^\w.-]+", "-", stem.encode("ascii", "ignore").decode()).lstrip("-_.")
     return name[:100] or "recipe"
 
 
 def explained(error: pydantic.ValidationError, section: type[Section], values: Any) -> RecipeError:
-    """What is wrong with a section that was made in Python.
+    """Converts a validation error of a section built in Python to a `RecipeError`.
 
     Args:
-        error: As pydantic has it.
-        section: What was to be made.
-        values: Of it.
+        error: Error raised by pydantic.
+        section: Class of the section.
+        values: Values that were passed to it.
     """
     place = f"tlkit.{section.__name__}"
     return _problems(error, Source(place, pathlib.Path.cwd(), values, None), section)
@@ -131,17 +131,17 @@ def _read(path: RecipeLike) -> Source:
 
 
 def recipes_folder() -> pathlib.Path:
-    """Where the packaged recipes lie: inside the package, or beside it in a checkout."""
+    """Folder of the packaged recipes: inside the package, or next to it in a checkout."""
     package = pathlib.Path(__file__).parent.parent
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
 
 
 def find_recipe(name: str | pathlib.Path) -> pathlib.Path:
-    """A file, or the packaged recipe of that bare name.
+    """Path of a recipe file, or of the packaged recipe with that name.
 
     Raises:
-        UserError: if there is neither.
+        UserError: if neither exists.
     """
     path = expanded(name)
     if path.is_file():
@@ -154,17 +154,20 @@ def find_recipe(name: str | pathlib.Path) -> pathlib.Path:
             "is a folder, not a recipe.", where=str(path), hint=f"Write one with: tlkit init {path}"
         )
     raise UserError(
-        "no such recipe file, and no packaged recipe of that name.",
+        "no such recipe file, and no packaged recipe with that name.",
         where=str(name),
         hint=did_you_mean(path.stem, packaged),
     )
 
 
 def read_yaml(path: pathlib.Path) -> Any:
-    """YAML 1.2 with positions; refuses tags, duplicate keys, exploding aliases and deep nests."""
+    """Reads YAML 1.2 with positions.
+
+    Rejects tags, duplicate keys, aliases that expand to too many values, and deep nesting.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"a recipe has at most {MAX_BYTES:,} bytes", where=str(path))
+            raise UserError(f"a recipe may have at most {MAX_BYTES:,} bytes", where=str(path))
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"is not UTF-8 text ({error.reason})", where=str(path)) from None
@@ -180,14 +183,14 @@ def read_yaml(path: pathlib.Path) -> Any:
 
 
 def _parse(text: str, name: str) -> Any:
-    """The values of a YAML text.
+    """Parses a YAML text.
 
     Args:
-        text: Of any content.
-        name: Of the text, in a message.
+        text: Untrusted text.
+        name: Name of the text in error messages.
 
     Raises:
-        UserError: if it is no YAML, or more than a recipe may hold.
+        UserError: if the text is not valid YAML, or exceeds the limits of a recipe.
     """
     import ruamel.yaml
     from ruamel.yaml.constructor import DuplicateKeyError
@@ -198,13 +201,13 @@ def _parse(text: str, name: str) -> Any:
     try:
         depth = 0
         for event in yaml.parse(text):
-            # asked here, since ruamel takes very long to read what is nested deeply
+            # checked here because ruamel is very slow on deeply nested input
             depth += isinstance(event, CollectionStartEvent)
             depth -= isinstance(event, CollectionEndEvent)
             if depth > MAX_DEPTH:
                 mark = event.start_mark
                 raise UserError(
-                    f"is nested more than {MAX_DEPTH} deep",
+                    f"is nested more than {MAX_DEPTH} levels deep",
                     where=f"{name}:{mark.line + 1}:{mark.column + 1}",
                 )
             tag = getattr(event, "tag", None)
@@ -225,15 +228,17 @@ def _parse(text: str, name: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise UserError(f"is not YAML: {error.problem or error.context}", where=where) from None
+        raise UserError(
+            f"is not valid YAML: {error.problem or error.context}", where=where
+        ) from None
     except RecursionError:
-        raise UserError(f"is nested more than {MAX_DEPTH} deep", where=name) from None
-    except Exception as error:  # a parser of foreign text; ruamel raises whatever it stumbles over
-        raise UserError(f"is not YAML: {first_line(error)}", where=name) from None
+        raise UserError(f"is nested more than {MAX_DEPTH} levels deep", where=name) from None
+    except Exception as error:  # untrusted text: ruamel may raise any exception
+        raise UserError(f"is not valid YAML: {first_line(error)}", where=name) from None
 
 
 def _refuse_explosion(root: Any, name: str) -> None:
-    """Counts nodes as if every alias were written out; a node inside itself never ends."""
+    """Limits the node count with all aliases expanded; rejects nodes that contain themselves."""
     budget = MAX_NODES
     stack = [(root, frozenset[int]())]
     while stack:
@@ -251,10 +256,10 @@ def _refuse_explosion(root: Any, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Ruamel's types, NumPy's numbers, paths and sections as Python's own."""
+    """Converts ruamel types, NumPy numbers, paths and sections to built-in Python types."""
     if isinstance(value, Section):
         value = value.given()
-    if isinstance(value, Named):
+    if isinstance(value, Component):
         value = {value.name: value.arguments}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -276,11 +281,11 @@ def _override(source: Source, text: str) -> UserError | None:
     key, equals, raw = text.partition("=")
     if not equals or not _KEY.fullmatch(key):
         return UserError(
-            "expected key=value with a key as data.batch_size or finetune.stages[0].epochs, "
+            "expected key=value with a key such as data.batch_size or finetune.stages[0].epochs, "
             f"found {shorten(text)}",
             where="--set",
         )
-    for place in own_things.PLACE.finditer(str(source.values)):  # its dots lead nowhere
+    for place in own_things.PLACE.finditer(str(source.values)):  # its dots do not separate keys
         key = key.replace(place[0], place[0].replace(".", "\0"))
     steps = [step.replace("\0", ".") for step in re.split(r"[.\[\]]+", key) if step]
     value: Any = raw
@@ -320,14 +325,14 @@ def _override(source: Source, text: str) -> UserError | None:
 
 
 def _first_argument(loc: Sequence[Any]) -> str | None:
-    """What the value of `data.source.folder` is short for, `path`; None in another place."""
+    """Argument that `data.source.NAME: VALUE` sets, such as `path`; None at other places."""
     if len(loc) != 3 or loc[:2] != ["data", "source"] or loc[2] not in registry.SOURCES:
         return None
     return next(iter(registry.SOURCES[loc[2]].arguments.model_fields), None)
 
 
 def _is_text(steps: Sequence[str]) -> bool:
-    """Whether a key takes text alone, so that `2024` and `true` are text there."""
+    """Whether a key accepts only text, so that `2024` and `true` are read as text."""
     model: Any = Recipe
     for depth, step in enumerate(steps):
         if step.isdecimal():
@@ -347,7 +352,7 @@ def _is_text(steps: Sequence[str]) -> bool:
 
 
 def _takes_text(annotation: Any) -> bool:
-    """Whether a type is text, limited or not, or nothing."""
+    """Whether a type is `str` or `str | None`, with or without constraints."""
     union = get_origin(annotation) in (Union, types.UnionType)
     kinds = get_args(annotation) if union else (annotation,)
     bare = {get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds}
@@ -355,7 +360,7 @@ def _takes_text(annotation: Any) -> bool:
 
 
 def _is_text_of_source(steps: Sequence[str]) -> bool:
-    """The same for `folder` and `folder.path` under data.source."""
+    """Same as `_is_text`, for `folder` and `folder.path` under data.source."""
     if not steps or steps[0] not in registry.SOURCES:
         return False
     fields = registry.SOURCES[steps[0]].arguments.model_fields
@@ -364,7 +369,7 @@ def _is_text_of_source(steps: Sequence[str]) -> bool:
 
 
 def dotted(loc: Sequence[Any]) -> str:
-    """`finetune.stages[1].policy`."""
+    """Formats a location as a dotted key, such as `finetune.stages[1].policy`."""
     text = ""
     for step in loc:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
@@ -372,7 +377,7 @@ def dotted(loc: Sequence[Any]) -> str:
 
 
 def _explain(source: Source, item: Any, section: type[Section]) -> list[UserError]:
-    """One pydantic error as messages for people."""
+    """Converts one pydantic error to readable messages."""
     loc = _without_branches(item["loc"])
     kind = item["type"]
     if kind == "arguments":
@@ -393,7 +398,7 @@ def _explain(source: Source, item: Any, section: type[Section]) -> list[UserErro
 
 
 def _deepest(errors: list[Any]) -> list[Any]:
-    """Of the complaints of a union's branches about one argument, the one that leads on."""
+    """Keeps the most specific of the errors that the branches of a union report."""
 
     def leads_on(other: Any, item: Any) -> bool:
         a, b = (_without_branches(error["loc"]) for error in (other, item))
@@ -464,7 +469,7 @@ def _message(
 
 
 def _without_branches(loc: Sequence[Any]) -> tuple[Any, ...]:
-    """A place without the names of a union's branches, which are no keys of the recipe."""
+    """A location without the names of union branches, which are not keys of the recipe."""
     return tuple(step for step in loc if not _is_branch(step))
 
 
@@ -477,7 +482,7 @@ def _is_branch(step: Any) -> bool:
 
 
 def _allowed_keys(loc: tuple[Any, ...], section: type[Section]) -> list[str]:
-    """The keys of what stands at `loc` of a section."""
+    """Keys allowed at `loc` in a section."""
     model: Any = section
     for step in loc:
         if isinstance(step, int):
@@ -497,12 +502,12 @@ def _section_of(annotation: Any) -> Any:
 
 
 def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
-    """Paths in a recipe are relative to it; those of `--set` to where the user stands."""
+    """Resolves paths: relative to the recipe file, or for `--set` to the current folder."""
 
     def absolute(text: str, *loc: str) -> str:
         path = expanded(text)
         given = any(tuple(loc[:end]) in source.overridden for end in range(1, len(loc) + 1))
-        # a recipe run by its bare name speaks of the user's data, but for what it brings itself
+        # paths in a packaged recipe are in the current folder, unless tlkit ships the file
         packaged = source.folder == recipes_folder() and not (source.folder / path).exists()
         base = pathlib.Path.cwd() if given or packaged else source.folder
         return str(path if path.is_absolute() else base / path)
@@ -510,7 +515,7 @@ def _with_absolute_paths(recipe: Recipe, source: Source) -> Recipe:
     kind, arguments = recipe.data.source.name, recipe.data.source.arguments
     keys: tuple[str, ...] = ("path", "root", "train", "val", "test", "classes")
     if not registry.SOURCES[kind].is_packaged:
-        keys = keys[:2]  # what the others mean, its own file knows
+        keys = keys[:2]  # a user-defined source interprets the others itself
     for key in ("data_dir",) if kind == "tfds" else keys:
         if isinstance(arguments.get(key), str):
             arguments[key] = absolute(arguments[key], "data", "source", kind, key)

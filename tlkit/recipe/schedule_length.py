@@ -1,4 +1,4 @@
-"""Whether a stage is long enough for its schedule; imports nothing heavy."""
+"""Checks whether a stage is long enough for its schedule; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 from tlkit.step_count import ROUNDING, StepCount
 
-STEP_DEFAULT = 10.0  # epochs; who names none has not asked for a step within the stage
-ONE_CYCLE = 3  # updates: the first rate, the highest, and one that has fallen
+STEP_DEFAULT = 10.0  # epochs; with the default, no step within the stage is required
+ONE_CYCLE = 3  # updates: at the first rate, at the highest rate, and at a reduced rate
 
 
 def too_short(
     name: str, arguments: dict[str, Any], epochs: int, count: StepCount | None = None
 ) -> str | None:
-    """Why a schedule cannot do in a stage what it says, in words; None where it can.
+    """Explains why a schedule cannot take effect in a stage; None if it can.
 
-    A schedule that is merely cut short is none of these: a cosine of one update is a constant.
+    A schedule that is merely cut short is allowed: a cosine of one update is a constant.
 
     Args:
-        name: Of the schedule.
-        arguments: Its own, in epochs.
-        epochs: Of the stage.
-        count: Its updates; without it, epochs alone are looked at.
+        name: Name of the schedule.
+        arguments: Arguments of the schedule, in epochs.
+        epochs: Number of epochs of the stage.
+        count: Update count of the stage; without it, only epochs are checked.
     """
     each = 1.0 if count is None else count.updates_per_epoch
     there_are = epochs if count is None else count.updates
     stage = f"the stage has {epochs} epochs" + ("" if count is None else f", {there_are} updates")
-    # the last update begins one before the end; in epochs alone, nothing is known of it
+    # the last update begins one before the end; with epochs only, its position is unknown
     last = there_are - ROUNDING if count is None else there_are - 1 + ROUNDING
-    # rounding down to whole updates takes less than one
+    # rounding down to whole updates loses less than one update
     end = there_are + ROUNDING if count is None else there_are + 1 - ROUNDING
     warmup = arguments.get("warmup_epochs", 0.0)
     after = f" after {warmup:g} of warm-up" if warmup else ""

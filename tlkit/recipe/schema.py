@@ -1,7 +1,7 @@
-"""What a recipe may say: every key, its type, unit, default and meaning.
+"""All keys of a recipe: type, unit, default and meaning.
 
-The JSON Schema for editors, the messages about wrong keys and the table in the
-documentation are all made from these models.
+The JSON Schema for editors, the messages about invalid keys and the table in the
+documentation are all generated from these models.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from tlkit.own_things import PLACE, is_place
 from tlkit.recipe.schedule_length import too_short
 from tlkit.registry import Registry
 
-EPOCHS = 5  # of a stage that does not say
+EPOCHS = 5  # default of a stage
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
-    """A registered name with the arguments a recipe gives it."""
+class Component:
+    """A registered name and the arguments that the recipe passes to it."""
 
     name: str
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def arguments_of(entry: Entry[Facts], extra: dict[str, Any] | None) -> type[BaseModel]:
-    """What a recipe may pass to a registered thing, in this place."""
+    """Model of the arguments that a recipe may pass to a registered thing at this place."""
     if not extra:
         return entry.arguments
-    with warnings.catch_warnings():  # where it has an argument of that name too
+    with warnings.catch_warnings():  # if it has an argument of the same name
         warnings.filterwarnings("ignore", "Field name .* shadows an attribute")
         return pydantic.create_model(entry.name, __base__=entry.arguments, **extra)
 
 
 def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
-    """The type of a recipe value that is a name, or a one-key mapping of a name to arguments.
+    """Type of a recipe value: either a name, or a one-key mapping of a name to arguments.
 
     Args:
-        things: What is named.
-        extra: Arguments that all of them take in this place, as pydantic fields.
+        things: Registry that the name is looked up in.
+        extra: Arguments that all entries accept at this place, as pydantic fields.
     """
 
-    def parse(value: Any) -> Named:
+    def parse(value: Any) -> Component:
         return parse_in(value, False)
 
-    def parse_in(value: Any, wrapped: bool) -> Named:
+    def parse_in(value: Any, wrapped: bool) -> Component:
         given: Any
-        if isinstance(value, Named):
+        if isinstance(value, Component):
             return value
         if isinstance(value, str):
             name, given = value, {}
@@ -79,13 +79,13 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
             )
         if name not in things:
             text = things.suggest(str(name))
-            if things.is_open and is_place(f"{name}:{given}"):  # YAML reads the space
-                text = f"{text} For one of your own, without a space: {name}:{given}"
+            if things.is_open and is_place(f"{name}:{given}"):  # YAML parses `a: B` as a mapping
+                text = f"{text} For a user-defined one, write it without a space: {name}:{given}"
             raise PydanticCustomError("named", "{text}", {"text": text})
         entry = things[name]
         if taken := [key for key in extra or () if key in entry.required]:
             text = (
-                f"{name!r} needs an argument {taken[0]!r}, which is the recipe's own word here; "
+                f"{name!r} needs an argument {taken[0]!r}, which is a reserved recipe key here; "
                 "give it a default or another name"
             )
             raise PydanticCustomError("named", "{text}", {"text": text})
@@ -94,7 +94,7 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
             text = f"{name!r} wraps another {things.kind}; it cannot be wrapped itself"
             raise PydanticCustomError("named", "{text}", {"text": text})
         if not _is_inserted(entry):
-            text = f"{name!r} is for models of your own; see: tlkit techniques {name}"
+            text = f"{name!r} is for custom models only; see: tlkit techniques {name}"
             raise PydanticCustomError("named", "{text}", {"text": text})
         model = arguments_of(entry, extra)
         inside = isinstance(value, dict)
@@ -111,13 +111,13 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
             if wraps:
                 inner = parse_in(arguments[wraps], True)
                 arguments[wraps] = {inner.name: inner.arguments}
-            return Named(name, arguments)
+            return Component(name, arguments)
         except pydantic.ValidationError as error:
             wrong: list[dict[str, Any]] = [
                 {**item, "expects": _expected(entry, item)} for item in error.errors()
             ]
             keys, kind = list(model.model_fields), f"{things.kind} {name!r}"
-        except PydanticCustomError as error:  # of the wrapped thing
+        except PydanticCustomError as error:  # raised for the wrapped thing
             context: Any = error.context
             wrong = context.get("errors", [{"type": "named", "msg": error.message(), "loc": ()}])
             wrong = [{**item, "loc": (wraps, *item["loc"])} for item in wrong]
@@ -125,7 +125,7 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
         place = (name,) if inside else ()
         raise PydanticCustomError(
             "arguments",
-            "wrong arguments",
+            "invalid arguments",
             {
                 "errors": [{**item, "loc": (*place, *item["loc"])} for item in wrong],
                 "keys": keys,
@@ -134,7 +134,7 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
         )
 
     return Annotated[
-        Named,
+        Component,
         BeforeValidator(parse),
         PlainSerializer(
             lambda value: {value.name: value.arguments} if value.arguments else value.name
@@ -144,12 +144,12 @@ def named(things: Registry[Any], extra: dict[str, Any] | None = None) -> Any:
 
 
 def _is_inserted(entry: Entry[Facts]) -> bool:
-    """Whether recipes may name it; some layers are for models of one's own."""
+    """Whether recipes may name it; some layers are for custom models only."""
     return not isinstance(entry.facts, LayerFacts) or entry.facts.inserted
 
 
 def _expected(entry: Entry[Facts], item: Any) -> str | None:
-    """What a registered argument may be, where a number or its kind was wrong."""
+    """Values that a registered argument accepts, if its value or type was invalid."""
     name = item["loc"][0] if item["loc"] else None
     told = ("missing", "extra_forbidden", "value_error", "literal_error", "named")
     if name not in entry.arguments.model_fields or item["type"] in told:
@@ -160,11 +160,11 @@ def _expected(entry: Entry[Facts], item: Any) -> str | None:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Choices:
-    """The JSON Schema of a registered name, made when it is asked for: no other command needs it.
+    """JSON Schema of a registered name, built on demand because most commands do not need it.
 
     Attributes:
-        things: What is named.
-        extra: Arguments that all of them take in this place.
+        things: Registry that the name is looked up in.
+        extra: Arguments that all entries accept at this place.
     """
 
     things: Registry[Any]
@@ -196,11 +196,11 @@ def _named_json_schema(things: Registry[Any], extra: dict[str, Any] | None) -> d
         )
     if things.is_open:
         pattern = f"^{PLACE.pattern}$"
-        choices.append({"type": "string", "pattern": pattern, "description": "One of your own."})
+        choices.append({"type": "string", "pattern": pattern, "description": "User-defined."})
         choices.append(
             {
                 "type": "object",
-                "description": "One of your own, with its arguments.",
+                "description": "User-defined, with arguments.",
                 "patternProperties": {pattern: {}},
                 "minProperties": 1,
                 "maxProperties": 1,
@@ -211,30 +211,30 @@ def _named_json_schema(things: Registry[Any], extra: dict[str, Any] | None) -> d
 
 
 def shorten(value: Any) -> str:
-    """A value as a message shows it, on one line and not too long."""
+    """Representation of a value for a message: one line, limited in length."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _path_text(value: Any) -> Any:
-    """A path as text; anything else as it is."""
+    """Converts a path to text; returns anything else unchanged."""
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 if TYPE_CHECKING:
-    _Told = BaseModel  # whose arguments editors know
+    _LiveTracker = BaseModel  # so that editors know the arguments
 else:
 
     class _Teller(type(BaseModel)):
-        """Of sections that are made in Python: what is wrong is told as of a file."""
+        """Reports invalid arguments of sections built in Python like those of a recipe file."""
 
         def __call__(cls, *given, **values):
-            """A section.
+            """Builds a section.
 
             Raises:
-                RecipeError: naming every problem.
+                RecipeError: lists all problems.
             """
-            from tlkit.recipe.load import explained  # which imports this file
+            from tlkit.recipe.load import explained  # here, since it imports this file
 
             try:
                 return super().__call__(*given, **values)
@@ -242,21 +242,21 @@ else:
                 problems = explained(error, cls, values)
             raise problems
 
-    class _Told(BaseModel, metaclass=_Teller):
-        """What takes the error's place."""
+    class _LiveTracker(BaseModel, metaclass=_Teller):
+        """Base class whose validation errors are raised as `RecipeError`."""
 
 
-class Section(_Told):
-    """A mapping of a recipe, whose keys are all known."""
+class Section(_LiveTracker):
+    """A mapping in a recipe; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     def given(self) -> dict[str, Any]:
-        """What was said of it, as plain values, without the defaults."""
+        """The explicitly set values as plain values, without defaults."""
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
-# YAML has types: `"3"` is text and `yes` no number
+# YAML values are typed: `"3"` is text, and `yes` is not a number
 Whole = Annotated[int, pydantic.Strict()]
 Real = Annotated[float, pydantic.Strict(), pydantic.AllowInfNan(False)]
 Flag = Annotated[bool, pydantic.Strict()]
@@ -267,7 +267,7 @@ BatchSize = Annotated[Whole, Field(ge=1, le=65_536)]
 
 
 def _tag(value: Any) -> str:
-    """The branch of a union that a value was meant for; a message is about that one alone."""
+    """Branch of a union that a value was meant for, so that messages are about that branch only."""
     if isinstance(value, str):
         return "str"
     return "tuple[" if isinstance(value, list | tuple) else "float"
@@ -281,7 +281,7 @@ ImageCount = Annotated[Whole, Field(ge=0, le=1_000_000)]
 
 
 def _patterns(value: Any) -> Any:
-    """Regular expressions, as a list or the keys of a mapping, that compile."""
+    """Checks that regular expressions (a list, or the keys of a mapping) compile."""
     for pattern in value:
         try:
             re.compile(pattern)
@@ -318,12 +318,13 @@ _TASKS = pydantic.WithJsonSchema({"enum": list(registry.TASK_NAMES)})
 _ENGINES = pydantic.WithJsonSchema({"enum": ["auto", *registry.ENGINES]})
 Patterns = Annotated[list[str], pydantic.AfterValidator(_patterns)]
 
-# what every layer under model.insert, and every regularizer, takes beside its own
+# arguments that every layer under model.insert and every regularizer accepts in addition
 INSERTED: dict[str, Any] = {
     "after": (
         Text | None,
         Field(
-            None, description="Layer or block of the backbone that it follows. Default: its end."
+            None,
+            description="Layer or block of the backbone to insert it after. Default: the end.",
         ),
     )
 }
@@ -332,96 +333,106 @@ CHOSEN: dict[str, Any] = {
         Patterns,
         Field(
             default_factory=list,
-            description="Regular expressions on variables' paths. Default: all kernels that train.",
+            description="Regular expressions on variable paths. Default: all trainable kernels.",
         ),
     ),
     "exclude": (
         Patterns,
-        Field(default_factory=list, description="Regular expressions of those left alone."),
+        Field(default_factory=list, description="Regular expressions of variables to exclude."),
     ),
 }
 
 
 class Split(Section):
-    """Shares of the images held out; stratified and by file content."""
+    """Fractions of the images to hold out. The split is stratified and based on file contents."""
 
-    val: Rate = Field(0.2, description="Share of the images for validation.")
-    test: Rate = Field(0.0, description="Share of the images for the final test.")
+    val: Rate = Field(0.2, description="Fraction of the images used for validation.")
+    test: Rate = Field(0.0, description="Fraction of the images used for the final test.")
 
     @pydantic.model_validator(mode="after")
     def _something_is_left(self) -> Split:
         if self.val + self.test >= 1:
             raise ValueError(
-                f"val + test is {self.val + self.test:g}; some images must be left for training"
+                f"val + test is {self.val + self.test:g}; some images must remain for training"
             )
         return self
 
 
 class Data(Section):
-    """Where the images come from and how they reach the network."""
+    """Where the images come from and how they are fed to the network."""
 
     source: named(registry.SOURCES) = Field(  # type: ignore[valid-type]
-        description="One of: {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}, or what a "
-        "labelling tool wrote, as {coco: FILE}. A path may name a zip or tar archive, or lead into one."
+        description="One of {folder: PATH}, {manifest: FILE}, {tfds: NAME}, {tfrecord: FILES}, or "
+        "the export of a labelling tool, such as {coco: FILE}. A path may be a zip or tar "
+        "archive, or point inside one."
     )
     image_size: ImageSize | None = Field(
-        None, description="Side, or [height, width], in pixels. Default: the backbone's own size."
+        None,
+        description="Image size in pixels: one side, or [height, width]. Default: the size of the "
+        "backbone.",
     )
     resize: Literal["crop", "squash", "pad"] = Field(
         "crop",
-        description="crop: shorter side to size, centre cut out; squash: ignore the aspect "
-        "ratio; pad: longer side to size, black borders.",
+        description="crop: resize the shorter side, then crop the centre; squash: ignore the "
+        "aspect ratio; pad: resize the longer side and add black borders.",
     )
-    antialias: Flag = Field(False, description="Smooth before shrinking; slower to decode.")
+    antialias: Flag = Field(False, description="Antialias when downscaling; decoding is slower.")
     split: Split = Field(
         default_factory=Split,
-        description="Used where the source names no val or test split.",
+        description="Used if the source has no val or test split.",
     )
-    batch_size: BatchSize = Field(32, description="Images a step, unless a stage says otherwise.")
+    batch_size: BatchSize = Field(32, description="Images per step, unless a stage overrides it.")
     on_broken: Literal["skip", "fail"] = Field(
-        "skip", description="A file that does not decode. More than 5 % broken always fails."
+        "skip",
+        description="What to do with a file that cannot be decoded. If more than 5 % of the files "
+        "are broken, the run always fails.",
     )
     cache: Literal["auto", "memory", "disk", "off"] = Field(
         "auto",
-        description="Where decoded, resized uint8 images are kept while a run lasts. auto: in memory "
-        "if they fit, else on disk while that takes less than half of what is free; off: "
-        "decoded at every epoch.",
+        description="Where to cache the decoded, resized uint8 images during a run. auto: in "
+        "memory if they fit, else on disk if they take less than half of the free space; off: "
+        "decode them in every epoch.",
     )
 
 
 class Norm(Section):
-    """The backbone's normalisation swapped for another, or its statistics taken anew."""
+    """Replaces the backbone's normalisation layers, or recomputes their statistics."""
 
     swap: Literal["group", "layer", "instance", "batch"] | None = Field(
-        None, description="What comes in the place of every normalisation."
+        None, description="Normalisation that replaces every normalisation layer."
     )
     groups: Annotated[Whole, Field(ge=1, le=65_536)] = Field(
         1,
-        description="Of group norm; the nearest divisor where they do not divide the channels. The "
-        "fewer, the more of a pretrained network is kept.",
+        description="Number of groups for group norm. If it does not divide the channels, the "
+        "nearest divisor is used. Fewer groups preserve more of a pretrained network.",
     )
     calibrate: ImageCount = Field(
         256,
-        description="Training images on which swapped layers are set to answer as the old ones "
-        "did. 0: not at all, which destroys a pretrained network.",
+        description="Number of training images used to calibrate the swapped layers, so that their "
+        "outputs match those of the old ones. 0: no calibration, which destroys a pretrained "
+        "network.",
     )
     distill: ImageCount = Field(
-        0, description="Steps of training swapped layers towards the old features after that."
+        0,
+        description="After calibration, number of steps that train the swapped layers to reproduce "
+        "the old features.",
     )
     layers: Patterns | None = Field(
-        None, description="Regular expressions on names of the layers to swap. Default: all."
+        None, description="Regular expressions on the names of layers to swap. Default: all."
     )
     recalibrate: Annotated[ImageCount, Field(ge=1)] | None = Field(
-        None, description="Training images on which BatchNorm's statistics are taken anew."
+        None,
+        description="Number of training images used to recompute the BatchNorm statistics.",
     )
 
     @pydantic.model_validator(mode="after")
     def _one_of_two(self) -> Norm:
         given = self.model_fields_set
         if (self.swap is None) == (self.recalibrate is None):
-            raise ValueError("needs one of swap and recalibrate")
+            raise ValueError("needs either swap or recalibrate")
         if self.recalibrate is not None and len(given) > 1:
-            raise ValueError(f"recalibrate takes no {sorted(given - {'recalibrate'})[0]}")
+            other = sorted(given - {"recalibrate"})[0]
+            raise ValueError(f"recalibrate cannot be combined with {other}")
         if self.distill and not self.calibrate:
             raise ValueError("distill needs images: calibrate must be 1 or more")
         return self
@@ -435,7 +446,7 @@ class Norm(Section):
 
 
 WEIGHTS = ("auto", "imagenet", "bundled", "none")
-# of a backbone's constructor, which other keys of a recipe decide
+# constructor arguments of a backbone that are set by other recipe keys
 SET_BY_TLKIT = (
     "classes", "classifier_activation", "include_preprocessing", "include_top", "input_shape",
     "input_tensor", "name", "pooling", "weights",
@@ -443,20 +454,20 @@ SET_BY_TLKIT = (
 
 
 class Model(Section):
-    """The pretrained network and what is put on top of it."""
+    """The pretrained network and the head on top of it."""
 
     backbone: Text = Field(description="Name from `tlkit backbones`, or hub:PRESET.")
     weights: Text = Field(
         "auto",
         description="imagenet, bundled, none, or a file (.weights.h5, .h5, .keras). "
-        "Default: bundled where the backbone has it, else imagenet.",
+        "Default: bundled if the backbone has bundled weights, else imagenet.",
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict,
-        description="Arguments of the backbone's constructor, as {alpha: 0.35}.",
+        description="Arguments for the backbone's constructor, such as {alpha: 0.35}.",
     )
     head: named(registry.HEADS) = Field(  # type: ignore[valid-type]
-        Named("linear", {}), description="What is put on the backbone.", validate_default=True
+        Component("linear", {}), description="Head on top of the backbone.", validate_default=True
     )
     norm: Annotated[
         Annotated[Literal["keep", "frozen"], pydantic.Tag("str")]
@@ -464,11 +475,12 @@ class Model(Section):
         pydantic.Discriminator(lambda value: "str" if isinstance(value, str) else "dict["),
     ] = Field(
         "keep",
-        description="The backbone's normalisation: keep; frozen (BatchNorm never trains and uses "
-        "its moving statistics in every stage); {swap: group, ...}; {recalibrate: 512}.",
+        description="Normalisation layers of the backbone: keep; frozen (BatchNorm never trains "
+        "and uses its moving statistics in every stage); {swap: group, ...} to replace them; "
+        "{recalibrate: 512} to recompute their statistics.",
     )
     insert: list[named(registry.LAYERS, INSERTED)] = Field(  # type: ignore[valid-type]
-        default_factory=list, description="Layers put into the loaded backbone, in order."
+        default_factory=list, description="Layers to insert into the loaded backbone, in order."
     )
 
     @pydantic.field_validator("weights")
@@ -486,7 +498,7 @@ class Model(Section):
     def _not_set_elsewhere(cls, arguments: dict[str, Any]) -> dict[str, Any]:
         for key in arguments:
             if key in SET_BY_TLKIT:
-                raise ValueError(f"{key!r} is set by tlkit; it is no argument to give here")
+                raise ValueError(f"{key!r} is set by tlkit and cannot be given here")
         return arguments
 
     @pydantic.field_validator("backbone")
@@ -497,7 +509,7 @@ class Model(Section):
         return name
 
 
-# what only a stage has that takes steps
+# keys that are only valid for a stage that runs gradient steps
 OF_STEPS = (
     "optimizer", "schedule", "augment", "head_multiplier", "layer_decay", "rate_multipliers",
     "clipnorm", "clipvalue", "global_clipnorm", "adaptive_clipping", "gradient_accumulation_steps",
@@ -505,53 +517,60 @@ OF_STEPS = (
 
 
 class Stage(Section):
-    """One stretch of training: what is trained, for how long, how fast."""
+    """One stage of training: which variables train, for how long and at what rate."""
 
     policy: named(registry.POLICIES) = Field(description="Which variables train.")  # type: ignore[valid-type]
-    name: Text | None = Field(None, description="Shown in results. Default: the policy.")
+    name: Text | None = Field(None, description="Name in the results. Default: the policy.")
     epochs: Annotated[Whole, Field(ge=0, le=100_000)] | None = Field(
-        None, description="Passes over the training images. Default: 5 (predict-only: 0)."
+        None, description="Number of epochs. Default: 5 (predict-only: 0)."
     )
     optimizer: named(registry.OPTIMIZERS) | None = Field(  # type: ignore[valid-type]
         None,
-        description="Default: adam at 5e-3 where only the head trains, else adam at the backbone's "
-        "own rate, 1e-3 or 1e-4.",
+        description="Default: adam, with learning rate 5e-3 if only the head trains, else with the "
+        "backbone's default rate, 1e-3 or 1e-4.",
     )
     schedule: named(registry.SCHEDULES) | None = Field(  # type: ignore[valid-type]
         None,
-        description="Default: cosine, with one warm-up epoch where more than the head trains.",
+        description="Default: cosine, with one warm-up epoch if more than the head trains.",
     )
-    batch_size: BatchSize | None = Field(None, description="Images a step. Default: data's.")
+    batch_size: BatchSize | None = Field(
+        None, description="Images per step. Default: data.batch_size."
+    )
     batch_norm: Literal["auto", "train", "frozen"] = Field(
         "auto",
-        description="BatchNorm in unfrozen layers: train (batch statistics, moving statistics "
-        "updated) or frozen (moving statistics used and kept). auto: train, but frozen where "
-        "the convolutions are frozen or the batch is under 16.",
+        description="BatchNorm in unfrozen layers. train: use batch statistics and update the "
+        "moving statistics. frozen: use the moving statistics unchanged. auto: train, but frozen "
+        "if the convolutions are frozen or the batch size is below 16.",
     )
     augment: list[named(registry.AUGMENTATIONS)] | None = Field(  # type: ignore[valid-type]
         None,
-        description="Random changes to the training images of this stage. Default: the recipe's. "
-        "With none, head-only computes the backbone's features once.",
+        description="Augmentation of the training images in this stage. Default: the recipe's "
+        "augment. Without augmentation, head-only computes the backbone's features only once.",
     )
     head_multiplier: Positive | None = Field(
-        None, description="The head learns this many times faster than the backbone."
+        None, description="Factor of the learning rate of the head relative to the backbone."
     )
     layer_decay: Annotated[Real, Field(ge=0.01, le=1)] | None = Field(
-        None, description="Each block learns this many times the rate of the block above it."
+        None,
+        description="Factor of the learning rate of each block relative to the block above it.",
     )
     rate_multipliers: dict[str, Annotated[Real, Field(ge=0, le=1e6)]] = Field(
         default_factory=dict,
-        description="Regular expression on a variable's path -> factor of its learning rate.",
+        description="Mapping of a regular expression on variable paths to a learning rate factor.",
     )
     global_clipnorm: Positive | None = Field(
-        None, description="Longest gradient allowed, all variables together."
+        None, description="Maximum norm of the gradient of all variables together."
     )
-    clipnorm: Positive | None = Field(None, description="Longest gradient of each variable.")
-    clipvalue: Positive | None = Field(None, description="Largest entry of a gradient.")
+    clipnorm: Positive | None = Field(
+        None, description="Maximum norm of the gradient of each variable."
+    )
+    clipvalue: Positive | None = Field(
+        None, description="Maximum absolute value of each gradient entry."
+    )
     adaptive_clipping: Positive | None = Field(
         None,
-        description="Longest gradient of a unit, as a share of the length of its weights; not "
-        "for the head.",
+        description="Maximum ratio of gradient norm to weight norm for each unit; not applied to "
+        "the head.",
     )
     gradient_accumulation_steps: Annotated[Whole, Field(ge=1, le=65_536)] = Field(
         1, description="Batches whose gradients are averaged before each update."
@@ -559,8 +578,9 @@ class Stage(Section):
 
     solver: Literal["gradient", "lbfgs"] = Field(
         "gradient",
-        description="gradient: the optimizer, by epochs. lbfgs: for head-only, a linear head is taken "
-        "to the optimum of its loss on the features, without augmentation or dropout.",
+        description="gradient: train with the optimizer for a number of epochs. lbfgs: for "
+        "head-only with a linear head, solve for the optimum of its loss on the features, without "
+        "augmentation or dropout.",
     )
     l2: Annotated[
         Annotated[Literal["auto"], pydantic.Tag("str")]
@@ -568,12 +588,14 @@ class Stage(Section):
         pydantic.Discriminator(lambda value: "str" if _tag(value) == "str" else "float"),
     ] = Field(
         "auto",
-        description="With solver lbfgs: strength of l2 / 2 ||kernel||^2 beside the mean loss. auto: "
-        "the best of a grid by stratified cross-validation on the training images.",
+        description="For solver lbfgs: strength of the penalty l2 / 2 ||kernel||^2 added to the "
+        "mean loss. auto: the best value of a grid, found by stratified cross-validation on the "
+        "training images.",
     )
     image_size: ImageSize | None = Field(
         None,
-        description="Of this stage, in pixels, for progressive resizing. Default: data's.",
+        description="Image size of this stage in pixels, for progressive resizing. Default: "
+        "data.image_size.",
     )
 
     @pydantic.field_validator("rate_multipliers")
@@ -588,7 +610,7 @@ class Stage(Section):
         if self.solver == "lbfgs":
             if policy != "head-only":
                 raise ValueError(
-                    f"solver lbfgs is for head-only, whose features do not change; found {policy}"
+                    f"solver lbfgs is for head-only, where features do not change; found {policy}"
                 )
             if self.epochs not in (None, 1):
                 raise ValueError(f"solver lbfgs has no epochs; found {self.epochs}")
@@ -617,7 +639,7 @@ class Stage(Section):
         return self
 
     def _takes_none_of(self, keys: Sequence[str], text: str) -> None:
-        """Keys that would change nothing are errors; a default is no key that was given."""
+        """Raises for keys that would have no effect; a key set to its default is allowed."""
         for key in keys:
             value = getattr(self, key)
             if value != type(self).model_fields[key].get_default(call_default_factory=True):
@@ -625,8 +647,8 @@ class Stage(Section):
                     continue
                 raise ValueError(text.format(key))
 
-    def _schedule_fits(self, schedule: Named, epochs: int) -> None:
-        """A schedule that begins after the stage ends, or has nowhere to fall, was not meant."""
+    def _schedule_fits(self, schedule: Component, epochs: int) -> None:
+        """Raises for a schedule that begins after the stage ends or has no room to decay."""
         given = schedule.arguments
         if short := too_short(schedule.name, given, epochs):
             raise ValueError(short)
@@ -642,37 +664,37 @@ class Stage(Section):
 
 
 class EarlyStopping(Section):
-    """Stops a stage that no longer improves, and goes back to its best weights."""
+    """Stops a stage that no longer improves and restores its best weights."""
 
     monitor: Literal["val_loss", "val_accuracy", "val_map", "val_r2"] = Field(
-        "val_loss", description="What to watch: the loss, or the metric of the task."
+        "val_loss", description="Value to monitor: the loss, or the metric of the task."
     )
     patience: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
-        3, description="Epochs without improvement before stopping."
+        3, description="Number of epochs without improvement before stopping."
     )
     min_delta: Annotated[Real, Field(ge=0, le=100)] = Field(
-        0.0, description="Least that counts as better."
+        0.0, description="Smallest change that counts as an improvement."
     )
 
 
 class Ema(Section):
-    """A moving average of the weights, evaluated and saved in their place."""
+    """A moving average of the weights, which is evaluated and saved in their place."""
 
     momentum: Annotated[Real, Field(ge=0.01, le=0.999999)] = Field(
-        0.999, description="Share of the average that is kept at each step."
+        0.999, description="Fraction of the average that is retained at each step."
     )
 
 
 class EffectiveNumber(Section):
-    """Class weights by the effective number of images (Cui et al. 2019)."""
+    """Class weights based on the effective number of images (Cui et al. 2019)."""
 
     effective_number: Rate = Field(
-        description="beta: 0 weighs all classes alike, near 1 by inverse frequency."
+        description="beta: 0 weights all classes equally; close to 1, by inverse frequency."
     )
 
 
 def _weights_tag(value: Any) -> str:
-    """`effective_number` is a method, not a class with a weight."""
+    """Branch of `ClassWeight`; `effective_number` is a method, not the name of a class."""
     if isinstance(value, EffectiveNumber) or (
         isinstance(value, dict) and set(value) == {"effective_number"}
     ):
@@ -689,80 +711,86 @@ ClassWeight = Annotated[
 
 
 class Adversarial(Section):
-    """Training on images, or features, that were moved to raise the loss."""
+    """Adversarial training: images or features are perturbed to increase the loss."""
 
     attack: named(registry.ADVERSARIES) = Field(  # type: ignore[valid-type]
-        Named("fgsm", {}), description="How they are moved.", validate_default=True
+        Component("fgsm", {}),
+        description="Attack that computes the perturbation.",
+        validate_default=True,
     )
     on: Literal["image", "features"] = Field(
-        "image", description="What is moved: pixels, in levels of 0 to 255, or pooled features."
+        "image",
+        description="What is perturbed: pixels, on a scale of 0 to 255, or pooled features.",
     )
     weight: Annotated[Real, Field(ge=0.001, le=1)] = Field(
-        0.5, description="Share of the loss that comes from what was moved."
+        0.5, description="Weight of the adversarial examples in the loss, as a fraction."
     )
 
 
-LOSS: pydantic.TypeAdapter[Named] = pydantic.TypeAdapter(named(registry.LOSSES))
+LOSS: pydantic.TypeAdapter[Component] = pydantic.TypeAdapter(named(registry.LOSSES))
 
 
 class Finetune(Section):
     """How the network is trained."""
 
-    stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="One after another.")
+    stages: Annotated[list[Stage], Field(min_length=1)] = Field(description="Stages, run in order.")
     loss: named(registry.LOSSES) | None = Field(  # type: ignore[valid-type]
-        None, description="What is minimised. Default: the task's own, as cross_entropy."
+        None, description="Loss. Default: that of the task, such as cross_entropy."
     )
     class_weight: ClassWeight = Field(
         "none",
-        description="Weight of each class in the loss: balanced (inverse to its count), "
-        "{effective_number: 0.999} or {class: weight}.",
+        description="Weight of each class in the loss: none, balanced (inversely proportional to "
+        "its count), {effective_number: 0.999} or {class: weight}.",
     )
     adversarial: Adversarial | None = Field(None, description="Default: off.")
     mixed_precision: Literal["off", "bfloat16", "float16", "auto"] = Field(
-        "auto", description="Number format of the layers' work. auto: float16 on a GPU, else off."
+        "auto", description="Compute dtype of the layers. auto: float16 on a GPU, else off."
     )
     early_stopping: EarlyStopping | None = Field(None, description="Default: off.")
     best_weights: Flag = Field(
         True,
-        description="End each stage with the weights of the epoch whose metric on validation is "
-        "best, or what early_stopping monitors.",
+        description="End each stage with the weights of its best epoch, by the validation metric "
+        "or by the value that early_stopping monitors.",
     )
     ema: Ema | None = Field(None, description="Default: off.")
     on_nan: Literal["stop", "rollback"] = Field(
         "stop",
-        description="Where the loss is no longer a number: stop, or rollback to the last good state "
-        "with half the learning rate, at most 3 times a stage. The batch's images are named.",
+        description="What to do if the loss becomes NaN or infinite. stop: end the run. rollback: "
+        "return to the last good checkpoint with half the learning rate, at most 3 times per "
+        "stage. The images of the batch are reported.",
     )
     out_of_memory: Literal["rescue", "fail"] = Field(
         "rescue",
-        description="rescue: a batch that does not fit into memory is computed in parts whose "
-        "gradients are summed; fail: the run ends.",
+        description="rescue: split a batch that does not fit into memory into parts and sum their "
+        "gradients; fail: end the run.",
     )
     guard: Flag = Field(
         True,
-        description="At the end of each stage, check by checksum that what is frozen did not change "
-        "and what trains did.",
+        description="At the end of each stage, check with checksums that frozen variables did not "
+        "change and trainable variables did.",
     )
     monitor: Flag = Field(
         True,
-        description="Write gradient norm, update-to-weight ratios, dead ReLUs, BatchNorm's drift and "
-        "the share of time that is spent waiting for images.",
+        description="Log the gradient norm, update-to-weight ratios, dead ReLUs, BatchNorm drift "
+        "and the fraction of time spent waiting for images.",
     )
 
 
 class Cache(Section):
-    """What the frozen part of a network gives, kept on disk for this run and later ones."""
+    """Cache of the outputs of the frozen layers, on disk, for this run and later ones."""
 
     views: Annotated[Whole, Field(ge=1, le=10_000)] | None = Field(
         None,
-        description="Augmented draws of each training image that are computed, and gone round by the "
-        "epochs. Default: augmented images pass through at every epoch.",
+        description="Number of augmented versions of each training image to cache; epochs cycle "
+        "through them. Default: do not cache augmented images; recompute them in every epoch.",
     )
     dtype: Literal["float32", "float16"] = Field(
-        "float32", description="On disk. float16 takes half the room and rounds to 3 digits."
+        "float32", description="Dtype on disk. float16 takes half the space and rounds to 3 digits."
     )
     folder: Text | None = Field(
-        None, description="Default: the environment variable TLKIT_CACHE, else ~/.cache/tlkit."
+        None,
+        description="Cache folder. Default: the environment variable TLKIT_CACHE, else "
+        "~/.cache/tlkit.",
     )
 
 
@@ -772,11 +800,11 @@ UNITS = {"second": 1, "minute": 60, "min": 60, "hour": 3600, "h": 3600, "s": 1}
 def _duration(value: Any) -> Any:
     if value is None or (isinstance(value, str) and seconds(value) is not None):
         return value
-    raise ValueError(f"expected a time as in `30 minutes` or `2 hours`; found {value!r}")
+    raise ValueError(f"expected a duration such as `30 minutes` or `2 hours`; found {value!r}")
 
 
 def seconds(text: str) -> float | None:
-    """`30 min` -> 1800; None for what is no time above zero."""
+    """`30 min` -> 1800; None for anything that is not a duration above zero."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(second|minute|min|hour|h|s)s?", text.strip())
     value = float(match[1]) * UNITS[match[2]] if match else 0.0
     return value if 0 < value < math.inf else None
@@ -786,17 +814,18 @@ def _often(value: Any) -> Any:
     if value == "epoch" or re.fullmatch(r"[1-9]\d* (step|minute)s?", str(value)):
         return value
     raise ValueError(
-        f"expected epoch, or a number as in `500 steps` or `10 minutes`; found {value!r}"
+        f"expected epoch, or an interval such as `500 steps` or `10 minutes`; found {value!r}"
     )
 
 
 class Checkpoint(Section):
-    """How often the state of a run is saved, from which a killed run continues."""
+    """How often to save checkpoints, from which an interrupted run can resume."""
 
     every: Annotated[str, BeforeValidator(_often)] = Field(
         "10 minutes",
-        description="Beside the end of every epoch that takes longer than its saving: `500 steps`, "
-        "`10 minutes`, or epoch for nothing more.",
+        description="How often to save a checkpoint within an epoch: `500 steps`, `10 minutes`, or "
+        "epoch for not at all. A checkpoint is also saved at the end of every epoch, unless "
+        "epochs are very short.",
     )
 
 
@@ -804,66 +833,73 @@ Figure = Annotated[Real, Field(ge=0, le=1)]
 
 
 class Require(Section):
-    """What the finished model must reach; below it the run fails and nothing is exported."""
+    """Requirements for the final model; if one is not met, the run fails without exporting."""
 
-    accuracy: Figure | None = Field(None, description="On the test split, or val without one.")
-    balanced_accuracy: Figure | None = Field(None, description="Mean recall of the classes.")
-    macro_f1: Figure | None = Field(None, description="Mean F1 of the classes.")
-    worst_recall: Figure | None = Field(None, description="Recall of the weakest class.")
-    map: Figure | None = Field(None, description="Mean average precision of the labels.")
-    f1_micro: Figure | None = Field(None, description="F1 of all labels together.")
-    f1_macro: Figure | None = Field(None, description="Mean F1 of the labels.")
-    r2: Figure | None = Field(None, description="Share of the numbers' variance that is explained.")
-    mae: Positive | None = Field(None, description="Mean absolute error of a number, at most.")
-    rmse: Positive | None = Field(None, description="Root of the mean squared error, at most.")
-    loss: Positive | None = Field(
-        None, description="Of the task, as cross-entropy in nats, at most."
+    accuracy: Figure | None = Field(
+        None, description="At least, on the test split, or on val if there is no test split."
     )
-    val_map: Figure | None = Field(None, description="On the validation split.")
-    val_r2: Figure | None = Field(None, description="On the validation split.")
-    val_accuracy: Figure | None = Field(None, description="On the validation split.")
-    val_loss: Positive | None = Field(None, description="On the validation split, at most.")
+    balanced_accuracy: Figure | None = Field(
+        None, description="At least: mean recall of the classes."
+    )
+    macro_f1: Figure | None = Field(None, description="At least: mean F1 of the classes.")
+    worst_recall: Figure | None = Field(None, description="At least: recall of the weakest class.")
+    map: Figure | None = Field(None, description="At least: mean average precision of the labels.")
+    f1_micro: Figure | None = Field(
+        None, description="At least: micro-averaged F1 over all labels."
+    )
+    f1_macro: Figure | None = Field(None, description="At least: mean F1 of the labels.")
+    r2: Figure | None = Field(None, description="At least: explained fraction of variance.")
+    mae: Positive | None = Field(None, description="At most: mean absolute error of a number.")
+    rmse: Positive | None = Field(None, description="At most: root mean squared error.")
+    loss: Positive | None = Field(
+        None, description="At most: loss of the task, such as cross-entropy in nats."
+    )
+    val_map: Figure | None = Field(None, description="At least, on the validation split.")
+    val_r2: Figure | None = Field(None, description="At least, on the validation split.")
+    val_accuracy: Figure | None = Field(None, description="At least, on the validation split.")
+    val_loss: Positive | None = Field(None, description="At most, on the validation split.")
 
 
-MOST_WHITENED = 48 * 48  # pixels, whose covariance has 191 MB
+MOST_WHITENED = 48 * 48  # pixels; their covariance takes 191 MB
 
 
 class Recipe(Section):
-    """The whole of a fine-tuning run."""
+    """Complete description of a fine-tuning run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=100)] = Field(
         "recipe",
-        description="Names the run folder: letters, digits, `_`, `.` and `-`. Default: the file's name.",
+        description="Name of the run folder: letters, digits, `_`, `.` and `-`. Default: the file "
+        "name.",
     )
     seed: Annotated[Whole, Field(ge=0, lt=2**31)] = Field(
-        0, description="Of initial weights, order of images and augmentation."
+        0, description="Seed of the initial weights, the order of images and augmentation."
     )
     task: Annotated[str, pydantic.AfterValidator(_task), _TASKS] | None = Field(
         None,
-        description="What is learned: classification (one class an image), multi-label (any number of "
-        "labels) or regression (numbers). Default: found from the data.",
+        description="Task: classification (one class per image), multi-label (any number of labels "
+        "per image) or regression (numbers). Default: detected from the data.",
     )
     deterministic: Flag = Field(
         False,
-        description="Operations that give the same bits in every run, some of them slower; on the "
-        "same machine and number of cores two runs are then equal.",
+        description="Use deterministic operations, some of which are slower: two runs on the same "
+        "machine with the same number of cores are bit-identical.",
     )
     checkpoint: Checkpoint = Field(
-        default_factory=Checkpoint, description="How often the state is saved."
+        default_factory=Checkpoint, description="How often to save checkpoints."
     )
     data: Data
     augment: list[named(registry.AUGMENTATIONS)] = Field(  # type: ignore[valid-type]
-        default_factory=list, description="Random changes to the training images, in order."
+        default_factory=list, description="Augmentation of the training images, applied in order."
     )
     augment_on: Literal["device", "pipeline"] = Field(
         "device",
-        description="device: inside the training step, on the GPU where there is one; pipeline: "
-        "on the CPU, ahead of the step.",
+        description="Where augmentation runs. device: in the training step, on the GPU if there is "
+        "one; pipeline: on the CPU, ahead of the training step.",
     )
     engine: Annotated[str, pydantic.AfterValidator(_engine), _ENGINES] = Field(
         "auto",
-        description="What computes the frozen part of the network, once. auto: the fastest that "
-        "is installed and agrees with Keras.",
+        description="Inference backend that computes the frozen part of the network once. auto: "
+        "the fastest one that is installed and agrees with Keras.",
     )
     cache: Annotated[
         Annotated[Literal["auto", "memory", "off"], pydantic.Tag("str")]
@@ -871,44 +907,49 @@ class Recipe(Section):
         pydantic.Discriminator(lambda value: "str" if isinstance(value, str) else "dict["),
     ] = Field(
         "auto",
-        description="Of what the frozen part gives where no augmentation changes it: auto keeps it "
-        "on disk while that takes less than half of what is free, else in memory; off passes all "
-        "images through at every epoch. {views: 4} with augmentation: that many draws of each image.",
+        description="Where to cache the features of the frozen part of the network, if no "
+        "augmentation changes them. auto: on disk if they take less than half of the free space, "
+        "else in memory; memory: in memory; off: recompute them in every epoch. {views: 4}: with "
+        "augmentation, cache 4 augmented versions of each image.",
     )
     preprocess: list[named(registry.PREPROCESSORS)] = Field(  # type: ignore[valid-type]
         default_factory=list,
-        description="Steps before the backbone, fitted on the training images, saved in the model.",
+        description="Preprocessing before the backbone; fitted on the training images and saved in "
+        "the model.",
     )
     regularize: list[named(registry.REGULARIZERS, CHOSEN)] = Field(  # type: ignore[valid-type]
         default_factory=list,
-        description="Penalties and limits on the weights that train; biases and norms are spared.",
+        description="Penalties and constraints on the trainable weights, except biases and "
+        "normalisation.",
     )
     model: Model
     finetune: Finetune
     trackers: list[named(registry.TRACKERS)] = Field(  # type: ignore[valid-type]
-        default_factory=lambda: [Named("csv"), Named("tensorboard")],
-        description="What writes the course of training down, as [tensorboard, mlflow]. metrics.csv (csv) is "
-        "always written.",
+        default_factory=lambda: [Component("csv"), Component("tensorboard")],
+        description="Trackers that log the training, such as [tensorboard, mlflow]. metrics.csv "
+        "(csv) is always written.",
     )
     require: Require | None = Field(
         None,
-        description="Least figures, as {val_accuracy: 0.9}; a run below them ends with exit code 1.",
+        description="Metrics that the model must reach, such as {val_accuracy: 0.9}; otherwise the "
+        "run ends with exit code 1.",
     )
     time_budget: Annotated[str | None, BeforeValidator(_duration)] = Field(
         None,
-        description="Longest time for the whole run, as `30 minutes`. Training ends early enough to "
-        "evaluate and export.",
+        description="Maximum duration of the whole run, such as `30 minutes`. Training stops early "
+        "enough to evaluate and export.",
     )
     max_accuracy_drop: Annotated[Real, Field(ge=0, le=1)] = Field(
-        0.02, description="Accuracy that an int8 export may lose; more fails."
+        0.02,
+        description="Maximum drop in accuracy (0 to 1) of an int8 export; more is an error.",
     )
     export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]
-        default_factory=lambda: [Named("saved_model", {})],
-        description="Formats to write.",
+        default_factory=lambda: [Component("saved_model", {})],
+        description="Export formats to write.",
     )
 
     def to_yaml(self) -> str:
-        """The whole recipe, defaults and all, as YAML that can be run again."""
+        """The complete recipe, including defaults, as YAML that can be run again."""
         import ruamel.yaml
 
         yaml = ruamel.yaml.YAML()
@@ -922,25 +963,26 @@ class Recipe(Section):
         head, stages = self.model.head.name, self.finetune.stages
         if any(stage.solver == "lbfgs" for stage in stages):
             if self.cache == "off":
-                raise ValueError("solver lbfgs needs features computed once; found cache: off")
+                raise ValueError("solver lbfgs needs cached features; found cache: off")
             arguments = self.model.head.arguments
             other = ("drop_connect", "spectral_normalization")
             if head != "linear" or any(arguments.get(key) for key in other):
                 raise ValueError("solver lbfgs needs a plain linear head: head: linear")
             self._check_solved()
             if self.finetune.adversarial is not None:
-                raise ValueError("solver lbfgs cannot be had with adversarial")
+                raise ValueError("solver lbfgs cannot be combined with adversarial")
         if head == "original" or registry.HEADS[head].facts.stored:
             for index, stage in enumerate(stages):
                 if stage.policy.name != "predict-only":
                     raise ValueError(
-                        f"head {head!r} is not trained by gradient: stages[{index}] must be "
+                        f"head {head!r} is not trained with gradients: stages[{index}] must be "
                         f"predict-only, found {stage.policy.name!r}"
                     )
         elif all(stage.policy.name == "predict-only" or stage.epochs == 0 for stage in stages):
             raise ValueError(
-                f"no stage trains, which leaves a new {head!r} head untrained; use head: original (the "
-                "network's own classes), head: nearest-mean or knn, or a policy that trains"
+                f"no stage trains, so the new {head!r} head would stay untrained; use head: "
+                "original (the network's original classes), head: nearest-mean or knn, or a policy "
+                "that trains"
             )
         if not any(
             stage.solver == "gradient" and stage.policy.name != "predict-only" and stage.epochs != 0
@@ -955,11 +997,11 @@ class Recipe(Section):
                 ("finetune.adversarial", tuned.adversarial),
             ):
                 if value:
-                    raise ValueError(f"no stage takes steps, so {key} has no meaning")
+                    raise ValueError(f"no stage runs gradient steps, so {key} has no meaning")
         if self.model.weights == "imagenet" and not self.model.backbone.startswith("hub:"):
             spec = backbones.find(self.model.backbone)
             if not spec.constructor.startswith("keras.applications:"):
-                raise ValueError(f"there are no imagenet weights of {self.model.backbone!r}")
+                raise ValueError(f"there are no imagenet weights for {self.model.backbone!r}")
         if self.model.norm == "frozen" and any(stage.batch_norm == "train" for stage in stages):
             raise ValueError("batch_norm: train has no meaning with model.norm: frozen")
         if self.model.weights == "bundled" and self.model.backbone not in backbones.bundled():
@@ -978,14 +1020,14 @@ class Recipe(Section):
 
     @pydantic.field_validator("trackers")
     @classmethod
-    def _told_once(cls, trackers: list[Named]) -> list[Named]:
+    def _told_once(cls, trackers: list[Component]) -> list[Component]:
         for item in trackers:
             if trackers.count(item) > 1:
                 raise ValueError(f"{item.name} is listed more than once")
         return trackers
 
     def _check_solved(self) -> None:
-        """A head is solved for the losses that have one optimum."""
+        """Checks that the solver supports the loss: it must have a unique optimum."""
         loss = self.finetune.loss
         if loss is None or registry.LOSSES[loss.name].facts.solved:
             return
@@ -998,15 +1040,15 @@ class Recipe(Section):
         raise ValueError(f"solver lbfgs minimises {' or '.join(fit)}; found loss {loss.name!r}")
 
     def _check_cache(self) -> None:
-        """Draws of images can be kept only where each image stays one image."""
+        """Checks that augmented versions can be cached: no augmentation may mix images."""
         if not isinstance(self.cache, Cache):
             return
         for items in (self.augment, *(stage.augment or [] for stage in self.finetune.stages)):
             for item in items:
                 if registry.AUGMENTATIONS[item.name].facts.mixes_labels:
                     raise ValueError(
-                        f"cache: views of single images are kept, and augment: {item.name} mixes "
-                        "several; use cache: off, or leave it out"
+                        f"cache: cached views are of single images, but augment: {item.name} mixes "
+                        "several; use cache: off, or remove that augmentation"
                     )
 
     def _check_image_sizes(self) -> None:
@@ -1023,7 +1065,7 @@ class Recipe(Section):
                 )
 
     def _sizes(self) -> list[tuple[int, int]]:
-        """Height and width that the networks of the stages get, as far as the recipe tells."""
+        """Input height and width of each stage, as far as the recipe specifies them."""
         size = self.data.image_size
         if size is None and not self.model.backbone.startswith("hub:"):
             size = backbones.find(self.model.backbone).size
@@ -1031,7 +1073,7 @@ class Recipe(Section):
         return [s if isinstance(s, tuple) else (s, s) for s in sizes if s is not None]
 
     def _check_squares(self) -> None:
-        """A quarter turn of an oblong picture is another shape."""
+        """Checks that quarter turns are used with square images; others would change shape."""
         items = [*self.augment, *(i for s in self.finetune.stages for i in s.augment or [])]
         for height, width in self._sizes():
             if height != width and any(item.name == "quarter_turns" for item in items):
@@ -1040,7 +1082,7 @@ class Recipe(Section):
                 )
 
     def _check_exports(self) -> None:
-        """Two exports in one folder would be one."""
+        """Checks that no two exports share a folder."""
         places = [(item.name, item.arguments.get("precision", "")) for item in self.export]
         for name, precision in places:
             if places.count((name, precision)) > 1:
@@ -1048,7 +1090,7 @@ class Recipe(Section):
                 raise ValueError(f"export: {kind} is listed more than once")
 
     def _check_constraints(self) -> None:
-        """A variable has one constraint; without patterns each is of all kernels."""
+        """Checks constraints: a variable has only one, and without patterns each applies to all."""
         whole = [
             item.name
             for item in self.regularize
@@ -1061,7 +1103,7 @@ class Recipe(Section):
             )
 
     def _check_labels(self) -> None:
-        """Mixed labels need a loss that takes them."""
+        """Checks that the loss supports soft labels if an augmentation mixes labels."""
         loss = self.finetune.loss
         if loss is None:
             return
@@ -1085,22 +1127,22 @@ class Recipe(Section):
         ]
         name = self.model.backbone
         if leaving and name.startswith("hub:"):
-            raise ValueError(f"preprocess: {leaving[0]} is not for hub: backbones")
+            raise ValueError(f"preprocess: {leaving[0]} does not work with hub: backbones")
         if leaving and backbones.find(name).preprocessing == "none":
             keeping = [
                 n for n, e in registry.PREPROCESSORS.packaged.items() if e.facts.leaves == "pixels"
             ]
             raise ValueError(
-                f"preprocess: {leaving[0]} leaves the range 0 to 255, but {name!r} scales its "
-                f"input itself; it can have: {', '.join(keeping)}"
+                f"preprocess: {leaving[0]} changes the range 0 to 255, but {name!r} scales its "
+                f"input itself; allowed: {', '.join(keeping)}"
             )
         gone = ""
         for item in self.preprocess:
             leaves = registry.PREPROCESSORS[item.name].facts.leaves
             if leaves == "pixels" and gone:
                 raise ValueError(
-                    f"preprocess: {item.name} is for pixels of 0 to 255, which {gone} before it "
-                    "does not leave; put it first"
+                    f"preprocess: {item.name} needs pixels from 0 to 255, but {gone} before it "
+                    "changes that range; put it first"
                 )
             gone = item.name if leaves != "pixels" else gone
             large = max(height * width for height, width in self._sizes() or [(0, 0)])
@@ -1110,12 +1152,12 @@ class Recipe(Section):
                 and large > MOST_WHITENED
             ):
                 raise ValueError(
-                    f"preprocess: whiten over the image is for at most {MOST_WHITENED} pixels, "
+                    f"preprocess: whiten over the image supports at most {MOST_WHITENED} pixels, "
                     f"found {large}; use over: color, or smaller images"
                 )
         whole = [item.name for item in self.preprocess if "image" in item.arguments.values()]
         if whole and any(stage.image_size is not None for stage in self.finetune.stages):
             raise ValueError(
-                f"preprocess: {whole[0]} over the whole image fits one size only; it cannot be "
-                "had with a stage's own image_size"
+                f"preprocess: {whole[0]} over the whole image works for one size only; it cannot "
+                "be combined with a stage's image_size"
             )

@@ -1,4 +1,4 @@
-"""Regularisers, one concept a file; `regularize` puts them on a loaded model."""
+"""Regularisers, one concept per file; `regularize` adds them to a loaded model."""
 
 from typing import TYPE_CHECKING, Any
 

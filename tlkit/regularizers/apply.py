@@ -1,4 +1,4 @@
-"""Puts regularisers on the weights of a model that was built without."""
+"""Adds regularisers to the weights of a model that was built without them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import keras
+
 from tlkit.regularizers.spared import is_spared
+from tlkit.tensors import KerasModel
 
 
 def choose(variables: Iterable[Any], include: list[str], exclude: list[str]) -> list[Any]:
-    """The variables that a regulariser is for.
+    """Selects the variables that a regulariser applies to.
 
     Args:
-        variables: Of a built model.
-        include: Regular expressions on the path; with any, only what matches one
-            is chosen, biases and norm scales too.
-        exclude: Regular expressions on the path of what is left out.
+        variables: Variables of a built model.
+        include: Regular expressions for variable paths; if there are any, only variables
+            that match one are chosen, including biases and norm scales.
+        exclude: Regular expressions for the paths of variables to leave out.
 
     Returns:
-        By default all that are matrices of weights, as `is_spared` has it.
+        The chosen variables; by default all weight matrices, as `is_spared` defines them.
     """
     chosen = []
     for v in variables:
@@ -32,30 +35,28 @@ def choose(variables: Iterable[Any], include: list[str], exclude: list[str]) -> 
 
 
 def regularize(
-    model: Any,
+    model: KerasModel,
     regularizer: Any,
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
 ) -> Callable[[], None]:
     """Makes a built or loaded Keras model train with a regulariser.
 
-    Keras adds the penalty to the loss in `fit`, and in tlkit's loop.
+    The penalty is added to the loss by Keras in `fit`, and also in tlkit's loop.
 
     Args:
         model: Any built Keras model; its configuration is not changed.
-        regularizer: A Keras regulariser for all chosen weights, or a function
-            from a variable to one.
-        include: Regular expressions on the variables' paths; see `choose`.
-        exclude: Likewise, of those to leave alone.
+        regularizer: A Keras regulariser for all chosen weights, or a function that
+            takes a variable and returns its regulariser.
+        include: Regular expressions for variable paths; see `choose`.
+        exclude: Regular expressions for the paths of variables to leave out.
 
     Returns:
-        A function that takes the regularisers off again.
+        A function that removes the regularisers again.
 
     Raises:
         ValueError: if no variable is chosen.
     """
-    import keras
-
     chosen = choose(model.trainable_variables, list(include), list(exclude))
     if not chosen:
         names = ", ".join(v.path for v in model.trainable_variables[:4])

@@ -1,4 +1,4 @@
-"""Soft weight sharing: weights gather around a few values."""
+"""Soft weight sharing: weights cluster around a few values."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkit.limits import Share, number, whole, within
 from tlkit.registry import register
+from tlkit.tensors import Tensor
 
 
 @register("soft_weight_sharing", acts="joint")
@@ -17,23 +18,23 @@ from tlkit.registry import register
 class SoftWeightSharing(keras.regularizers.Regularizer):
     """Penalises weights by their negative log-likelihood under a learned mixture of Gaussians.
 
-    -strength * sum_i log sum_j pi_j N(w_i; mu_j, sigma_j^2). Means, deviations
-    and shares are learned with the weights; one object is shared by all weights
-    that are to share. (Nowlan and Hinton 1992, "Simplifying Neural Networks by
+    -strength * sum_i log sum_j pi_j N(w_i; mu_j, sigma_j^2). Means, standard deviations
+    and mixing proportions are learned with the weights. All weights that are to share a
+    mixture use the same object. (Nowlan and Hinton 1992, "Simplifying Neural Networks by
     Soft Weight-Sharing", equation 2.) The mixture's `variables` must be given to the
-    optimizer, as tlkit's own loop does; in a plain `fit` the mixture stays as it
-    starts.
+    optimizer, as tlkit's own loop does; in a plain `fit` the mixture keeps its initial
+    values.
 
     Args:
         components: Number of Gaussians.
         strength: Factor of the log-likelihood.
-        spread: The means start evenly from -spread to spread, with a deviation
-            of their distance.
-        least_deviation: Deviations do not fall below it; without a floor a
-            Gaussian on one value has infinite likelihood.
+        spread: Range of the initial means, which are evenly spaced from -spread to spread;
+            the initial standard deviation is the distance between them.
+        least_deviation: Lower bound of the standard deviations; without it, a Gaussian on
+            a single value has infinite likelihood.
 
     Raises:
-        ValueError: if `components` is less than 1 or another value out of range.
+        ValueError: if `components` is less than 1 or another value is out of range.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class SoftWeightSharing(keras.regularizers.Regularizer):
 
     @property
     def variables(self) -> list[Any]:
-        """What the optimizer must train with the weights."""
+        """Variables that the optimizer must train along with the weights."""
         return [self.means, self.log_deviations, self.logits]
 
-    def __call__(self, weight: Any) -> Any:
+    def __call__(self, weight: Tensor) -> Tensor:
         ops = keras.ops
         values = ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         deviations = ops.maximum(ops.exp(self.log_deviations), self.least_deviation)

@@ -1,9 +1,10 @@
-"""What weight decay and regularisers leave alone unless they are told otherwise."""
+"""Variables that weight decay and regularisers leave alone by default."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+
+from tlkit.tensors import KerasVariable
 
 # biases, scales and offsets, slopes and thresholds, whatever their rank: attention's bias is a
 # matrix, PReLU's slopes a picture. Pulling a scale to zero switches its channel off, pulling a
@@ -17,18 +18,18 @@ _TABLES = re.compile(
 )
 
 
-def is_spared(variable: Any) -> bool:
-    """Whether a variable is no matrix of weights, so that pulling it to zero does harm.
+def is_spared(variable: KerasVariable) -> bool:
+    """Whether a variable is not a weight matrix, so that pulling it to zero does harm.
 
-    Spared is every vector and number (biases, scales and offsets of norms, layer
-    scales, thresholds), and by name what is one in more dimensions: biases of
-    attention, PReLU's slopes, position embeddings, class and other learned tokens.
-    What remains are kernels and embeddings of words. (The rule of timm's
+    All vectors and scalars are spared (biases, scales and offsets of norms, layer
+    scales, thresholds). Variables of the same kind with more dimensions are spared by
+    name: attention biases, PReLU slopes, position embeddings, class tokens and other
+    learned tokens. What remains are kernels and word embeddings. (The rule of timm's
     `param_groups_weight_decay` and of Touvron et al. 2021, "Training data-efficient
     image transformers".)
 
     Args:
-        variable: Of a built layer.
+        variable: Variable of a built layer.
     """
     path = str(getattr(variable, "path", None) or variable.name).split("/")
     # an `Embedding` calls its table `embeddings`; its own name says what of

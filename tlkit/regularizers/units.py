@@ -1,4 +1,4 @@
-"""Which weights belong to one output unit, by the kind of layer."""
+"""Determines which weights belong to one output unit, by the type of layer."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from typing import Any
 
 import keras
 
+from tlkit.tensors import KerasLayer, KerasModel, KerasVariable
 
-def unit_axes(layer: Any, variable: Any) -> list[int]:
-    """The axes over which the weights of one unit lie.
 
-    A unit is an output feature or channel. Its weights are a column of a dense
-    kernel; a filter, over places and input channels, of a convolution; one channel's
-    window of a depthwise kernel `(places, channels, multiplier)`; a transposed
-    convolution's filter, whose kernel is `(places, outputs, inputs)`; what `EinsumDense` sums
-    over; the vector of one id of an embedding.
+def unit_axes(layer: KerasLayer, variable: KerasVariable) -> list[int]:
+    """The axes of a variable over which the weights of one unit lie.
+
+    A unit is an output feature or channel. Its weights are:
+
+    - dense kernel: a column
+    - convolution: a filter, over positions and input channels
+    - depthwise kernel `(positions, channels, multiplier)`: one channel's window
+    - transposed convolution, whose kernel is `(positions, outputs, inputs)`: a filter
+    - `EinsumDense`: what it sums over
+    - embedding: the vector of one id
 
     Args:
-        layer: The layer that the variable is of; None where it has none.
-        variable: A weight of it.
+        layer: The layer that the variable belongs to; None if it belongs to none.
+        variable: A weight of that layer.
 
     Returns:
         Axes of the variable, for `keras.constraints.MaxNorm(axis=...)`.
@@ -45,8 +50,8 @@ def unit_axes(layer: Any, variable: Any) -> list[int]:
     return list(range(rank - 1))
 
 
-def owners(model: Any) -> dict[str, Any]:
-    """The innermost layer that each variable of a model is of, by the variable's path."""
+def owners(model: KerasModel) -> dict[str, Any]:
+    """The innermost layer that each variable of a model belongs to, by the variable's path."""
     found: dict[str, Any] = {}
     for layer in _inside(model):
         for v in layer.weights:
@@ -54,6 +59,6 @@ def owners(model: Any) -> dict[str, Any]:
     return found
 
 
-def _inside(layer: Any) -> Iterable[Any]:
-    """A layer and those inside it, outer ones first."""
+def _inside(layer: KerasLayer) -> Iterable[Any]:
+    """A layer and all layers inside it, outer ones first."""
     return layer._flatten_layers(include_self=True, recursive=True)

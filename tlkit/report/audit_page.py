@@ -1,4 +1,4 @@
-"""check.html: what an audit found, with pictures."""
+"""check.html: the findings of an audit, with images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tlkit.data.transcode import NotDecodable, open_picture, rgb
 from tlkit.finding import Finding
 from tlkit.report.parts import figure, listed, page, table, tiles
 
-MOST = 24  # pictures of a kind
-MOST_CLASSES = 500  # rows of their table
-SIDE = 180  # pixels
+MOST = 24  # most images per kind of finding
+MOST_CLASSES = 500  # most rows of the class table
+SIDE = 180  # image size in pixels
 
 TITLES = {
-    "broken": "Files that are no whole picture",
+    "broken": "Files that are not a complete picture",
     "ignored": "Files that look like pictures and are not used",
     "empty_class": "Classes without an image",
     "wrong_extension": "Wrong file endings",
@@ -55,9 +55,9 @@ def write_audit_page(audit: Audit, title: str, target: pathlib.Path) -> None:
     """Writes the page.
 
     Args:
-        audit: What was found.
-        title: What was looked through.
-        target: The file to write.
+        audit: Findings of the audit.
+        title: Name of what was checked.
+        target: File to write.
     """
     counts = dict.fromkeys(("error", "warning", "note"), 0)
     for finding in audit.findings:
@@ -88,7 +88,7 @@ def write_audit_page(audit: Audit, title: str, target: pathlib.Path) -> None:
 
 
 def _gallery(findings: list[Finding], records: dict[str, Record]) -> str:
-    """Findings with their pictures, and in words where there are none."""
+    """Findings with their images, or as text if there are none."""
     shown, words = [], []
     for finding in findings[:MOST]:
         names = finding.images[: 2 if len(findings) > 1 else MOST]
@@ -108,7 +108,7 @@ def _gallery(findings: list[Finding], records: dict[str, Record]) -> str:
 
 
 def _picture(record: Record) -> Any:
-    """A small upright square of the image; None where it does not decode."""
+    """A small square thumbnail in upright orientation; None if the image cannot be decoded."""
     try:
         with open_picture(record.read()) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))

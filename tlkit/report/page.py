@@ -1,4 +1,4 @@
-"""report.html: one file that shows what a run did and how well."""
+"""report.html: one file that shows what a run did and how good the result is."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PHASES = {
 def write_report(
     folder: pathlib.Path, result: dict[str, Any], data: dict[str, Any]
 ) -> pathlib.Path:
-    """Writes report.html from what lies in a run folder.
+    """Writes report.html from the contents of a run folder.
 
     Args:
-        folder: The run, with recipe.yaml, metrics.csv and plots/.
-        result: result.json, with the evaluation under `evaluation`.
-        data: data.json.
+        folder: Run folder, with recipe.yaml, metrics.csv and plots/.
+        result: Contents of result.json, with the evaluation under `evaluation`.
+        data: Contents of data.json.
     """
     name, evaluation = result["name"], result["evaluation"]
     task = make_task(result.get("task", "classification"), data["classes"])
@@ -77,7 +77,7 @@ def _headlines(task: Task, result: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(data: dict[str, Any]) -> list[str]:
-    """What became of every file; nothing for a run that did not write it down."""
+    """What happened to every file; empty for a run that did not record it."""
     return account_lines(data["files"]) if "files" in data else []
 
 
@@ -88,7 +88,7 @@ def _missed(result: dict[str, Any]) -> list[str]:
 
 
 def _worth_knowing(result: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """What data and sanity checks found."""
+    """Findings about the data and of the sanity checks."""
     notes = [
         *(f"{p['check']}: {p['text']}. {p['hint']}" for p in result.get("sanity", ())),
         *data.get("notes", []),
@@ -162,7 +162,7 @@ def _stages(task: Task, stages: Sequence[dict[str, Any]]) -> str:
 
 
 def _examples(task: Task, folder: pathlib.Path) -> list[str]:
-    """Images worth looking at, with what the network looked at."""
+    """Example images, with the regions that the network looked at."""
     if not (folder / "examples.json").exists():
         return []
     told = json.loads((folder / "examples.json").read_text("utf-8"))

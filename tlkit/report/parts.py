@@ -1,4 +1,4 @@
-"""What all pages share: style, tables, pictures inside the page."""
+"""Parts shared by all pages: style, tables, embedded images."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ figcaption { color: var(--soft); margin-top: .2rem; } figcaption b { color: var(
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """A whole page that needs no other file and no network."""
+    """A complete page that needs no other file and no network."""
     return (
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
@@ -61,7 +61,7 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def tiles(values: Sequence[tuple[str, str]]) -> str:
-    """Figures side by side: value and what it is."""
+    """Metrics side by side, as value and description."""
     boxes = "".join(
         f"<div class=tile><b>{html.escape(value)}</b><span>{html.escape(title)}</span></div>"
         for value, title in values
@@ -70,7 +70,7 @@ def tiles(values: Sequence[tuple[str, str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], words: bool = False) -> str:
-    """A table; its columns are numbers, the first and those of `words` are text."""
+    """A table; columns after the first hold numbers, or text if `words` is set."""
     titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>"
@@ -86,7 +86,7 @@ def listed(items: Sequence[str]) -> str:
 
 
 def plot(path: pathlib.Path, title: str) -> str:
-    """A PNG file inside the page."""
+    """A PNG file, embedded in the page."""
     data = base64.b64encode(path.read_bytes()).decode()
     return (
         f"<div class=scroll><img class=plot alt='{html.escape(title)}' "
@@ -95,7 +95,7 @@ def plot(path: pathlib.Path, title: str) -> str:
 
 
 def photo(image: Any, name: str) -> str:
-    """A uint8 image `(height, width, 3)` inside the page, as JPEG."""
+    """A uint8 image `(height, width, 3)`, embedded in the page as JPEG."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -105,7 +105,7 @@ def photo(image: Any, name: str) -> str:
 
 
 def figure(images: Sequence[Any], caption: str, name: str) -> str:
-    """One or two pictures side by side with a caption, which may hold tags."""
+    """One or two images side by side with a caption, which may contain HTML."""
     shown = "".join(photo(image, name) for image in images)
     inside = f"<div class=pair>{shown}</div>" if len(images) > 1 else shown
     return f"<figure>{inside}<figcaption>{caption}</figcaption></figure>"

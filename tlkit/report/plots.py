@@ -1,4 +1,4 @@
-"""The plots of a run, each a PNG file."""
+"""The plots of a run, each as a PNG file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLUE, ORANGE, GREY = "#2166ac", "#d6604d", "#888888"
 
 
 def axes_of(width: float, height: float, columns: int = 1) -> Any:
-    """A figure of some inches, and its axes side by side; none where `columns` is 0."""
+    """A figure of a size in inches, and its axes side by side; no axes if `columns` is 0."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -31,7 +31,7 @@ def axes_of(width: float, height: float, columns: int = 1) -> Any:
 
 
 def plot_curves(metrics: pathlib.Path, metric: str, target: pathlib.Path) -> bool:
-    """Loss and metric by step with the learning rate under them; False where nothing trained."""
+    """Loss and metric by step, with the learning rate below; False if nothing was trained."""
     with open(metrics, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [row for row in rows if not row["val_loss"]]
@@ -66,7 +66,7 @@ def plot_curves(metrics: pathlib.Path, metric: str, target: pathlib.Path) -> boo
 
 
 def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -> None:
-    """Up to 16 images as the network gets them, each with its caption above."""
+    """Up to 16 images as the network sees them, each with a caption above."""
     from PIL import Image, ImageDraw, ImageFont
 
     count = min(16, len(images))
@@ -96,7 +96,7 @@ def plot_images(images: np.ndarray, captions: list[str], target: pathlib.Path) -
 
 
 def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
-    """Loss over learning rate, with what is suggested."""
+    """Loss over learning rate, with the suggested rate marked."""
     figure, axis = axes_of(7, 4)
     axis.semilogx(sweep.rates, sweep.losses, color=GREY, lw=0.8, label="each step")
     axis.semilogx(sweep.rates, sweep.smoothed, color=BLUE, lw=2, label="smoothed")
@@ -116,7 +116,7 @@ def plot_sweep(sweep: Any, target: pathlib.Path) -> None:
 def plot_runs(
     metrics: list[pathlib.Path], names: list[str], metric: str, target: pathlib.Path
 ) -> bool:
-    """Validation loss and metric of several runs by epoch; False where none was trained."""
+    """Validation loss and metric of several runs by epoch; False if none was trained."""
     import matplotlib
 
     figure, axes = axes_of(11, 3.8, 2)

@@ -1,4 +1,4 @@
-"""What the curves of a run say, in sentences, with the change to try."""
+"""Interprets the curves of a run, in sentences, with a change to try."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from tlkit.tasks.base import Metric
 from tlkit.text import from_cell
 
-WAITING = 0.3  # share of the time spent waiting for images from which data are the bottleneck
-DEAD = 0.5  # share of dead ReLUs
-TINY_UPDATE, HUGE_UPDATE = 1e-6, 0.05  # update over weights
+WAITING = 0.3  # data-bound above this fraction of time spent waiting for images
+DEAD = 0.5  # fraction of dead ReLU channels that is reported
+TINY_UPDATE, HUGE_UPDATE = 1e-6, 0.05  # ratio of update to weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """One thing that the curves show.
+    """One observation about the curves.
 
     Attributes:
-        kind: As `overfitting`.
+        kind: Kind, such as `overfitting`.
         stage: Name of the stage.
-        text: What is seen, with figures.
-        change: Of the recipe, to try.
+        text: The observation, with numbers.
+        change: Suggested change to the recipe.
     """
 
     kind: str
@@ -38,12 +38,12 @@ class Reading:
 def read_curves(
     metrics: pathlib.Path, metric: Metric, stages: Sequence[dict[str, Any]]
 ) -> list[Reading]:
-    """Reads metrics.csv of a run.
+    """Interprets the metrics.csv of a run.
 
     Args:
-        metrics: The file.
-        metric: What was watched beside the loss.
-        stages: Of result.json.
+        metrics: File to read.
+        metric: Metric that was monitored beside the loss.
+        stages: `stages` of result.json.
     """
     with open(metrics, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -104,7 +104,7 @@ def _read_stage(
 
 
 def _too_high(stage: dict[str, Any], train: np.ndarray, steps: list[dict[str, str]]) -> str | None:
-    """Evidence that the rate was too high."""
+    """Evidence that the learning rate was too high."""
     if stage.get("rollbacks"):
         return (
             f"the loss was no number {len(stage['rollbacks'])} times, and half the rate was taken"
@@ -126,7 +126,7 @@ def _too_high(stage: dict[str, Any], train: np.ndarray, steps: list[dict[str, st
 
 
 def _overfitting(train: np.ndarray, val: np.ndarray) -> str | None:
-    """Since when the validation gets worse while training gets better."""
+    """Evidence that validation gets worse while training gets better."""
     best = int(val.argmin())
     if len(val) - best < 3 or val[-1] < 1.1 * val[best] or train[-1] > 0.95 * train[best]:
         return None
@@ -143,7 +143,7 @@ def _slow_or_flat(
     val: np.ndarray,
     epochs: list[dict[str, str]],
 ) -> Iterator[Reading]:
-    """Not done yet, too slow, too small, or done long ago."""
+    """Not finished, learning rate too low, underfitting, or a plateau."""
     if len(train) < 3:
         return
     ratios = np.array(

@@ -1,7 +1,7 @@
-"""Learning-rate schedules, one file each; every one returns a Keras `LearningRateSchedule`.
+"""Learning-rate schedules, one file each; each returns a Keras `LearningRateSchedule`.
 
-They take the learning rate to start from, the epochs and the steps an epoch
-has, then their own arguments, in epochs.
+They take the initial learning rate, the number of epochs and the steps per epoch,
+then their own arguments, in epochs.
 """
 
 from __future__ import annotations

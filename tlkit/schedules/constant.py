@@ -1,14 +1,13 @@
-"""One learning rate throughout."""
+"""A constant learning rate."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 
 from tlkit.limits import Epochs
 from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
+from tlkit.tensors import KerasSchedule
 
 
 @register("constant", callback="ConstantRate")
@@ -18,14 +17,14 @@ def constant(
     steps_per_epoch: float = 1,
     *,
     warmup_epochs: Epochs = 0.0,
-) -> Any:
-    """The same learning rate at every step.
+) -> KerasSchedule:
+    """Keeps the same learning rate at every step.
 
     Args:
-        learning_rate: The rate.
-        epochs: Not used; every schedule takes it.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        warmup_epochs: Epochs of linear rise before.
+        learning_rate: Learning rate.
+        epochs: Not used; every schedule accepts it.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        warmup_epochs: Epochs of linear warm-up at the start.
     """
     flat = keras.optimizers.schedules.PiecewiseConstantDecay([0.0], [learning_rate, learning_rate])
     return with_warmup(flat, warmup_epochs, steps_per_epoch)

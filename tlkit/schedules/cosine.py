@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import keras
 
 from tlkit.limits import Epochs, Share, number, restarts_belong_together, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import NUDGE, steps_after_warmup, with_warmup
+from tlkit.tensors import KerasSchedule
 
 
 @register("cosine", rule="restarts_belong_together")
@@ -22,23 +23,23 @@ def cosine(
     restart_epochs: Epochs = 0.0,
     restart_growth: Annotated[float, within(1, 10)] = 2.0,
     restart_factor: Annotated[float, within(1e-3, 1)] = 1.0,
-) -> Any:
+) -> KerasSchedule:
     """Falls along half a cosine: `end + (start - end) (1 + cos(pi t / T)) / 2`.
 
     (Loshchilov and Hutter 2017, "SGDR", equation 5.)
 
     Args:
-        learning_rate: Rate at the start.
-        epochs: Length T of the stage, the warm-up included.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        warmup_epochs: Epochs of linear rise before.
-        end_factor: Share of the rate at the end.
-        restart_epochs: If not 0, the first fall takes this long, then the rate starts again.
-        restart_growth: Each fall takes this many times as long as the one before.
-        restart_factor: Each fall starts at this many times the rate of the one before.
+        learning_rate: Initial learning rate.
+        epochs: Length T of the stage, including the warm-up.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        warmup_epochs: Epochs of linear warm-up at the start.
+        end_factor: Final learning rate, as a fraction of the initial one.
+        restart_epochs: Length of the first fall, after which the rate restarts; 0: no restarts.
+        restart_growth: Length of each fall relative to the one before.
+        restart_factor: Initial rate of each fall relative to the one before.
 
     Raises:
-        ValueError: if an argument is out of its range, or is about restarts that there are not.
+        ValueError: if an argument is out of its range, or sets restarts that are not enabled.
     """
     end_factor = number("end_factor", end_factor, least=0, most=1)
     restart_epochs = number("restart_epochs", restart_epochs, least=0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import keras
 
 from tlkit.limits import Decay, Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import with_warmup
+from tlkit.tensors import KerasSchedule
 
 
 @register("exponential")
@@ -20,16 +21,16 @@ def exponential(
     rate: Decay = 0.9,
     every_epochs: Annotated[float, within(0.01, 100_000)] = 1.0,
     warmup_epochs: Epochs = 0.0,
-) -> Any:
+) -> KerasSchedule:
     """Falls smoothly: `learning_rate * rate ** (epoch / every_epochs)`.
 
     Args:
-        learning_rate: Rate at the start.
-        epochs: Not used; every schedule takes it.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        rate: Factor for each `every_epochs`.
-        every_epochs: Epochs in which the rate falls by `rate` once.
-        warmup_epochs: Epochs of linear rise before.
+        learning_rate: Initial learning rate.
+        epochs: Not used; every schedule accepts it.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        rate: Factor for every `every_epochs` epochs.
+        every_epochs: Number of epochs in which the learning rate is multiplied by `rate` once.
+        warmup_epochs: Epochs of linear warm-up at the start.
     """
     rate = number("rate", rate, above=0, below=1)
     every_epochs = number("every_epochs", every_epochs, above=0)

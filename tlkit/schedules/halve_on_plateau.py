@@ -1,4 +1,4 @@
-"""The learning rate that follows the validation instead of the clock."""
+"""A learning rate that depends on validation instead of the step."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def halve_on_plateau(
     cooldown: Annotated[int, within(0, 10_000)] = 0,
     minimum: Annotated[float, within(0, 100)] = 0.0,
 ) -> Any:
-    """Halves the rate when validation stops improving; a callback, not a function of the step.
+    """Halves the learning rate when validation stops improving; a callback, not a schedule.
 
     Args:
-        monitor: What to watch.
-        patience: Epochs without improvement before the rate falls.
-        factor: What the rate is multiplied by, below 1.
-        min_delta: Least change that counts as an improvement.
-        cooldown: Epochs after a fall in which none is counted.
-        minimum: Least learning rate.
+        monitor: Metric to monitor.
+        patience: Epochs without improvement before the learning rate is reduced.
+        factor: Factor by which the learning rate is multiplied, below 1.
+        min_delta: Smallest change that counts as an improvement.
+        cooldown: Epochs after a reduction that do not count towards `patience`.
+        minimum: Lowest learning rate.
 
     Returns:
         A `tlkit.callbacks.HalveOnPlateau`.
     """
     from tlkit.callbacks.halve_on_plateau import HalveOnPlateau
 
-    return HalveOnPlateau(monitor, patience, factor, min_delta, cooldown, minimum)
+    return HalveOnPlateau(monitor, patience, factor, min_delta, cooldown=cooldown, minimum=minimum)

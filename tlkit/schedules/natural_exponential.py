@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 from tlkit.limits import Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.exponential import exponential
+from tlkit.tensors import KerasSchedule
 
 
 @register("natural_exponential")
@@ -18,15 +19,15 @@ def natural_exponential(
     *,
     rate: Annotated[float, within(1e-4, 10)] = 0.1,
     warmup_epochs: Epochs = 0.0,
-) -> Any:
+) -> KerasSchedule:
     """Falls as `learning_rate * exp(-rate * epoch)`.
 
     Args:
-        learning_rate: Rate at the start.
-        epochs: Not used; every schedule takes it.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        rate: Exponent per epoch.
-        warmup_epochs: Epochs of linear rise before.
+        learning_rate: Initial learning rate.
+        epochs: Not used; every schedule accepts it.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        rate: Exponent of the decay per epoch.
+        warmup_epochs: Epochs of linear warm-up at the start.
     """
     rate = number("rate", rate, above=0)
     return exponential(

@@ -10,24 +10,26 @@ import keras
 from tlkit.limits import number, whole, within
 from tlkit.registry import register
 from tlkit.step_count import whole_steps
+from tlkit.tensors import KerasSchedule
 
 
 @keras.saving.register_keras_serializable("tlkit")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises to the peak along half a cosine, then falls far below the start.
+    """Rises to the peak along half a cosine, then falls far below the initial rate.
 
-    (Smith and Topin 2019, "Super-Convergence"; both halves cosine, as fastai
-    anneals them.)
+    (Smith and Topin 2019, "Super-Convergence"; both halves follow a cosine, as in
+    fastai.)
 
     Args:
         peak: Highest learning rate.
-        steps: Optimizer steps in all.
-        rise: Share of the steps that rise, in (0, 1).
-        start_divisor: The first rate is `peak / start_divisor`.
-        end_divisor: The last rate is `peak / start_divisor / end_divisor`.
+        steps: Total number of optimizer steps.
+        rise: Fraction of the steps in which the rate rises, in (0, 1).
+        start_divisor: Divisor of the peak; the first rate is `peak / start_divisor`.
+        end_divisor: Divisor of the first rate; the last rate is
+            `peak / start_divisor / end_divisor`.
 
     Raises:
-        ValueError: if `steps` or a divisor is below 1, or `rise` outside (0, 1).
+        ValueError: if `steps` or a divisor is below 1, or `rise` is outside (0, 1).
     """
 
     def __init__(
@@ -78,16 +80,16 @@ def one_cycle(
     rise: Annotated[float, within(0.01, 0.99)] = 0.25,
     start_divisor: Annotated[float, within(1, 1e6)] = 25.0,
     end_divisor: Annotated[float, within(1, 1e8)] = 1e4,
-) -> Any:
-    """Rises to `learning_rate`, then falls far below where it began (Smith and Topin 2019).
+) -> KerasSchedule:
+    """Rises to `learning_rate`, then falls far below the initial rate (Smith and Topin 2019).
 
     Args:
-        learning_rate: Highest rate.
+        learning_rate: Highest learning rate.
         epochs: Length of the stage.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        rise: Share of the steps that rise, above 0.
-        start_divisor: The first rate is `learning_rate / start_divisor`.
-        end_divisor: The last rate is the first one divided by this.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        rise: Fraction of the steps in which the rate rises, above 0.
+        start_divisor: Divisor for the first rate, which is `learning_rate / start_divisor`.
+        end_divisor: Divisor for the last rate, which is the first rate divided by this.
     """
     steps = max(1, whole_steps(epochs, steps_per_epoch))
     return OneCycle(learning_rate, steps, rise, start_divisor, end_divisor)

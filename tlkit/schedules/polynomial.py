@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import keras
 
 from tlkit.limits import Epochs, Share, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import NUDGE, steps_after_warmup, with_warmup
+from tlkit.tensors import KerasSchedule
 
 
 @register("polynomial")
@@ -21,18 +22,18 @@ def polynomial(
     end_factor: Share = 0.0,
     cycle_epochs: Epochs = 0.0,
     warmup_epochs: Epochs = 0.0,
-) -> Any:
+) -> KerasSchedule:
     """Falls to `end = end_factor * learning_rate` as `(start - end) (1 - t / T)^power + end`.
 
     Args:
-        learning_rate: Rate at the start.
+        learning_rate: Initial learning rate.
         epochs: Length T of the stage.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        power: 1 falls in a straight line.
-        end_factor: Share of the rate at the end.
-        cycle_epochs: If not 0, T is this, and each time it is over the rate
-            rises again and T grows by this.
-        warmup_epochs: Epochs of linear rise before.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        power: Exponent of the decay; 1 is linear.
+        end_factor: Final learning rate, as a fraction of the initial one.
+        cycle_epochs: If not 0, T is this length; at the end of each cycle the rate
+            rises again and T grows by this length.
+        warmup_epochs: Epochs of linear warm-up at the start.
     """
     power = number("power", power, above=0)
     end_factor = number("end_factor", end_factor, least=0, most=1)

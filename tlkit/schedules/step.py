@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import keras
 
 from tlkit.limits import Decay, Epochs, number, within
 from tlkit.registry import register
 from tlkit.schedules.warmup import NUDGE, with_warmup
+from tlkit.tensors import KerasSchedule
 
 
 @register("step")
@@ -20,16 +21,16 @@ def step(
     rate: Decay = 0.1,
     every_epochs: Annotated[float, within(0.01, 100_000)] = 10.0,
     warmup_epochs: Epochs = 0.0,
-) -> Any:
+) -> KerasSchedule:
     """Falls in steps: `learning_rate * rate ** floor(epoch / every_epochs)`.
 
     Args:
-        learning_rate: Rate at the start.
-        epochs: Not used; every schedule takes it.
-        steps_per_epoch: Updates an epoch has; with accumulation no whole number.
-        rate: Factor of each step down.
-        every_epochs: Epochs between steps down.
-        warmup_epochs: Epochs of linear rise before.
+        learning_rate: Initial learning rate.
+        epochs: Not used; every schedule accepts it.
+        steps_per_epoch: Updates per epoch; may be fractional with gradient accumulation.
+        rate: Factor of each reduction.
+        every_epochs: Number of epochs between reductions.
+        warmup_epochs: Epochs of linear warm-up at the start.
     """
     rate = number("rate", rate, above=0, below=1)
     every_epochs = number("every_epochs", every_epochs, above=0)

@@ -1,4 +1,4 @@
-"""A linear rise of the learning rate before any other schedule."""
+"""Linear warm-up of the learning rate before any other schedule."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 
 from tlkit.limits import number
 from tlkit.step_count import whole_steps
+from tlkit.tensors import KerasSchedule
 
 # factor by which a length may be off, so that a step at the very end of it falls on the right side
 # in float32
@@ -16,15 +17,15 @@ NUDGE = 4e-7
 
 @keras.saving.register_keras_serializable("tlkit")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly for `steps`, then follows another schedule from its start.
+    """Rises linearly for `steps` steps, then follows another schedule from its start.
 
-    At step t < steps the rate is `(t + 1) / (steps + 1)` of the schedule's first
-    rate, so no step is taken at zero. (Goyal et al. 2017, "Accurate, Large
+    At step t < steps the rate is `(t + 1) / (steps + 1)` times the schedule's first
+    rate, so no step has a learning rate of zero. (Goyal et al. 2017, "Accurate, Large
     Minibatch SGD", section 2.2, gradual warmup.)
 
     Args:
-        schedule: A `LearningRateSchedule`.
-        steps: Length of the rise in optimizer steps, 0 or more, whole or not.
+        schedule: Following schedule, a `LearningRateSchedule`.
+        steps: Length of the warm-up in optimizer steps, 0 or more; may be fractional.
 
     Raises:
         ValueError: if `steps` is negative.
@@ -54,13 +55,13 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return cls(schedule, config["steps"])
 
 
-def with_warmup(schedule: Any, warmup_epochs: float, steps_per_epoch: float) -> Any:
-    """`schedule` after a rise of `warmup_epochs`."""
+def with_warmup(schedule: Any, warmup_epochs: float, steps_per_epoch: float) -> KerasSchedule:
+    """Returns `schedule` after a linear warm-up of `warmup_epochs`."""
     steps = number("warmup_epochs", warmup_epochs, least=0) * steps_per_epoch
     return Warmup(schedule, steps) if steps else schedule
 
 
 def steps_after_warmup(epochs: float, warmup_epochs: float, steps_per_epoch: float) -> float:
-    """Optimizer steps that are left for the schedule itself, at least 1."""
+    """Returns the optimizer steps left for the schedule itself, at least 1."""
     warmup = number("warmup_epochs", warmup_epochs, least=0)
     return max(1.0, whole_steps(epochs, steps_per_epoch) - warmup * steps_per_epoch)

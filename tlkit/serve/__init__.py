@@ -1,1 +1,1 @@
-"""Serve: an exported model over HTTP, for trying, for demos and for small installations."""
+"""Serve: an exported model over HTTP, for experiments, demos and small installations."""

@@ -21,15 +21,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tlkit.serve import kserve, tensorflow_rest, upload
 from tlkit.serve.bodies import Json
 from tlkit.serve.compression import decompressing, find_encoding
-from tlkit.serve.deployed import Deployed
-from tlkit.serve.limits import Limits, Refused
+from tlkit.serve.deployed import DeployedModel
+from tlkit.serve.limits import Limits, Refusal
 from tlkit.serve.metrics import Metrics
 from tlkit.serve.openapi import describe
 from tlkit.serve.service import Service
 
-# what anyone may ask: whether it lives, and the page, which asks for the token itself
+# open without a token: health checks, and the page, which asks for the token itself
 OPEN = ("/", "/v2/health/live", "/v2/health/ready")
-# bodies of the largest size that may be held at once, whoever sends them
+# how many bodies of the maximum size may be in memory at once, over all clients
 BODIES = 8
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src blob: data:; connect-src 'self'; "
@@ -40,15 +40,15 @@ HEADERS = {
 
 
 def make_app(
-    deployed: Deployed, limits: Limits, token: str | None = None, origins: Sequence[str] = ()
+    deployed: DeployedModel, limits: Limits, token: str | None = None, origins: Sequence[str] = ()
 ) -> Starlette:
-    """The application that serves a model.
+    """Builds the application that serves a model.
 
     Args:
         deployed: The model.
-        limits: What is taken before the answer is no.
-        token: That requests must bear, but those for health and the page.
-        origins: Of pages on other servers whose scripts may ask, as `https://example.org`.
+        limits: Limits beyond which requests are refused.
+        token: Bearer token that clients must send, except for health checks and the page.
+        origins: Origins whose pages may send cross-origin requests, such as `https://example.org`.
     """
     metrics = Metrics()
     service = Service(deployed, limits, metrics)
@@ -87,7 +87,7 @@ def make_app(
         ],
         middleware=middleware,
         exception_handlers={
-            Refused: _refuse,
+            Refusal: _refuse,
             HTTPException: _refuse_http,
             ClientDisconnect: _gone,
             Exception: _fail,
@@ -113,9 +113,9 @@ async def _fail(_: Request, error: Exception) -> Response:
 
 
 def _asks_for_liveness(request: Request) -> bool:
-    """Whether who asks for `/` wants what KServe's protocol 1 has there, and not the page.
+    """Whether a request for `/` is KServe protocol 1's liveness check rather than for the page.
 
-    KServe's own client takes any type and reads JSON; it is known by its library.
+    KServe's own client accepts any type and reads JSON; it is recognised by its HTTP library.
     """
     accept = request.headers.get("accept", "*/*")
     if "application/json" in accept:
@@ -124,11 +124,11 @@ def _asks_for_liveness(request: Request) -> bool:
 
 
 class Guard:
-    """Asks for the token, bounds bodies in bytes and time, and counts requests."""
+    """Checks the token, limits bodies in size and time, and counts requests."""
 
     def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, token: str | None):
         self.app, self.limits, self.metrics, self.token = app, limits, metrics, token
-        self.held = 0  # bytes of bodies of all requests under way
+        self.held = 0  # bytes of the bodies of all requests in progress
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -142,20 +142,20 @@ class Guard:
 
         async def bounded() -> Message:
             nonlocal arrived, whole
-            if whole:  # what comes now is that the client has gone
+            if whole:  # after the body, the next message is that the client disconnected
                 return await receive()
             try:
                 async with asyncio.timeout_at(end):
                     message = await receive()
             except TimeoutError:
-                raise Refused(408, f"the body took longer than {self.limits.seconds:g} s") from None
+                raise Refusal(408, f"the body took longer than {self.limits.seconds:g} s") from None
             size = len(message.get("body", b""))
             arrived += size
             self.held += size
             if arrived > self.limits.body:
-                raise Refused(413, _too_large(self.limits.body))
+                raise Refusal(413, _too_large(self.limits.body))
             if self.held > BODIES * self.limits.body:
-                raise Refused(503, "too many large requests at once", {"Retry-After": "1"})
+                raise Refusal(503, "too many large requests at once", {"Retry-After": "1"})
             whole = not message.get("more_body", False)
             return message
 
@@ -179,7 +179,7 @@ class Guard:
             self.metrics.request(path, status, time.perf_counter() - start)
 
     def _refused(self, request: Request) -> Response | None:
-        """The answer to a request that need not be read."""
+        """The response to a request that can be refused without reading its body."""
         given = request.headers.get("authorization", "")
         if self.token is not None and request.url.path not in OPEN:
             wanted = f"Bearer {self.token}"
@@ -194,7 +194,7 @@ class Guard:
             return Json({"error": _too_large(self.limits.body)}, 413, {"Connection": "close"})
         try:
             find_encoding(_encodings(request))
-        except Refused as error:
+        except Refusal as error:
             return Json({"error": error.message}, error.status, error.headers)
         return None
 

@@ -1,4 +1,4 @@
-"""Dynamic batching: images of several requests are computed together."""
+"""Dynamic batching: images of several requests are computed in one batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tlkit.serve.statistics import Timing
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """An image that waits for a batch, who waits for it, and when it came."""
+    """An image waiting for a batch, with the future of its answer and its timing."""
 
     image: np.ndarray
     future: asyncio.Future[np.ndarray]
@@ -25,15 +25,15 @@ class Waiting:
 
 
 class Batcher:
-    """Collects images while the one before is computed, and computes them in one call.
+    """Collects images while the previous batch is computed, then computes them in one call.
 
-    An image waits for others only where some are known to be on their way, and never longer than
-    the limit: a client that is alone waits for nobody.
+    An image waits for others only if some are known to be on their way, and never longer than
+    the limit: a single client never waits for others.
 
     Args:
-        run: From images `(batch, height, width, 3)` to probabilities `(batch, classes)`.
-        limits: How many together, and how long they wait.
-        seen: Is told the size of each batch, and the seconds that it took to put it together, to
+        run: Maps images `(batch, height, width, 3)` to probabilities `(batch, classes)`.
+        limits: Maximum batch size and waiting time.
+        seen: Called after each batch with its size, and the seconds taken to stack it, to
             compute it, and to hand out the answers.
     """
 
@@ -46,10 +46,10 @@ class Batcher:
         self.run, self.limits, self.seen = run, limits, seen
         self.thread = concurrent.futures.ThreadPoolExecutor(1, "model")
         self.waiting: asyncio.Queue[Waiting] = asyncio.Queue()
-        self.coming = 0  # images that are being read and will be submitted
+        self.coming = 0  # images that are being decoded and will be submitted
 
     async def submit(self, image: np.ndarray, timing: Timing | None = None) -> np.ndarray:
-        """The probabilities of one image; `timing` is told when what happened to it."""
+        """The probabilities of one image; records in `timing` when each step happened."""
         future: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
         item = Waiting(image, future, timing or Timing())
         item.timing.submitted = time.perf_counter()
@@ -57,12 +57,12 @@ class Batcher:
         return await future
 
     async def work(self) -> None:
-        """Computes batches until it is cancelled."""
+        """Computes batches until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             found = [
                 item for item in await self._collect() if not item.future.done()
-            ]  # others gave up waiting
+            ]  # for the others, the client gave up waiting
             if not found:
                 continue
             start = time.perf_counter()
@@ -70,7 +70,7 @@ class Batcher:
             stacked = time.perf_counter()
             try:
                 rows = await loop.run_in_executor(self.thread, self.run, images)
-            # whatever a runtime raises belongs to those who asked
+            # any runtime error is passed to the requests of the batch
             except Exception as error:
                 for item in found:
                     if not item.future.done():
@@ -85,7 +85,7 @@ class Batcher:
             self.seen(len(found), stacked - start, computed - stacked, end - computed)
 
     async def _collect(self) -> list[Waiting]:
-        """The next images to be computed together."""
+        """Waits for the next images and returns them as one batch."""
         found = [await self.waiting.get()]
         end = asyncio.get_running_loop().time() + self.limits.delay
         while len(found) < self.limits.batch:

@@ -1,4 +1,4 @@
-"""Bodies in `gzip` and `deflate` (RFC 9110, section 8.4.1), taken and given."""
+"""Request and response bodies in `gzip` and `deflate` (RFC 9110, section 8.4.1)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import zlib
 
 from starlette.types import Message, Receive
 
-from tlkit.serve.limits import Refused
+from tlkit.serve.limits import Refusal
 
 TAKEN = ("gzip", "deflate")
-PIECE = 2**18  # bytes that are decompressed at once: a small body may stand for a large one
-GZIP, ZLIB, RAW = 31, 15, -15  # window sizes that tell zlib the format
+PIECE = 2**18  # bytes decompressed at once, as a small body may expand to a very large one
+GZIP, ZLIB, RAW = 31, 15, -15  # window sizes that select the format in zlib
 
 
 def find_encoding(header: str) -> str | None:
-    """The encoding that a `Content-Encoding` names; None for bytes as they are.
+    """The encoding that a `Content-Encoding` header names; None for uncompressed bytes.
 
     Raises:
-        Refused: 415 if it is another, or more than one.
+        Refusal: 415 if it is another, or more than one.
     """
     name = header.strip().lower().removeprefix("x-")
     if name in ("", "identity"):
         return None
     if name not in TAKEN:
-        raise Refused(
+        raise Refusal(
             415,
             f"the body is encoded as {header[:50]!r}; expected gzip, deflate or none",
             {"Accept-Encoding": ", ".join(TAKEN)},
@@ -32,22 +32,22 @@ def find_encoding(header: str) -> str | None:
 
 
 def decompressing(receive: Receive, encoding: str) -> Receive:
-    """A body as it was before it was compressed, piece by piece.
+    """Wraps `receive` to decompress a body piece by piece.
 
-    Reading it raises Refused with status 400 if it is damaged or cut short.
+    Reading raises Refused with status 400 if the body is damaged or truncated.
     """
-    waiting = b""  # compressed bytes that have arrived
-    more = True  # whether others come
-    unpack = None  # of the member under way
+    waiting = b""  # compressed bytes not yet processed
+    more = True  # whether more bytes will arrive
+    unpack = None  # decompressor of the current member
     members = 0
-    told = False  # whether the end was given on
+    told = False  # whether the end of the body was passed on
 
-    def broken(why: str) -> Refused:
-        return Refused(400, f"the body is no {encoding}: {why}")
+    def broken(why: str) -> Refusal:
+        return Refusal(400, f"the body is no {encoding}: {why}")
 
     async def read() -> Message:
         nonlocal waiting, more, unpack, members, told
-        if told:  # what comes now is that the client has gone
+        if told:  # after the body, the next message is that the client disconnected
             return await receive()
         while True:
             lacking = not waiting or (unpack is None and len(waiting) < 2)
@@ -59,7 +59,7 @@ def decompressing(receive: Receive, encoding: str) -> Receive:
                 more = message.get("more_body", False)
                 continue
             if unpack is None:
-                if not waiting:  # nothing, or the end of the last member
+                if not waiting:  # the body is empty, or its last member has ended
                     told = True
                     return {"type": "http.request", "body": b"", "more_body": False}
                 if members and encoding == "deflate":
@@ -83,13 +83,13 @@ def decompressing(receive: Receive, encoding: str) -> Receive:
 def _window(encoding: str, start: bytes) -> int:
     if encoding == "gzip":
         return GZIP
-    # some clients send deflate without zlib's header, which RFC 9110 notes
+    # some clients send deflate without the zlib header, as RFC 9110 notes
     zlib_header = len(start) > 1 and start[0] & 15 == 8 and (start[0] << 8 | start[1]) % 31 == 0
     return ZLIB if zlib_header else RAW
 
 
 def choose_encoding(header: str) -> str | None:
-    """The encoding of an answer that an `Accept-Encoding` likes best; None for none."""
+    """The response encoding that an `Accept-Encoding` header prefers; None for no compression."""
     best, most = None, 0.0
     for item in header.lower().split(","):
         name, _, parameter = item.strip().partition(";")
@@ -104,6 +104,6 @@ def choose_encoding(header: str) -> str | None:
 
 
 def compress(body: bytes, encoding: str) -> bytes:
-    """A body as gzip, or as zlib, which HTTP calls deflate."""
+    """Compresses a body as gzip, or as zlib, which HTTP calls deflate."""
     packer = zlib.compressobj(1, zlib.DEFLATED, GZIP if encoding == "gzip" else ZLIB)
     return packer.compress(body) + packer.flush()

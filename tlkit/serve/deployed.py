@@ -1,4 +1,4 @@
-"""An export, loaded and proved to answer as it was evaluated."""
+"""Loads an export and checks that it answers as it was evaluated."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tlkit import registry
 from tlkit.data.decode import make_preparer, resize
 from tlkit.data.transcode import decodable
 from tlkit.errors import RunFailed, UserError
 from tlkit.export.parity import ALIKE
-from tlkit.run import silenced
+from tlkit.runs.folder import silenced
 from tlkit.serve.find import read_signature
 from tlkit.tasks.base import Task
 from tlkit.tasks.find import make_task
 
 
 @dataclasses.dataclass
-class Deployed:
-    """A model that answers.
+class DeployedModel:
+    """A loaded model.
 
     Attributes:
-        name: In addresses.
-        version: In addresses.
-        format: Of the export.
-        task: What is answered.
-        size: Height and width in pixels.
-        prepare: From the bytes of a file to pixels.
-        fit: From pixels of any size to pixels of that size.
-        run: From pixels, uint8 or float32, to the task's answers.
-        features: From files to the vectors that the head gets; None where it cannot.
-        explain: From files to heat maps of their labels; None where it cannot.
+        name: Model name in URLs.
+        version: Model version in URLs.
+        format: Export format.
+        task: Task of the model.
+        size: Input height and width in pixels.
+        prepare: Maps the bytes of a file to pixels.
+        fit: Resizes pixels of any size to `size`.
+        run: Maps pixels, uint8 or float32, to the task's answers.
+        features: Maps files to the head's input vectors; None if the export cannot.
+        explain: Maps files to heat maps of their labels; None if the export cannot.
     """
 
     name: str
@@ -56,15 +57,15 @@ class Deployed:
         return self.task.outputs
 
 
-def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
+def load_export(folder: pathlib.Path, name: str | None = None) -> DeployedModel:
     """Loads an export in its own runtime.
 
     Args:
-        folder: With signature.json.
-        name: In addresses; the recipe's if not given.
+        folder: Export folder with signature.json.
+        name: Model name in URLs; the recipe's name by default.
 
     Raises:
-        RunError: if it is damaged.
+        RunError: if the export is damaged.
         UserError: if its runtime is not installed.
         RunFailed: if its runtime cannot load it.
     """
@@ -82,9 +83,9 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
     )
     place = folder / signature["model"]
     try:
-        with silenced(1, 2):  # runtimes tell of themselves
+        with silenced(1, 2):  # runtimes print messages of their own
             run = runtime.load(str(place))
-    # each runtime has errors of its own
+    # each runtime raises its own exception types
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise RunFailed(f"cannot be loaded: {text}", where=str(place)) from error
@@ -93,7 +94,6 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
     def asked(name: str, output: str) -> Callable[[list[bytes]], np.ndarray] | None:
         if name not in signatures:
             return None
-        import tensorflow as tf
 
         def ask(files: list[bytes]) -> np.ndarray:
             given = tf.constant([decodable(data) for data in files])
@@ -101,7 +101,7 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
 
         return ask
 
-    return Deployed(
+    return DeployedModel(
         name=name or signature["name"],
         version=place.name if place.name.isdigit() else "1",
         format=folder.name,
@@ -117,11 +117,11 @@ def load_export(folder: pathlib.Path, name: str | None = None) -> Deployed:
     )
 
 
-def prove(deployed: Deployed, folder: pathlib.Path) -> tuple[int, float] | None:
-    """Asks a loaded export for its golden pack, which warms it up too.
+def prove(deployed: DeployedModel, folder: pathlib.Path) -> tuple[int, float] | None:
+    """Runs a loaded export on its golden pack, which also warms it up.
 
     Returns:
-        The number of images and the largest difference of a probability; None without a pack.
+        The number of images and the largest difference of an answer; None without a golden pack.
 
     Raises:
         RunFailed: if it does not answer as it was evaluated.
@@ -134,7 +134,7 @@ def prove(deployed: Deployed, folder: pathlib.Path) -> tuple[int, float] | None:
         [np.asarray(deployed.prepare((golden / row["file"]).read_bytes())) for row in rows]
     )
     expected = np.load(golden / f"{deployed.task.served[0].name}.npy")
-    with silenced(1, 2):  # LiteRT tells of itself at its first images
+    with silenced(1, 2):  # LiteRT prints messages at its first images
         answers = deployed.run(pixels)
     labels = deployed.task.unknown(len(rows))
     difference = deployed.task.agreement(answers, expected, labels, ALIKE).difference

@@ -1,4 +1,4 @@
-"""Which export a path means."""
+"""Finds the export that a path refers to."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ SIGNATURE = "signature.json"
 
 
 def find_export(target: pathlib.Path, form: str | None = None) -> pathlib.Path | None:
-    """The folder of an export, which holds its signature.json.
+    """The folder of an export, which contains its signature.json.
 
     Args:
-        target: A run, a folder of exports, an export, or a version of a SavedModel in it.
-        form: The export wanted, as `onnx` or `litert-int8`; if not given, `saved_model`, else the
+        target: Run folder, folder of exports, export folder, or a SavedModel version in one.
+        form: Export to find, such as `onnx` or `litert-int8`; by default `saved_model`, else the
             first by name.
 
     Returns:
-        None for a finished run in which nothing is exported, or not that.
+        None for a finished run without exports, or without that one.
 
     Raises:
-        RunError: if there is no such folder, or nothing of tlkit's in it.
-        UserError: if there are exports, but not the one wanted.
+        RunError: if there is no such folder, or it holds no run or export.
+        UserError: if there are exports, but not that one.
     """
     if not target.is_dir():
         raise RunError("no such folder", where=str(target))
@@ -52,10 +52,10 @@ def find_export(target: pathlib.Path, form: str | None = None) -> pathlib.Path |
 
 
 def read_signature(folder: pathlib.Path) -> dict[str, object]:
-    """What an export says of itself.
+    """Reads the signature.json of an export.
 
     Raises:
-        RunError: if it was written before `tlkit serve` was, or was damaged.
+        RunError: if it was written before `tlkit serve` existed, or is damaged.
     """
     try:
         signature: dict[str, object] = json.loads((folder / SIGNATURE).read_text("utf-8"))

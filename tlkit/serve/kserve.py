@@ -1,7 +1,7 @@
-"""KServe's Open Inference Protocol, version 2, and what of version 1 is KServe's own.
+"""KServe's Open Inference Protocol, version 2, and what only KServe has of version 1.
 
-https://kserve.github.io/website; binary tensors, classification, model configuration, repository and
-statistics are Triton's extensions of it
+https://kserve.github.io/website; binary tensors, classification, model configuration, repository
+and statistics are Triton's extensions
 (https://github.com/triton-inference-server/server/tree/main/docs/protocol).
 """
 
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from tlkit import __version__
 from tlkit.serve.bodies import LARGE, Json
 from tlkit.serve.compression import choose_encoding, compress
-from tlkit.serve.limits import Refused
+from tlkit.serve.limits import Refusal
 from tlkit.serve.service import Service
 from tlkit.serve.tensors import (
     LENGTH,
@@ -39,7 +39,7 @@ DATATYPES = {"float": "FP32", "text": "BYTES", "integer": "INT64"}
 EXTENSIONS = [
     "binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics",
 ]  # fmt: skip
-# parts of the protocol's extensions that a server of one model has nothing to do with
+# parts of the protocol's extensions that do not apply to a server with one model
 REFUSED = {
     "/v2/repository/models/{name}/load": "this server serves one model, which it loaded at its start",
     "/v2/repository/models/{name}/unload": "this server serves one model, which it keeps",
@@ -52,7 +52,7 @@ REFUSED = {
 
 
 def routes(service: Service) -> list[Route]:
-    """The addresses below `/v2`."""
+    """The routes below `/v2`."""
     deployed = service.deployed
     task = deployed.task
 
@@ -60,7 +60,7 @@ def routes(service: Service) -> list[Route]:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name != deployed.name or version not in (None, deployed.version):
             asked = repr(name) if version is None else f"{name!r} version {version!r}"
-            raise Refused(
+            raise Refusal(
                 404, f"no model {asked}; there is {deployed.name!r}, version {deployed.version!r}"
             )
 
@@ -99,7 +99,7 @@ def routes(service: Service) -> list[Route]:
         body = await request.body()
         only_ready = split_body(body, None)[0].get("ready", False) if body.strip() else False
         if not isinstance(only_ready, bool):
-            raise Refused(400, "'ready' is neither true nor false")
+            raise Refusal(400, "'ready' is neither true nor false")
         if only_ready and not service.ready:
             return Json([])
         state = "READY" if service.ready else "UNAVAILABLE"
@@ -150,13 +150,13 @@ def routes(service: Service) -> list[Route]:
 
 def _refusing(why: str) -> Any:
     async def refuse(_: Request) -> Response:
-        raise Refused(400, why)
+        raise Refusal(400, why)
 
     return refuse
 
 
 def describe_model(service: Service) -> dict[str, Any]:
-    """The model's metadata. Each input by itself is enough; the others are left out."""
+    """The model's metadata; a request sends one of the inputs and omits the others."""
     deployed = service.deployed
     task = deployed.task
     return {
@@ -179,13 +179,13 @@ def describe_model(service: Service) -> dict[str, Any]:
 
 
 def configure(service: Service) -> dict[str, Any]:
-    """The model's configuration, as Triton's message `ModelConfig` has it: shapes without the batch."""
+    """The model's configuration as Triton's `ModelConfig` message: shapes without the batch."""
     told, limits = describe_model(service), service.limits
 
     def tensor(one: dict[str, Any], **more: Any) -> dict[str, Any]:
         kind = {"BYTES": "STRING"}.get(one["datatype"], one["datatype"])
         found = {"name": one["name"], "data_type": f"TYPE_{kind}", "dims": one["shape"][1:], **more}
-        if not found["dims"]:  # Triton has no empty ones
+        if not found["dims"]:  # Triton allows no empty dims
             found |= {"dims": [1], "reshape": {"shape": []}}
         return found
 
@@ -207,39 +207,39 @@ def configure(service: Service) -> dict[str, Any]:
 def _read(
     task: Task, body: bytes, header: str | None
 ) -> tuple[dict[str, str], list[tuple[ServedOutput, dict[str, Any]]], list[bytes | np.ndarray]]:
-    """The id of a request, the outputs that it asks for, and its pictures."""
+    """The id of a request, the outputs that it asks for, and its images."""
     if header is not None and header.strip() == "0":  # no JSON: the body is the file
         return {}, [(output, {"binary_data": True}) for output in task.served], [body]
     request, behind = split_body(body, header)
     number = request.get("id")
     if not isinstance(number, str | int | float | None):
-        raise Refused(400, "'id' is no text")
+        raise Refusal(400, "'id' is not text")
     head = {} if number is None else {"id": str(number)}
     return head, _wanted(task, request), read_inputs(request.get("inputs"), behind)
 
 
 def _wanted(task: Task, body: dict[str, Any]) -> list[tuple[ServedOutput, dict[str, Any]]]:
-    """The outputs that a request asks for, with their parameters; all where it names none."""
+    """The outputs that a request asks for, with their parameters; all if it names none."""
     binary = parameters_of(body).get("binary_data_output", False)
     outputs, scores = {output.name: output for output in task.served}, task.served[0].name
     asked = body.get("outputs") or [{"name": name} for name in outputs]
     if not isinstance(asked, list):
-        raise Refused(400, "'outputs' is no list")
+        raise Refusal(400, "'outputs' is not a list")
     found: dict[str, dict[str, Any]] = {}
     for item in asked:
         name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str) or name not in outputs:
-            raise Refused(400, f"no output {str(name)[:100]!r}; {', '.join(outputs)}")
+            raise Refusal(400, f"no output {str(name)[:100]!r}; {', '.join(outputs)}")
         if name in found:
-            raise Refused(400, f"asks for the output {name!r} twice")
+            raise Refusal(400, f"asks for the output {name!r} twice")
         parameters = {"binary_data": binary, **parameters_of(item)}
         if "shared_memory_region" in parameters:
-            raise Refused(400, f"{name}: this server shares no memory")
+            raise Refusal(400, f"{name}: this server shares no memory")
         if not isinstance(parameters["binary_data"], bool):
-            raise Refused(400, f"{name}: binary_data is neither true nor false")
+            raise Refusal(400, f"{name}: binary_data is neither true nor false")
         count = parameters.get("classification")
         if count is not None and (type(count) is not int or count < 1 or name != scores):
-            raise Refused(400, f"{name}: classification takes the number of labels of {scores}")
+            raise Refusal(400, f"{name}: classification takes the number of labels of {scores}")
         found[name] = parameters
     return [(outputs[name], parameters) for name, parameters in found.items()]
 
@@ -254,7 +254,7 @@ def _output(
 
 
 def _classify(scores: np.ndarray, names: list[str], count: int) -> np.ndarray:
-    """The outputs of the largest values of each row as `value:index:name`."""
+    """The largest values of each row, formatted as `value:index:name`."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     rows = [
         [f"{row[k]:f}:{k}:{names[k]}" for k in best]

@@ -1,4 +1,4 @@
-"""What a server takes before it says no, and how it says so."""
+"""The limits of a server, and the error for requests beyond them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What keeps a server answering.
+    """Limits that keep a server responsive.
 
     Attributes:
-        batch: Images computed together at most.
+        batch: Maximum number of images computed together.
         delay: Seconds that an image waits for others that are on their way.
-        queue: Images accepted and not yet answered, at most.
-        body: Bytes of a request.
-        pixels: Of a picture, width times height (times frames).
-        seconds: For a body to arrive, and again for its answer.
+        queue: Maximum number of images accepted and not yet answered.
+        body: Maximum size of a request, in bytes.
+        pixels: Maximum size of an image, width times height (times frames).
+        seconds: Time limit for a body to arrive, and again for its answer.
     """
 
     batch: int = 32
@@ -26,8 +26,8 @@ class Limits:
     seconds: float = 30.0
 
 
-class Refused(Exception):  # noqa: N818 - it names what happened
-    """A request that is answered with a status of its own and a line of text."""
+class Refusal(Exception):  # noqa: N818 - it names what happened
+    """A refused request, with its HTTP status and a one-line message."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
         self.status, self.message, self.headers = status, message, headers

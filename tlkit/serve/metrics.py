@@ -1,4 +1,4 @@
-"""What the server tells Prometheus."""
+"""The server's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Metrics:
-    """Counters of one server, in a registry of their own."""
+    """Counters of one server, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = registry = prometheus.CollectorRegistry()
@@ -31,18 +31,18 @@ class Metrics:
         )
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """A request was answered; `path` is the route's pattern."""
+        """Counts an answered request; `path` is the pattern of its route."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def batch(self, images: int) -> None:
-        """Some images were computed together."""
+        """Counts a computed batch."""
         self._batches.observe(images)
 
     def pending(self, images: int) -> None:
-        """So many images wait for their answer."""
+        """Sets the number of images that wait for their answer."""
         self._pending.set(images)
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """All metrics in Prometheus's text format."""
         return prometheus.generate_latest(self.registry)

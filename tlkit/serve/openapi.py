@@ -1,16 +1,16 @@
-"""What the server understands and answers, as an OpenAPI document."""
+"""The OpenAPI document that describes the server's requests and responses."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tlkit import __version__
-from tlkit.serve.deployed import Deployed
+from tlkit.serve.deployed import DeployedModel
 from tlkit.serve.schemas import SCHEMAS, reference
 from tlkit.serve.tensors import LENGTH
 
 FILE = {"type": "string", "format": "binary"}
-# beside the 200 of each address
+# responses beside the 200 of each path
 ERRORS = {
     "400": "What was wrong",
     "401": "No token, or another",
@@ -24,12 +24,12 @@ ERRORS = {
 }
 
 
-def describe(deployed: Deployed, token: bool) -> dict[str, Any]:
+def describe(deployed: DeployedModel, token: bool) -> dict[str, Any]:
     """The OpenAPI document of a server.
 
     Args:
         deployed: The model.
-        token: Whether requests must bear one.
+        token: Whether clients must send a token.
     """
     v1, v2 = f"/v1/models/{deployed.name}", f"/v2/models/{deployed.name}"
     form = {"type": "object", "required": ["file"], "properties": {"file": FILE}}

@@ -1,4 +1,4 @@
-"""The server as a process: a port, a loaded model, and an end in good order."""
+"""The server process: binds a port, loads a model, and shuts down cleanly."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tlkit.steps.start import import_tensorflow
 
 
 def open_port(host: str, port: int) -> socket.socket:
-    """A socket bound to an address; port 0 takes a free one.
+    """Opens a socket bound to an address; port 0 takes a free one.
 
     Raises:
-        UserError: if the address is taken or not this machine's.
+        UserError: if the address is in use or does not belong to this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -41,30 +41,31 @@ def serve(
     host: str,
     port: int,
     limits: Limits,
+    *,
     name: str | None = None,
     token: str | None = None,
     origins: Sequence[str] = (),
     log: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Serves an export until the process is told to stop; requests under way are answered.
+    """Serves an export until the process is stopped; requests in progress are answered.
 
     Args:
-        folder: Of the export.
+        folder: Export folder.
         host: Address to listen on.
-        port: Of it; 0 takes a free one.
-        limits: What is taken before the answer is no.
-        name: Of the model in addresses; the recipe's if not given.
-        token: That requests must bear.
-        origins: Of pages on other servers whose scripts may ask.
-        log: Whether each request is logged.
-        say: Is told what a person should know.
+        port: Port to listen on; 0 takes a free one.
+        limits: Limits beyond which requests are refused.
+        name: Model name in URLs; the recipe's name by default.
+        token: Bearer token that clients must send.
+        origins: Origins whose pages may send cross-origin requests.
+        log: Whether to log each request.
+        say: Called with messages for the user.
 
     Raises:
-        UserError: if it cannot be loaded, or the address is taken.
+        UserError: if the export cannot be loaded, or the address is in use.
     """
     opened = open_port(host, port)
-    # the end that is asked for is a good one, while loading too; uvicorn waits for answers first
+    # a requested stop exits with status 0, even while loading; uvicorn first waits for answers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     start = time.perf_counter()
     import_tensorflow()
@@ -78,7 +79,7 @@ def serve(
         say(f"{folder}: {proof[0]} golden pictures answered, largest difference {proof[1]:.1e}")
     else:
         say(f"{folder}: has no golden pack, so it is not known whether it answers as evaluated")
-    opened.listen()  # from here on requests are taken; the first waits a moment
+    opened.listen()  # requests are accepted from here on; the first one waits a moment
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{opened.getsockname()[1]}"
     say(f"{deployed.name} is ready after {time.perf_counter() - start:.1f} s; Ctrl-C stops it")

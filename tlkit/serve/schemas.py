@@ -1,4 +1,4 @@
-"""JSON Schemas of what the server takes and answers, by the names that generated clients give them."""
+"""JSON Schemas of requests and responses, by the names that generated clients use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRUTH: Schema = {"type": "boolean"}
 
 
 def reference(name: str) -> Schema:
-    """A schema by its name."""
+    """A reference to a schema by name."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -27,7 +27,7 @@ def _list(items: Schema, least: int = 0, most: int | None = None) -> Schema:
 
 
 def _object(properties: dict[str, Schema], *, optional: str = "", closed: bool = False) -> Schema:
-    """An object; `optional` names the properties that may be left out."""
+    """An object schema; `optional` names the properties that may be omitted."""
     required = [name for name in properties if name not in optional.split()]
     found: Schema = {"type": "object", "properties": properties}
     if required:

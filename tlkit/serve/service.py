@@ -1,4 +1,4 @@
-"""What every address of the server asks: pictures in, probabilities out, within limits."""
+"""The service behind all routes: images in, probabilities out, within limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 
 from tlkit.out_of_memory import is_out_of_memory
 from tlkit.serve.batcher import Batcher
-from tlkit.serve.deployed import Deployed
-from tlkit.serve.limits import Limits, Refused
+from tlkit.serve.deployed import DeployedModel
+from tlkit.serve.limits import Limits, Refusal
 from tlkit.serve.metrics import Metrics
 from tlkit.serve.picture import read_picture
 from tlkit.serve.statistics import Statistics, Timing
@@ -26,21 +26,21 @@ class Service:
 
     Args:
         deployed: The model.
-        limits: What is taken before the answer is no.
-        metrics: Are told what happens.
+        limits: Limits beyond which requests are refused.
+        metrics: Metrics to update.
     """
 
-    def __init__(self, deployed: Deployed, limits: Limits, metrics: Metrics):
+    def __init__(self, deployed: DeployedModel, limits: Limits, metrics: Metrics):
         self.deployed, self.limits, self.metrics = deployed, limits, metrics
         self.readers = concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, "decode")
-        self.pending = 0  # images that were accepted and not answered
+        self.pending = 0  # images accepted and not yet answered
         self.statistics = Statistics()
         self.batcher = Batcher(deployed.run, limits, self._computed)
         self.ready = False
 
     @asynccontextmanager
     async def lifespan(self, _: Any) -> AsyncIterator[None]:
-        """Computes while the server runs."""
+        """Computes batches while the server runs."""
         work = asyncio.create_task(self.batcher.work())
         self.ready = True
         yield
@@ -48,11 +48,11 @@ class Service:
         work.cancel()
 
     async def answer(self, items: Sequence[bytes | np.ndarray]) -> np.ndarray:
-        """Probabilities `(n, classes)` of files or pixels.
+        """Probabilities `(n, classes)` for files or pixels.
 
         Raises:
-            Refused: 400 or 413 for a picture, 413 for too many, 503 where the queue or memory is full, 504
-                where the answer takes too long.
+            Refusal: 400 or 413 for an image, 413 for too many, 503 if the queue or memory is full,
+                504 if the answer takes too long.
         """
         start = time.perf_counter()
         timings = [Timing(start) for _ in items]
@@ -76,14 +76,14 @@ class Service:
     async def special(
         self, ask: Callable[[list[bytes]], np.ndarray], files: list[bytes]
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """What a signature that is not batched says of files, and their pixels."""
+        """The result of an unbatched signature for files, and the pixels of these files."""
         async with self._accepted(len(files)):
             images = await asyncio.gather(*map(self._pixels, files))
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self.batcher.thread, ask, files), images
 
     async def _pixels(self, item: bytes | np.ndarray) -> np.ndarray:
-        """The pixels of a file, or of pixels, at the network's size."""
+        """Pixels at the network's input size, from a file or from other pixels."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.readers, self._read, item)
 
@@ -104,24 +104,24 @@ class Service:
 
     @asynccontextmanager
     async def _accepted(self, count: int) -> AsyncIterator[None]:
-        """A place in the queue, for a limited time."""
+        """Reserves places in the queue, for a limited time."""
         if not count:
-            raise Refused(400, "no picture in the request")
+            raise Refusal(400, "no picture in the request")
         if count > self.limits.queue:
-            raise Refused(413, f"{count} pictures in one request, at most {self.limits.queue}")
+            raise Refusal(413, f"{count} pictures in one request, at most {self.limits.queue}")
         if self.pending + count > self.limits.queue:
-            raise Refused(503, "the queue is full", {"Retry-After": "1"})
+            raise Refusal(503, "the queue is full", {"Retry-After": "1"})
         self._count(count)
         try:
             async with asyncio.timeout(self.limits.seconds):
                 yield
         except TimeoutError:
-            raise Refused(504, f"no answer within {self.limits.seconds:g} s") from None
+            raise Refusal(504, f"no answer within {self.limits.seconds:g} s") from None
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             advice = "send fewer pictures at once, or start the server with a smaller --max-batch"
-            raise Refused(503, f"out of memory: {advice}", {"Retry-After": "1"}) from error
+            raise Refusal(503, f"out of memory: {advice}", {"Retry-After": "1"}) from error
         finally:
             self._count(-count)
 

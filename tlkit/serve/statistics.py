@@ -1,4 +1,4 @@
-"""What Triton's statistics extension tells of a model: how often, and how long each part took.
+"""Triton's statistics extension: how often requests happened, and how long each part took.
 
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
 """
@@ -14,30 +14,30 @@ PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 
 @dataclasses.dataclass
 class Duration:
-    """How often something happened, and how long it took together."""
+    """How often something happened, and its total duration."""
 
     count: int = 0
     ns: int = 0
 
     def add(self, seconds: float) -> None:
-        """It happened once more."""
+        """Counts one more occurrence."""
         self.count += 1
         self.ns += round(seconds * 1e9)
 
     def told(self) -> dict[str, int]:
-        """As the protocol writes it."""
+        """The duration in the protocol's format."""
         return {"count": self.count, "ns": self.ns}
 
 
 @dataclasses.dataclass
 class Timing:
-    """Moments of one image, in seconds of `time.perf_counter`.
+    """Timestamps of one image, in seconds of `time.perf_counter`.
 
     Attributes:
-        begun: It was accepted.
-        submitted: It was decoded, and waits for a batch.
-        started: Its batch was put together.
-        computed: Its batch was computed.
+        begun: When it was accepted.
+        submitted: When it was decoded and began to wait for a batch.
+        started: When stacking of its batch began.
+        computed: When its batch was computed.
     """
 
     begun: float = 0.0
@@ -47,10 +47,10 @@ class Timing:
 
 
 class Statistics:
-    """Counts of a server since its start."""
+    """Statistics of a server since its start."""
 
     def __init__(self) -> None:
-        self.last = 0  # milliseconds since 1970
+        self.last = 0  # of the last request, in milliseconds since 1970
         self.images = 0
         self.success, self.fail = Duration(), Duration()
         self.parts = {name: Duration() for name in PARTS}
@@ -59,7 +59,7 @@ class Statistics:
         )
 
     def answered(self, timings: list[Timing]) -> None:
-        """A request was answered; of its images the one counts that took longest in a part."""
+        """Counts an answered request; each part is timed by the slowest of its images."""
         now = time.perf_counter()
         self.last = time.time_ns() // 1_000_000
         self.images += len(timings)
@@ -70,18 +70,18 @@ class Statistics:
         self.parts["compute_output"].add(now - max(t.computed for t in timings))
 
     def failed(self, seconds: float) -> None:
-        """A request was not answered with what it asked for."""
+        """Counts a request that failed."""
         self.last = time.time_ns() // 1_000_000
         self.fail.add(seconds)
 
     def batch(self, images: int, stacked: float, computed: float, handed_out: float) -> None:
-        """Images were computed together; seconds before, while and after it."""
+        """Counts a computed batch, with the seconds before, during and after the computation."""
         parts = self.batches[images]
         for part, seconds in zip(parts.values(), (stacked, computed, handed_out), strict=True):
             part.add(seconds)
 
     def told(self, name: str, version: str) -> dict[str, object]:
-        """As the protocol writes it."""
+        """The statistics in the protocol's format."""
         batches = [
             {"batch_size": size, **{part: d.told() for part, d in parts.items()}}
             for size, parts in sorted(self.batches.items())

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tlkit.serve.bodies import Json, from_base64, read_json, to_pixels
-from tlkit.serve.limits import Refused
+from tlkit.serve.limits import Refusal
 from tlkit.serve.service import Service
+from tlkit.tensors import Tensor
 
-# what a signature takes; those for pixels take them as this type
+# input types of the signatures; the pixel signatures with their dtype
 PIXELS = {"serving_default": ("float32", "DT_FLOAT"), "serve_uint8": ("uint8", "DT_UINT8")}
 FILES = ("serve_bytes", "features", "explain")
 DTYPES = {"float": "DT_FLOAT", "text": "DT_STRING", "integer": "DT_INT64"}
@@ -22,21 +23,21 @@ DEFAULT = "serving_default"
 
 
 def routes(service: Service) -> list[Route]:
-    """The addresses below `/v1/models`."""
+    """The routes below `/v1/models`."""
     deployed = service.deployed
 
     def known(request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version")
         if name != deployed.name:
-            raise Refused(404, f"no model {name!r}; this server has {deployed.name!r}")
+            raise Refusal(404, f"no model {name!r}; this server has {deployed.name!r}")
         if version is not None and version != deployed.version:
-            raise Refused(404, f"no version {version!r} of {name!r}; there is {deployed.version!r}")
+            raise Refusal(404, f"no version {version!r} of {name!r}; there is {deployed.version!r}")
 
     async def status(request: Request) -> Response:
         known(request)
         state = {"error_code": "OK", "error_message": ""}
         one = {"version": deployed.version, "state": "AVAILABLE", "status": state}
-        # KServe's protocol 1 has the same address and asks for name and readiness
+        # KServe's protocol 1 uses the same URL, with name and readiness
         kserve = {"name": deployed.name, "ready": service.ready}
         return Json({"model_version_status": [one], **kserve})
 
@@ -55,13 +56,13 @@ def routes(service: Service) -> list[Route]:
         known(request)
         body = await read_json(request)
         if ("instances" in body) == ("inputs" in body):
-            raise Refused(400, "expected either 'instances' (rows) or 'inputs' (columns)")
+            raise Refusal(400, "expected either 'instances' (rows) or 'inputs' (columns)")
         rows = "instances" in body
         given = _rows(body["instances"]) if rows else _column(body["inputs"])
         encoded = any(isinstance(value, dict) for value in given)
         signature = body.get("signature_name") or ("serve_bytes" if encoded else DEFAULT)
         if signature not in _signatures(service):
-            raise Refused(400, f"no signature {signature!r}; {', '.join(_signatures(service))}")
+            raise Refusal(400, f"no signature {signature!r}; {', '.join(_signatures(service))}")
         columns = await _answer(service, signature, given)
         if not rows:
             only = next(iter(columns.values())) if len(columns) == 1 else None
@@ -72,10 +73,10 @@ def routes(service: Service) -> list[Route]:
         return Json({"predictions": values})
 
     async def explain(request: Request) -> Response:
-        """KServe's protocol 1 has the map of each label by itself."""
+        """Explains as in KServe's protocol 1, with the heat maps in a separate list."""
         known(request)
         if deployed.explain is None:
-            raise Refused(400, f"{deployed.format} cannot explain; a SavedModel can")
+            raise Refusal(400, f"{deployed.format} cannot explain; a SavedModel can")
         columns = await _answer(
             service, "explain", _rows((await read_json(request)).get("instances"))
         )
@@ -94,7 +95,7 @@ def routes(service: Service) -> list[Route]:
 
 
 def _signatures(service: Service) -> list[str]:
-    """Those that the served model has."""
+    """The signatures of the served model."""
     without = {
         name
         for name, ask in (
@@ -107,7 +108,7 @@ def _signatures(service: Service) -> list[str]:
 
 
 def _definition(service: Service, name: str) -> dict[str, Any]:
-    """A signature as TensorFlow Serving describes it."""
+    """A signature in TensorFlow Serving's format."""
     task = service.deployed.task
     if name in PIXELS:
         inputs = {"images": _tensor(PIXELS[name][1], -1, -1, -1, 3)}
@@ -135,27 +136,27 @@ def _by_row(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def _rows(instances: Any) -> list[Any]:
-    """Values of rows: each the value itself, or an object that names the one input."""
+    """Values of rows, each given directly or as an object that names the only input."""
     if not isinstance(instances, list):
-        raise Refused(400, "'instances' is no list")
+        raise Refusal(400, "'instances' is not a list")
     return [_named(row, row) for row in instances]
 
 
-def _column(inputs: Any) -> list[Any]:
-    """Values of a column: the list itself, or an object that names the one input."""
+def _column(inputs: Tensor) -> list[Any]:
+    """Values of a column, given as a list or as an object that names the only input."""
     values = _named(inputs, inputs)
     if isinstance(values, dict) and "b64" in values:
         return [values]
     if not isinstance(values, list):
-        raise Refused(400, "'inputs' is no list")
+        raise Refusal(400, "'inputs' is not a list")
     return values
 
 
 def _named(value: Any, otherwise: Any) -> Any:
-    """What an object gives the input whose name it has."""
+    """The value of an input in an object; `otherwise` if the value is no such object."""
     if isinstance(value, dict) and "b64" not in value:
         if len(value) != 1 or not set(value) <= {"images", "image_bytes"}:
-            raise Refused(
+            raise Refusal(
                 400, f"expected 'image_bytes' or 'images', found {', '.join(value)[:200]!r}"
             )
         return next(iter(value.values()))
@@ -163,7 +164,7 @@ def _named(value: Any, otherwise: Any) -> Any:
 
 
 async def _answer(service: Service, signature: str, given: list[Any]) -> dict[str, list[Any]]:
-    """The outputs of a signature as columns."""
+    """The outputs of a signature, as columns."""
     items = await asyncio.to_thread(_items, signature, given)
     deployed = service.deployed
     files = [item for item in items if isinstance(item, bytes)]
@@ -179,18 +180,18 @@ async def _answer(service: Service, signature: str, given: list[Any]) -> dict[st
 
 
 def _items(signature: str, given: list[Any]) -> list[bytes | np.ndarray]:
-    """The files or the pixels that a signature takes."""
+    """The files or the pixels for a signature."""
     if signature in PIXELS:
         if any(isinstance(value, dict) for value in given):
-            raise Refused(400, f"{signature} takes pixels; files go to serve_bytes")
+            raise Refusal(400, f"{signature} takes pixels; files go to serve_bytes")
         return [to_pixels(value, PIXELS[signature][0]) for value in given]
     for value in given:
         if not isinstance(value, dict) or set(value) != {"b64"}:
-            raise Refused(400, f'{signature} takes {{"b64": "..."}}, a file in base64')
+            raise Refusal(400, f'{signature} takes {{"b64": "..."}}, a file in base64')
     return [from_base64(value["b64"]) for value in given]
 
 
 def _listed(values: np.ndarray) -> list[Any]:
-    """An array as JSON has it; of float32, all digits."""
+    """An array as JSON values; float32 with all digits."""
     found: list[Any] = (values.astype("float64") if values.dtype.kind == "f" else values).tolist()
     return found

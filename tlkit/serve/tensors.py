@@ -1,9 +1,9 @@
-"""Tensors of KServe's protocol 2, in JSON or as bytes behind it.
+"""Tensors of KServe's protocol 2, in JSON or as bytes after it.
 
 The binary tensor data extension
 (https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md)
-puts tensors behind the JSON object, little-endian and row by row, in the order in which it names
-them; the header `Inference-Header-Content-Length` says where the object ends.
+puts tensors after the JSON object, little-endian and in row-major order, in the order in which
+the object names them; the header `Inference-Header-Content-Length` is the length of the object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import ml_dtypes
 import numpy as np
 
 from tlkit.serve.bodies import from_base64, parse_json
-from tlkit.serve.limits import Refused
+from tlkit.serve.limits import Refusal
+from tlkit.tensors import Tensor
 
 LENGTH = "Inference-Header-Content-Length"
 DATATYPES: dict[str, np.dtype] = {
@@ -35,13 +36,13 @@ MOST_DIMENSIONS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A tensor of an answer.
+    """A tensor in a response.
 
     Attributes:
-        name: As clients ask for it.
-        datatype: Of the protocol.
-        values: Numbers, or text where the datatype is BYTES.
-        binary: Whether it goes behind the JSON.
+        name: Name that clients ask for.
+        datatype: Datatype of the protocol.
+        values: Numbers, or text if the datatype is BYTES.
+        binary: Whether it goes after the JSON.
     """
 
     name: str
@@ -51,53 +52,53 @@ class Output:
 
 
 def split_body(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
-    """The JSON object of a request, and what is behind it.
+    """Splits a request into its JSON object and the bytes after it.
 
     Args:
-        body: All of it.
-        header: `Inference-Header-Content-Length`, None where it was not sent.
+        body: Entire body.
+        header: `Inference-Header-Content-Length`; None if it was not sent.
 
     Raises:
-        Refused: 400 if the header is no length, or longer than the body, or there is no object.
+        Refusal: 400 if the header is not a valid length, exceeds the body, or there is no object.
     """
     if header is None:
         return parse_json(body), b""
     if not (header.isascii() and header.isdigit() and len(header) < 12):
-        raise Refused(400, f"{LENGTH}: expected a number of bytes, found {header[:50]!r}")
+        raise Refusal(400, f"{LENGTH}: expected a number of bytes, found {header[:50]!r}")
     length = int(header)
     if length > len(body):
-        raise Refused(400, f"{LENGTH}: {length} bytes, but the body has {len(body)}")
+        raise Refusal(400, f"{LENGTH}: {length} bytes, but the body has {len(body)}")
     return parse_json(body[:length]), body[length:]
 
 
-def read_inputs(inputs: Any, behind: bytes) -> list[bytes | np.ndarray]:
-    """The pictures of a request's input tensors, in their order.
+def read_inputs(inputs: Tensor, behind: bytes) -> list[bytes | np.ndarray]:
+    """The images of a request's input tensors, in order.
 
     Args:
-        inputs: `inputs` of the JSON object. BYTES hold files, in base64 where they are in JSON; numbers
-            hold pixels `(n, height, width, 3)` in [0, 255].
-        behind: What is behind the object.
+        inputs: `inputs` of the JSON object. BYTES hold files, in base64 if they are in JSON;
+            numbers hold pixels `(n, height, width, 3)` in [0, 255].
+        behind: Bytes after the object.
 
     Returns:
-        Files, and pixels as uint8 or float32.
+        Files as bytes, and pixels as uint8 or float32.
 
     Raises:
-        Refused: 400 if a tensor is not as it says, or the bytes do not add up.
+        Refusal: 400 if a tensor does not match its description, or the byte counts do not match.
     """
     if not isinstance(inputs, list) or not inputs:
-        raise Refused(400, "expected a list of input tensors in 'inputs'")
+        raise Refusal(400, "expected a list of input tensors in 'inputs'")
     found: list[bytes | np.ndarray] = []
     start = 0
     for tensor in inputs:
         if not isinstance(tensor, dict):
-            raise Refused(400, "expected an object for each tensor in 'inputs'")
+            raise Refusal(400, "expected an object for each tensor in 'inputs'")
         name = str(tensor.get("name"))[:50]
         size = _binary_size(tensor, name)
         if size is None:
             found += _from_json(tensor, name)
             continue
         if start + size > len(behind):
-            raise Refused(
+            raise Refusal(
                 400,
                 f"{name}: binary_data_size is {size}, but {len(behind) - start} bytes are left "
                 f"behind the JSON ({LENGTH} says where it ends)",
@@ -105,7 +106,7 @@ def read_inputs(inputs: Any, behind: bytes) -> list[bytes | np.ndarray]:
         found += _from_binary(tensor, name, memoryview(behind)[start : start + size])
         start += size
     if start != len(behind):
-        raise Refused(
+        raise Refusal(
             400,
             f"{len(behind)} bytes are behind the JSON; the tensors name {start} (binary_data_size)",
         )
@@ -113,17 +114,17 @@ def read_inputs(inputs: Any, behind: bytes) -> list[bytes | np.ndarray]:
 
 
 def _binary_size(tensor: dict[str, Any], name: str) -> int | None:
-    """How many bytes behind the JSON are a tensor's; None where its values are in the JSON."""
+    """The number of a tensor's bytes after the JSON; None if its values are in the JSON."""
     parameters = parameters_of(tensor)
     if SHARED in parameters:
-        raise Refused(400, f"{name}: this server shares no memory; send the tensor in the body")
+        raise Refusal(400, f"{name}: this server shares no memory; send the tensor in the body")
     size = parameters.get("binary_data_size")
     if size is None:
         return None
     if type(size) is not int or size < 0:
-        raise Refused(400, f"{name}: binary_data_size is no number of bytes: {str(size)[:50]!r}")
+        raise Refusal(400, f"{name}: binary_data_size is not a number of bytes: {str(size)[:50]!r}")
     if tensor.get("data") is not None:
-        raise Refused(400, f"{name}: has both 'data' and binary_data_size")
+        raise Refusal(400, f"{name}: has both 'data' and binary_data_size")
     return size
 
 
@@ -133,55 +134,55 @@ def parameters_of(item: dict[str, Any]) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise Refused(400, "'parameters' is no object")
+        raise Refusal(400, "'parameters' is not an object")
     return found
 
 
 def _shape(tensor: dict[str, Any], name: str) -> list[int]:
     shape = tensor.get("shape")
     if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-        raise Refused(400, f"{name}: 'shape' is no list of whole numbers")
+        raise Refusal(400, f"{name}: 'shape' is not a list of whole numbers")
     if len(shape) > MOST_DIMENSIONS:
-        raise Refused(400, f"{name}: 'shape' has {len(shape)} dimensions")
+        raise Refusal(400, f"{name}: 'shape' has {len(shape)} dimensions")
     return shape
 
 
 def _dtype(tensor: dict[str, Any], name: str, shape: list[int]) -> np.dtype:
-    """The type of pixels, whose shape must be one of pictures."""
+    """The dtype of a pixel tensor, whose shape must be that of images."""
     kind = tensor.get("datatype")
     if not isinstance(kind, str) or kind not in DATATYPES:
-        raise Refused(
+        raise Refusal(
             400,
             f"{name}: expected the datatype BYTES, UINT8 or FP32, found {str(kind)[:50]!r} (other "
             "numbers but BOOL are taken too where their values are pixels)",
         )
     if len(shape) != 4 or shape[3] != 3:
-        raise Refused(400, f"{name}: expected the shape [n, height, width, 3], found {shape}")
+        raise Refusal(400, f"{name}: expected the shape [n, height, width, 3], found {shape}")
     return DATATYPES[kind]
 
 
 def _from_json(tensor: dict[str, Any], name: str) -> list[bytes | np.ndarray]:
     shape, data = _shape(tensor, name), tensor.get("data")
     if not isinstance(data, list):
-        raise Refused(400, f"{name}: 'data' is no list")
+        raise Refusal(400, f"{name}: 'data' is not a list")
     if tensor.get("datatype") == "BYTES":
         flat = _flat(data)
         if math.prod(shape) != len(flat):
-            raise Refused(400, f"{name}: {len(flat)} values for the shape {shape}")
+            raise Refusal(400, f"{name}: {len(flat)} values for the shape {shape}")
         return [from_base64(text) for text in flat]
     dtype = _dtype(tensor, name, shape)
     try:
         with np.errstate(all="ignore"):
             values = np.asarray(data, "float64")
     except (ValueError, TypeError, OverflowError):
-        raise Refused(400, f"{name}: 'data' is not a regular array of numbers") from None
+        raise Refusal(400, f"{name}: 'data' is not a regular array of numbers") from None
     if values.size != math.prod(shape):
-        raise Refused(400, f"{name}: {values.size} values for the shape {shape}")
+        raise Refusal(400, f"{name}: {values.size} values for the shape {shape}")
     return _pictures(values.reshape(shape), dtype, name)
 
 
 def _flat(data: list[Any]) -> list[Any]:
-    """The values of nested lists."""
+    """The values of nested lists, flattened."""
     while data and all(isinstance(item, list) for item in data):
         data = [value for item in data for value in item]
     return data
@@ -194,7 +195,7 @@ def _from_binary(tensor: dict[str, Any], name: str, data: memoryview) -> list[by
     dtype = _dtype(tensor, name, shape)
     wanted = math.prod(shape) * dtype.itemsize
     if len(data) != wanted:
-        raise Refused(
+        raise Refusal(
             400,
             f"{name}: {tensor['datatype']} of the shape {shape} are {wanted} bytes, "
             f"binary_data_size is {len(data)}",
@@ -203,14 +204,14 @@ def _from_binary(tensor: dict[str, Any], name: str, data: memoryview) -> list[by
 
 
 def _elements(data: memoryview, count: int, name: str, shape: list[int]) -> list[bytes]:
-    """The elements of BYTES, each after its length as four bytes."""
+    """The elements of BYTES, each preceded by its length as four bytes."""
     found: list[bytes] = []
     start = 0
     while start < len(data):
         end = start + 4
         length = int.from_bytes(data[start:end], "little")
         if end + length > len(data):
-            raise Refused(
+            raise Refusal(
                 400, f"{name}: element {len(found)} is cut short: BYTES are a length of four bytes "
                 "and the content, one after the other",
             )  # fmt: skip
@@ -220,28 +221,28 @@ def _elements(data: memoryview, count: int, name: str, shape: list[int]) -> list
             break
     if len(found) != count:
         more = "more" if len(found) > count else str(len(found))
-        raise Refused(400, f"{name}: {more} values for the shape {shape}")
+        raise Refusal(400, f"{name}: {more} values for the shape {shape}")
     return found
 
 
 def _pictures(values: np.ndarray, dtype: np.dtype, name: str) -> list[bytes | np.ndarray]:
-    """Pixels as uint8 where their type is of whole numbers, else as float32."""
+    """Pixels as uint8 if their type is an integer type, else as float32."""
     if 0 in values.shape:
-        raise Refused(400, f"{name}: no picture in the shape {list(values.shape)}")
+        raise Refusal(400, f"{name}: no picture in the shape {list(values.shape)}")
     if dtype.kind in "ui":
         whole = values.dtype.kind in "ui" or bool((values == np.floor(values)).all())
         if not (whole and (values >= 0).all() and (values <= 255).all()):
-            raise Refused(400, f"{name}: expected whole numbers from 0 to 255")
+            raise Refusal(400, f"{name}: expected whole numbers from 0 to 255")
         return list(values.astype("uint8", copy=False))
     with np.errstate(all="ignore"):
         pixels = values.astype("float32", copy=False)
         if not (np.abs(pixels) < 1e30).all():
-            raise Refused(400, f"{name}: holds a number that is not finite")
+            raise Refusal(400, f"{name}: holds a number that is not finite")
     return list(pixels)
 
 
 def write_outputs(head: dict[str, Any], outputs: list[Output]) -> tuple[bytes, int | None]:
-    """The body of an answer, and the length of its JSON where bytes are behind it."""
+    """The body of a response, and the length of its JSON if bytes follow it."""
     told, behind = [], []
     for output in outputs:
         one: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`/predict`, for people: files as they are, and an answer that can be read."""
+"""`/predict`, for direct use: plain file uploads and a readable answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tlkit.serve.bodies import Json
-from tlkit.serve.limits import Refused
+from tlkit.serve.limits import Refusal
 from tlkit.serve.service import Service
 
 TOP = 5
@@ -28,7 +28,7 @@ def routes(service: Service) -> list[Route]:
         top = _number(request, "top", min(TOP, len(deployed.classes)))
         explain = _flag(request, "explain")
         if explain and deployed.explain is None:
-            raise Refused(400, f"{deployed.format} cannot explain; a SavedModel can")
+            raise Refusal(400, f"{deployed.format} cannot explain; a SavedModel can")
         files = await _files(request, service.limits.queue)
         answered = await service.answer([data for _, data in files])
         answers = []
@@ -50,9 +50,9 @@ def routes(service: Service) -> list[Route]:
 
 
 async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
-    """Names and contents of a form's files, or of the one that is the body."""
+    """Names and contents of a form's files, or of the body as a single file."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "multipart/form-data":  # curl --data-binary names a type that it is not
+    if kind != "multipart/form-data":  # curl --data-binary sends a wrong content type
         return [("", await request.body())]
     async with request.form(max_files=most, max_fields=most) as form:
         found = [
@@ -61,7 +61,7 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
             if isinstance(value, UploadFile)
         ]
     if not found:
-        raise Refused(400, "the form holds no file")
+        raise Refusal(400, "the form holds no file")
     return found
 
 
@@ -70,19 +70,19 @@ def _number(request: Request, name: str, otherwise: int) -> int:
     if text is None:
         return otherwise
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise Refused(400, f"{name}={text[:50]!r}: expected a whole number above 0")
+        raise Refusal(400, f"{name}={text[:50]!r}: expected a whole number above 0")
     return int(text)
 
 
 def _flag(request: Request, name: str) -> bool:
     text = request.query_params.get(name, "false")
     if text not in ("true", "false"):
-        raise Refused(400, f"{name}={text[:50]!r}: expected true or false")
+        raise Refusal(400, f"{name}={text[:50]!r}: expected true or false")
     return text == "true"
 
 
 def _picture(image: np.ndarray, heat: Any) -> str:
-    """What the network got with the heat map over it, as a PNG in base64."""
+    """The network's input with the heat map over it, as a PNG in base64."""
     from PIL import Image
 
     from tlkit.evaluate.grad_cam import overlay

@@ -1,6 +1,8 @@
-"""The steps of the straight way, each a function from values to values."""
+"""The steps of the standard workflow, each a function from values to values."""
 
-from tlkit.steps.ahead import (
+from tlkit.steps.data import describe_data, look_at_data, read_data, settle
+from tlkit.steps.diagnostics import (
+    SweepRequest,
     babysit,
     find_rate,
     profile,
@@ -8,39 +10,39 @@ from tlkit.steps.ahead import (
     refuse_too_short,
     rehearse,
 )
-from tlkit.steps.data import describe_data, look_at_data, read_data, settle
 from tlkit.steps.evaluate import (
     EVALUATION_BATCH,
+    Evaluation,
     evaluate,
     logits_of,
     missed_requirements,
     save_evaluation,
-    tuned,
 )
-from tlkit.steps.export import export, model_card
+from tlkit.steps.export import ExportResult, export, model_card
 from tlkit.steps.network import make_network
 from tlkit.steps.plan import describe_changes, describe_stage
-from tlkit.steps.result import write_result
-from tlkit.steps.speaker import Speaker
+from tlkit.steps.result import RunResult, tell_result, write_result
 from tlkit.steps.start import import_tensorflow, number_format_kept, start_tensorflow
-from tlkit.steps.train import feature_seconds, make_training, train
+from tlkit.steps.train import TrainResult, train
 
 __all__ = [
     "EVALUATION_BATCH",
-    "Speaker",
+    "Evaluation",
+    "ExportResult",
+    "RunResult",
+    "SweepRequest",
+    "TrainResult",
     "babysit",
     "describe_changes",
     "describe_data",
     "describe_stage",
     "evaluate",
     "export",
-    "feature_seconds",
     "find_rate",
     "import_tensorflow",
     "logits_of",
     "look_at_data",
     "make_network",
-    "make_training",
     "missed_requirements",
     "model_card",
     "number_format_kept",
@@ -52,7 +54,7 @@ __all__ = [
     "save_evaluation",
     "settle",
     "start_tensorflow",
+    "tell_result",
     "train",
-    "tuned",
     "write_result",
 ]

@@ -1,46 +1,60 @@
-"""The images read, checked, split and described."""
+"""Reading, checking, splitting and describing the images."""
 
 from __future__ import annotations
 
 import pathlib
 
-from tlkit import run as runs
 from tlkit.data.dataset import Dataset, load_dataset
 from tlkit.data.labels import labels_text, read_labels
 from tlkit.errors import RunError
 from tlkit.recipe.schema import Recipe
-from tlkit.steps.speaker import Speaker
+from tlkit.reporter import Reporter
+from tlkit.runs import folder as run_folder
 from tlkit.tasks.find import TASKS, task_facts
 from tlkit.tasks.fit import settled
 from tlkit.text import one_line, shortened
 
-WIDEST = 40  # characters of a class name in a table
+WIDEST = 40  # maximum characters of a class name in a table
 
 
-def look_at_data(recipe: Recipe, say: Speaker) -> Dataset:
+def look_at_data(recipe: Recipe, reporter: Reporter) -> Dataset:
     """Reads, checks and splits the images."""
     from tlkit.model import image_size
 
-    say.line(f"reading images from {recipe.data.source.name} ...")
+    reporter.line(f"reading images from {recipe.data.source.name} ...")
     task = None if recipe.task is None else TASKS[recipe.task]
-    dataset = load_dataset(recipe.data, image_size(recipe), say.progress("reading images"), task)
+    dataset = load_dataset(
+        recipe.data, image_size(recipe), reporter.progress("reading images"), task
+    )
     for line in describe_data(dataset):
-        say.line(line)
+        reporter.line(line)
     return dataset
 
 
 def read_data(
-    recipe: Recipe, folder: pathlib.Path, say: Speaker, resumed: bool, allow_data_change: bool
+    recipe: Recipe,
+    folder: pathlib.Path,
+    reporter: Reporter,
+    *,
+    resumed: bool = False,
+    allow_data_change: bool = False,
 ) -> Dataset:
     """Reads the images; writes data.json, images.csv, environment.json and labels.txt.
 
+    Args:
+        recipe: Recipe, with its defaults filled in.
+        folder: Run folder.
+        reporter: Reports to the user.
+        resumed: Whether the run is resumed; its images must be unchanged.
+        allow_data_change: Continue even if they changed.
+
     Raises:
-        RunError: if a run is to be continued on other images than it began with.
+        RunError: if a run would be resumed on other images than it started with.
     """
-    dataset = look_at_data(recipe, say)
-    listed = runs.image_list(dataset)
+    dataset = look_at_data(recipe, reporter)
+    listed = run_folder.image_list(dataset)
     if resumed and (folder / "images.csv").exists():
-        changed = runs.changed_images((folder / "images.csv").read_bytes().decode(), listed)
+        changed = run_folder.changed_images((folder / "images.csv").read_bytes().decode(), listed)
         if changed and not allow_data_change:
             raise RunError(
                 f"cannot be continued: its images have changed since: {'; '.join(changed)}.",
@@ -49,34 +63,34 @@ def read_data(
                 + str(folder / "resolved.yaml"),
             )
         for line in changed:
-            say.line(f"changed since: {line}")
+            reporter.line(f"changed since: {line}")
         labels = folder / "labels.txt"
         if changed and labels.exists() and read_labels(labels) != dataset.classes:
             raise RunError("cannot be continued: its classes have changed", where=str(folder))
     if recipe.model.head.name != "original":
-        runs.write_atomic(folder / "labels.txt", labels_text(dataset.classes))
-        runs.write_json(folder / "task.json", task_facts(dataset.task))
-    runs.write_atomic(folder / "images.csv", listed)
-    runs.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
-    runs.write_json(folder / "environment.json", runs.environment())
+        run_folder.write_atomic(folder / "labels.txt", labels_text(dataset.classes))
+        run_folder.write_json(folder / "task.json", task_facts(dataset.task))
+    run_folder.write_atomic(folder / "images.csv", listed)
+    run_folder.write_json(folder / "data.json", {**dataset.fingerprint(), "notes": dataset.notes})
+    run_folder.write_json(folder / "environment.json", run_folder.environment())
     return dataset
 
 
 def settle(
-    recipe: Recipe, dataset: Dataset, say: Speaker, folder: pathlib.Path | None = None
+    recipe: Recipe, dataset: Dataset, reporter: Reporter, folder: pathlib.Path | None = None
 ) -> Recipe:
-    """The recipe with what is learned, as the data say, and that task's loss; resolved.yaml has it too.
+    """The recipe with the task from the data, and that task's loss; updates resolved.yaml.
 
     Raises:
-        RecipeError: if something of it is for another task.
+        RecipeError: if a part of it is for another task.
     """
     done = settled(recipe, dataset.task)
     if recipe.task is None and dataset.task.name != "classification":
-        say.line(
+        reporter.line(
             f"task: {dataset.task.name}, by what the labels are; a recipe says it with `task:`"
         )
     if folder is not None:
-        runs.write_atomic(folder / "resolved.yaml", runs.recipe_yaml(done))
+        run_folder.write_atomic(folder / "resolved.yaml", run_folder.recipe_yaml(done))
     return done
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tlkit import registry
-from tlkit.data.dataset import Dataset
 from tlkit.recipe.schema import Recipe
 from tlkit.step_count import StepCount
 
+if TYPE_CHECKING:
+    from tlkit.train.context import RunContext
+    from tlkit.train.plans import PlannedStage
+
 
 def describe_changes(recipe: Recipe) -> list[str]:
-    """What a recipe changes beside what its stages train, a line each."""
+    """What a recipe changes besides what its stages train, one line each."""
 
     def names(items: Any) -> str:
         return ", ".join(
@@ -48,26 +51,20 @@ def describe_changes(recipe: Recipe) -> list[str]:
     return lines
 
 
-def describe_stage(
-    index: int,
-    stage: Any,
-    plan: Any,
-    network: Any,
-    recipe: Recipe,
-    dataset: Dataset,
-    whole: bool = False,
-) -> list[str]:
-    """One stage as lines for a person: what trains, how long, how fast, what is kept.
+def describe_stage(context: RunContext, planned: PlannedStage, whole: bool = False) -> list[str]:
+    """One stage as lines of text: what trains, how long, how fast, and what is cached.
 
-    Blocks of which the same is so are one line, unless `whole`.
+    Blocks that train alike share one line, unless `whole`.
     """
     from tlkit.features.compute import place_for
-    from tlkit.features.cut import find_cut
+    from tlkit.features.split_network import find_cut
     from tlkit.freeze import describe
     from tlkit.train.counting import count_steps
     from tlkit.train.plans import stage_cut, stage_views
 
-    lines = [f"\nstage {index + 1}: {stage.name}", describe(plan, whole)]
+    recipe, dataset, network = context.recipe, context.dataset, context.network
+    stage, plan = planned.stage, planned.plan
+    lines = [f"\nstage {planned.index + 1}: {stage.name}", describe(plan, whole)]
     if not stage.epochs:
         return lines
     sizes = {v.path: int(np.prod(v.shape)) for v in network.model.weights}
@@ -76,6 +73,7 @@ def describe_stage(
     if stage.solver == "lbfgs":
         lines.append(f"  the head is solved to its optimum by L-BFGS, l2 {stage.l2}")
     else:
+        assert stage.optimizer is not None and stage.schedule is not None
         rate = stage.optimizer.arguments.get("learning_rate")
         shown = "its own rate" if rate is None else rate if rate == "auto" else f"{rate:g}"
         lines.append(
@@ -85,7 +83,7 @@ def describe_stage(
         )
     if stage.image_size is not None:
         lines.append(f"  images of {stage.image_size} pixels")
-    cut = stage_cut(stage, plan, network, recipe.finetune.adversarial, recipe.cache)
+    cut = stage_cut(planned, network, recipe)
     if cut is not None:
         views = stage_views(stage, recipe.cache) or 1
         shapes = ", ".join("x".join(map(str, shape)) for shape in cut.shapes)

@@ -1,4 +1,4 @@
-"""TensorFlow imported and set up."""
+"""Importing and configuring TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tlkit import run as runs
 from tlkit.recipe.schema import Recipe
+from tlkit.runs import folder as run_folder
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its chatter, and lets it take a GPU's memory as needed."""
-    # its C++ speaks of missing GPU libraries at every start; failures are exceptions
-    with runs.silenced(2):
+    """Imports TensorFlow quietly, and lets it allocate GPU memory as needed."""
+    # its C++ code warns of missing GPU libraries at every start; failures are exceptions
+    with run_folder.silenced(2):
         import tensorflow as tf
 
         devices = tf.config.list_physical_devices("GPU")
@@ -23,7 +23,7 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def number_format_kept() -> Iterator[None]:
-    """Layers that are made afterwards, outside of tlkit, have the number format that they had before."""
+    """Restores Keras's dtype policy on exit, for layers created outside of tlkit."""
     keras = sys.modules.get("keras")
     before = None if keras is None else keras.config.dtype_policy()
     try:
@@ -35,7 +35,7 @@ def number_format_kept() -> Iterator[None]:
 
 
 def start_tensorflow(recipe: Recipe) -> None:
-    """Imports TensorFlow, and sets seeds and the number format."""
+    """Imports TensorFlow, and sets seeds and the dtype policy."""
     import_tensorflow()
     import keras
 

@@ -1,4 +1,4 @@
-"""Changes to built networks; each gives a new model and leaves the given one as it is."""
+"""Changes to built networks; each returns a new model and leaves the given one unchanged."""
 
 from tlkit.surgery.depthwise import as_depthwise
 from tlkit.surgery.fold_batch_norm import fold_batch_norm

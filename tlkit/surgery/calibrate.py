@@ -1,4 +1,4 @@
-"""New normalisation layers set so that they answer as the old ones did."""
+"""Sets new normalisation layers so that their outputs match those of the old ones."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tlkit.surgery.walk import walk
+from tlkit.tensors import KerasLayer, KerasModel, Tensor
 
 # of Adam, when the new layers are trained towards the old features
 RATE = 1e-3
 
 
 class Moments:
-    """Mean and variance of each channel over batches, added up in float64.
+    """Mean and variance of each channel over batches, accumulated in float64.
 
     Args:
-        axis: Of the channels.
+        axis: Axis of the channels.
     """
 
     def __init__(self, axis: int):
@@ -28,7 +30,7 @@ class Moments:
         self.squares: Any = 0.0
 
     def add(self, values: Any) -> None:
-        """Takes in one batch."""
+        """Adds one batch."""
         values = np.moveaxis(np.asarray(values), self.axis, -1)
         rows = values.reshape(-1, values.shape[-1])
         # distances from a first guess: a large mean cancels nothing
@@ -40,26 +42,26 @@ class Moments:
         self.squares = self.squares + np.square(rows).sum(0, dtype="float64")
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and biased variance, `(channels,)`."""
+        """Returns the mean and the biased variance, `(channels,)`."""
         shift = self.total / self.count
         return self.center + shift, np.maximum(self.squares / self.count - shift**2, 0.0)
 
 
-def in_batches(images: Any, size: int) -> list[Any]:
-    """Images, `size` at a time."""
+def in_batches(images: Tensor, size: int) -> list[Any]:
+    """Splits images into batches of `size`."""
     return [images[first : first + size] for first in range(0, len(images), size)]
 
 
 def moments(batches: Sequence[Any], axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and biased variance of each channel over all batches."""
+    """Returns the mean and the biased variance of each channel over all batches."""
     found = Moments(axis)
     for batch in batches:
         found.add(batch)
     return found.result()
 
 
-def check_images(model: Any, images: Any) -> np.ndarray:
-    """Images as the model takes them, or a ValueError that says what does not fit."""
+def check_images(model: KerasModel, images: Tensor) -> np.ndarray:
+    """Returns the images as model input; raises a ValueError that says what does not fit."""
     images = np.asarray(images, "float32")
     if not len(images):
         raise ValueError("there are no images to calibrate with")
@@ -75,7 +77,7 @@ def check_images(model: Any, images: Any) -> np.ndarray:
 
 
 def agreement(old: Sequence[Any], new: Sequence[Any]) -> float:
-    """Correlation of two networks' pooled outputs over the images, averaged over channels."""
+    """Correlation of the pooled outputs of two networks over the images, averaged over channels."""
 
     def pooled(batches: Sequence[Any]) -> np.ndarray:
         rows = [np.asarray(batch, "float64") for batch in batches]
@@ -87,33 +89,36 @@ def agreement(old: Sequence[Any], new: Sequence[Any]) -> float:
     return float(((a * b).sum(0) / np.maximum(lengths, 1e-12))[alive].mean())
 
 
-def calibrate_norms(old: Any, new: Any, names: set[str], batches: Sequence[Any]) -> float:
+def calibrate_norms(
+    old: KerasModel, new: KerasModel, names: set[str], batches: Sequence[Any]
+) -> float:
     """Sets gamma and beta of new normalisation layers to match the old ones' outputs.
 
-    For every channel, with m, s the mean and deviation of the old layer's output
-    over all images and places, and m', s' those of the new layer's before its scale:
-    gamma = sign(old gamma) s / s', beta = m - gamma m'. From the input on, and with the
-    new network's own inputs, so that what went wrong before is made up for.
-    BatchNorm gets its moving statistics from the images as well.
+    For every channel, let m and s be the mean and standard deviation of the old layer's
+    output over all images and positions, and m' and s' those of the new layer's output
+    before its scale. Then gamma = sign(old gamma) s / s', beta = m - gamma m'. Layers are
+    set in order, starting at the input, with the inputs that they get in the new network,
+    so that each compensates for the errors before it. The moving statistics of BatchNorm
+    are computed from the images as well.
 
     Args:
-        old: The model as it was.
-        new: Its copy with the new layers, which is changed.
-        names: Of the new layers.
-        batches: Images.
+        old: Original model.
+        new: Copy with the new layers; it is modified.
+        names: Names of the new layers.
+        batches: Batches of images.
 
     Returns:
-        How well the outputs agree, as `agreement` has it.
+        How well the outputs agree, as computed by `agreement`.
     """
     wanted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
-    def collect(layer: Any, outputs: list[Any]) -> None:
+    def collect(layer: KerasLayer, outputs: list[Any]) -> None:
         if layer.name in names and layer.name not in wanted:
             wanted[layer.name] = moments(outputs, axis_of(layer))
 
     done = set()
 
-    def fit(layer: Any, inputs: list[Any]) -> None:
+    def fit(layer: KerasLayer, inputs: list[Any]) -> None:
         if layer.name not in wanted or layer.name in done:
             return
         done.add(layer.name)
@@ -138,35 +143,40 @@ def calibrate_norms(old: Any, new: Any, names: set[str], batches: Sequence[Any])
     return agreement(before, walk(new, batches, before=fit))
 
 
-def axis_of(layer: Any) -> int:
-    """The axis of a normalisation layer's channels."""
+def axis_of(layer: KerasLayer) -> int:
+    """Returns the channel axis of a normalisation layer."""
     return layer.axis if isinstance(layer.axis, int) else layer.axis[0]
 
 
 def distill_norms(
-    old: Any, new: Any, names: set[str], images: np.ndarray, steps: int, batch_size: int
+    old: KerasModel,
+    new: KerasModel,
+    names: set[str],
+    images: np.ndarray,
+    *,
+    steps: int,
+    batch_size: int,
 ) -> float:
-    """Trains the new normalisation layers until the features are the old network's again.
+    """Trains the new normalisation layers to reproduce the features of the old network.
 
-    The loss is the squared difference of the two networks' outputs, each channel
-    over the old one's variance; Adam at 1e-3 falling to zero along a cosine, on
-    gamma and beta alone, on the images and their mirror images. Where the features
-    agree less afterwards, the layers are left as they were.
+    The loss is the squared difference of the two networks' outputs, divided in each
+    channel by the variance of the old one. Adam, with a learning rate that falls from
+    1e-3 to zero along a cosine, updates only gamma and beta, on the images and their
+    mirror images. If the features agree less afterwards, the layers are restored.
 
     Args:
-        old: The model as it was.
-        new: Its copy with the new layers, which is changed.
-        names: Of the new layers.
-        images: Some hundreds.
-        steps: Of training.
-        batch_size: Images a step.
+        old: Original model.
+        new: Copy with the new layers; it is modified.
+        names: Names of the new layers.
+        images: A few hundred images.
+        steps: Number of training steps.
+        batch_size: Images per step.
 
     Returns:
-        How well the outputs agree, as `agreement` has it.
+        How well the outputs agree, as computed by `agreement`.
     """
-    import tensorflow as tf
 
-    def find(model: Any) -> list[Any]:
+    def find(model: KerasModel) -> list[Any]:
         found = []
         for layer in model.layers:
             if isinstance(layer, keras.Model):

@@ -9,23 +9,24 @@ from typing import Any
 import keras
 
 from tlkit.errors import first_line
+from tlkit.tensors import KerasLayer, KerasModel
 
 
 def clone_with(
-    model: Any,
+    model: KerasModel,
     replace: Callable[[Any], Any],
-) -> Any:
-    """A copy of a model with weights of its own, some layers of it replaced.
+) -> KerasModel:
+    """Returns a copy of a model, with separate weights and some layers replaced.
 
     Args:
-        model: A functional or sequential Keras model; nested ones are opened.
-        replace: Gives another layer in the place of one, or None to copy it. One
-            that is built keeps its weights; another takes those of the old layer. What
-            was frozen stays so: layers, nested models and single variables.
+        model: Functional or sequential Keras model; nested models are processed too.
+        replace: Function that returns the replacement of a layer, or None to copy the layer.
+            A built replacement keeps its weights; any other gets those of the old
+            layer. Frozen layers, nested models and single variables remain frozen.
 
     Raises:
-        ValueError: for a subclassed model, which cannot be taken apart, and for a
-            layer that cannot be made again from its configuration.
+        ValueError: for a subclassed model, whose layers cannot be replaced, and for a
+            layer that cannot be recreated from its configuration.
     """
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ValueError(
@@ -35,7 +36,7 @@ def clone_with(
     pairs: list[tuple[Any, Any]] = []
     layers: list[tuple[Any, Any]] = []
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: KerasLayer) -> KerasModel:
         if isinstance(layer, keras.Model):
             return clone_with(layer, replace)
         new = replace(layer)
@@ -48,12 +49,12 @@ def clone_with(
                     f"configuration: {first_line(error)}"
                 ) from None
         layers.append((layer, new))
-        # an operation, as ConvNeXt's `+`, is no layer and has no weights
+        # an operation, as ConvNeXt's `+`, is not a layer and has no weights
         if isinstance(new, keras.Layer) and not new.built:
             pairs.append((layer, new))
         return new
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: KerasLayer, *args: Any, **kwargs: Any) -> Any:
         # BatchNorm was called with a mask, if only None; its successor may know none
         if kwargs.get("mask") is None and "mask" not in inspect.signature(layer.call).parameters:
             kwargs.pop("mask", None)
@@ -74,11 +75,11 @@ def clone_with(
     return copy
 
 
-def call_instead(layer: Any, call: Callable[..., Any]) -> Callable[[], None]:
-    """Makes one layer compute something else for a while.
+def call_instead(layer: KerasLayer, call: Callable[..., Any]) -> Callable[[], None]:
+    """Temporarily replaces what one layer computes.
 
     Returns:
-        A function that gives it back the call that it had.
+        A function that restores the layer's previous call.
     """
     before = vars(layer).get("call")
     layer.call = call
@@ -92,8 +93,8 @@ def call_instead(layer: Any, call: Callable[..., Any]) -> Callable[[], None]:
     return release
 
 
-def keep_frozen(old: Any, new: Any) -> None:
-    """Freezes of a layer what is frozen of the one that it stands for; what is frozen stays so."""
+def keep_frozen(old: KerasLayer, new: KerasLayer) -> None:
+    """Freezes in a new layer what is frozen in the old one; what is frozen already stays so."""
     if not old.trainable:
         new.trainable = False
     if type(new) is not type(old):
@@ -110,8 +111,8 @@ def keep_frozen(old: Any, new: Any) -> None:
             target.trainable = False
 
 
-def keep_flag(old: Any, new: Any) -> None:
-    """Gives a model another's own `trainable`, and leaves the layers in it as they are."""
+def keep_flag(old: KerasLayer, new: KerasLayer) -> None:
+    """Copies a model's own `trainable` to another, without changing the layers inside."""
     flags = [(layer, layer.trainable) for layer in _inside(new)]
     variables = [(v, v.trainable) for v in new.weights]
     new.trainable = old.trainable
@@ -121,6 +122,6 @@ def keep_flag(old: Any, new: Any) -> None:
         v.trainable = flag
 
 
-def _inside(layer: Any) -> list[Any]:
-    """The layers in a layer, outer ones first."""
+def _inside(layer: KerasLayer) -> list[Any]:
+    """Returns the layers inside a layer, outer ones first."""
     return list(layer._flatten_layers(include_self=False, recursive=True))

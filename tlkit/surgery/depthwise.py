@@ -1,4 +1,4 @@
-"""Convolutions of one channel a group as the depthwise ones that they are."""
+"""Replaces convolutions with one channel per group by depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import keras
 import numpy as np
 
 from tlkit.surgery.clone import clone_with
+from tlkit.tensors import KerasLayer, KerasModel
 
 
-def as_depthwise(model: Any) -> Any:
-    """A copy of a model in which `Conv2D` with a group for each channel is `DepthwiseConv2D`.
+def as_depthwise(model: KerasModel) -> KerasModel:
+    """Returns a copy in which `Conv2D` with one channel per group is `DepthwiseConv2D`.
 
-    They compute the same, sum_ij W[i, j, 0, c m + k] x[i, j, c] for output c m + k. ConvNeXt is built
-    of the former, which Keras can only run by XLA on a CPU: slowly, as a function that converters do
-    not look into and a server may have no compiler for.
+    Both compute sum_ij W[i, j, 0, c m + k] x[i, j, c] for output c m + k. ConvNeXt uses the former,
+    which Keras can run on a CPU only through XLA. This is slow, converters do not look into the
+    compiled function, and a server may have no compiler for it.
 
     Args:
-        model: A functional Keras model; nested ones are opened.
+        model: Functional Keras model; nested models are processed too.
 
     Returns:
-        The copy, or the model itself where there is none of them.
+        The copy, or the model itself if it has no such layer.
 
     Raises:
         ValueError: for a subclassed model.
@@ -29,7 +30,7 @@ def as_depthwise(model: Any) -> Any:
     if not _has_any(model):
         return model
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: KerasLayer) -> Any:
         if not _is_depthwise(layer):
             return None
         height, width, _, filters = layer.kernel.shape
@@ -57,14 +58,14 @@ def as_depthwise(model: Any) -> Any:
     return clone_with(model, replace)
 
 
-def _has_any(model: Any) -> bool:
+def _has_any(model: KerasModel) -> bool:
     return any(
         _has_any(layer) if isinstance(layer, keras.Model) else _is_depthwise(layer)
         for layer in model.layers
     )
 
 
-def _is_depthwise(layer: Any) -> bool:
+def _is_depthwise(layer: KerasLayer) -> bool:
     return (
         type(layer) is keras.layers.Conv2D
         and layer.groups > 1

@@ -1,4 +1,4 @@
-"""BatchNorm folded into the kernel before it."""
+"""Folds BatchNorm into the preceding kernel."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tlkit.surgery.clone import call_instead, clone_with
 from tlkit.surgery.walk import nodes_of
+from tlkit.tensors import KerasLayer, KerasModel
 
 FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D,
             keras.layers.Dense)  # fmt: skip
@@ -23,8 +25,8 @@ class FoldReport:
     """What was folded.
 
     Attributes:
-        folded: Names of the BatchNorm layers that are gone, with the layer each went into.
-        kept: Names of those that stayed, with the reason.
+        folded: Names of the removed BatchNorm layers, each with the layer it was folded into.
+        kept: Names of the BatchNorm layers that were kept, each with the reason.
     """
 
     folded: dict[str, str]
@@ -35,18 +37,18 @@ class FoldReport:
         return "\n".join([*lines, *(f"  {name}: {why}" for name, why in self.kept.items())])
 
 
-def fold_batch_norm(model: Any) -> tuple[Any, FoldReport]:
-    """A copy of a model with BatchNorm at inference folded into the kernels before it.
+def fold_batch_norm(model: KerasModel) -> tuple[Any, FoldReport]:
+    """Returns a copy of a model with inference BatchNorm folded into the preceding kernels.
 
     With s = gamma / sqrt(moving_variance + epsilon): W' = s W for each output
-    channel and b' = s (b - moving_mean) + beta. For parts that are frozen and for
-    export; the copy cannot be trained as the model could.
+    channel and b' = s (b - moving_mean) + beta. This is meant for frozen parts
+    and for export; the copy does not train as the model does.
 
     Args:
-        model: A functional Keras model; nested ones are opened.
+        model: Functional Keras model; nested models are processed too.
 
     Returns:
-        The copy, and a report.
+        The copy and a report.
 
     Raises:
         ValueError: for a subclassed model.
@@ -54,7 +56,7 @@ def fold_batch_norm(model: Any) -> tuple[Any, FoldReport]:
     report, pairs = _look(model)
     into = {layer.name: (norm, shape) for layer, norm, shape in pairs}
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: KerasLayer) -> Any:
         if layer.name not in into:
             return keras.layers.Identity(name=layer.name) if layer.name in report.folded else None
         norm, shape = into[layer.name]
@@ -72,13 +74,13 @@ def fold_batch_norm(model: Any) -> tuple[Any, FoldReport]:
 
 
 @contextlib.contextmanager
-def folded_in_place(model: Any) -> Iterator[list[tuple[Any, np.ndarray]]]:
-    """Makes BatchNorm add a constant and no more, while something is traced.
+def folded_in_place(model: KerasModel) -> Iterator[list[tuple[Any, np.ndarray]]]:
+    """Reduces BatchNorm to adding a constant while something is traced.
 
-    Nothing is copied. Yields the kernels, each with what it must read as meanwhile.
+    Nothing is copied. Yields the kernels, each with the value to use for it meanwhile.
 
     Args:
-        model: A functional Keras model; nested ones are opened.
+        model: Functional Keras model; nested models are processed too.
     """
     kernels, before = [], []
     for layer, norm, _ in _look(model)[1]:
@@ -95,14 +97,12 @@ def folded_in_place(model: Any) -> Iterator[list[tuple[Any, np.ndarray]]]:
 
 
 def _adder(bias: np.ndarray) -> Any:
-    """What a BatchNorm is called as that has nothing left to do but to add."""
-    import tensorflow as tf
-
+    """Returns the call of a BatchNorm that only has to add a constant."""
     return lambda x, **_: tf.nn.bias_add(x, tf.cast(bias, x.dtype))
 
 
-def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
-    """Finds the layers that a BatchNorm can go into, that, and the shape of what the layer gets."""
+def _look(model: KerasModel) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
+    """Finds layers that a BatchNorm can be folded into, that BatchNorm, and the input shapes."""
     report = FoldReport({}, {})
     pairs: list[tuple[Any, Any, Any]] = []
     graphs = _graphs(model)
@@ -113,7 +113,7 @@ def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
     users.update(id(tensor) for graph in graphs for tensor in graph.outputs)
 
     def producer(node: Any) -> tuple[Any, str]:
-        """The call whose output a BatchNorm normalises, or why it cannot take it up."""
+        """Returns the call whose output a BatchNorm normalises, or why it cannot be folded."""
         norm, (tensor,) = node.operation, node.input_tensors
         if calls[id(norm)] != 1:
             return None, "is used more than once"
@@ -140,8 +140,8 @@ def _look(model: Any) -> tuple[FoldReport, list[tuple[Any, Any, Any]]]:
     return report, pairs
 
 
-def _graphs(model: Any) -> list[Any]:
-    """A functional model and those inside it, each once; none for a subclassed one."""
+def _graphs(model: KerasModel) -> list[Any]:
+    """Returns a functional model and those inside it, each once; none for a subclassed model."""
     if isinstance(model, keras.Sequential):
         model = model._functional
     if not hasattr(model, "operations"):
@@ -153,8 +153,8 @@ def _graphs(model: Any) -> list[Any]:
     return found
 
 
-def _folded(layer: Any, norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias with a BatchNorm in them; float64."""
+def _folded(layer: KerasLayer, norm: KerasLayer) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias with a BatchNorm folded in, in float64."""
     channels = norm.moving_mean.shape[0]
     gamma = np.asarray(norm.gamma, "float64") if norm.scale else np.ones(channels)
     beta = np.asarray(norm.beta, "float64") if norm.center else np.zeros(channels)
@@ -168,7 +168,7 @@ def _folded(layer: Any, norm: Any) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _kernel_of(layer: Any) -> Any:
-    """The variable whose last axes are the output channels."""
+def _kernel_of(layer: KerasLayer) -> Any:
+    """Returns the variable whose last axes are the output channels."""
     separable = isinstance(layer, keras.layers.SeparableConv2D)
     return layer.pointwise_kernel if separable else layer.kernel

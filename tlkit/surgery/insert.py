@@ -1,4 +1,4 @@
-"""Puts layers into a loaded network: into its residual branches, after a layer, or at its end."""
+"""Inserts layers into a loaded network: in its residual branches, after a layer, or at its end."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from tlkit.errors import did_you_mean
 from tlkit.own_things import short_name
 from tlkit.registry import LAYERS
 from tlkit.surgery.clone import keep_flag, keep_frozen
+from tlkit.tensors import KerasLayer, KerasModel
 
 
 @dataclasses.dataclass(frozen=True)
 class Insertion:
-    """One layer to put in.
+    """One layer to insert.
 
     Attributes:
         name: Registered name of the layer.
-        arguments: Of the layer.
-        after: Layer after which it comes; None is the place that is usual for it.
+        arguments: Arguments of the layer.
+        after: Name of the layer to insert it after; None for its usual position.
     """
 
     name: str
@@ -30,22 +31,22 @@ class Insertion:
     after: str | None = None
 
 
-def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, list[Any]]:
-    """Puts layers into a functional model that was built without them.
+def insert_layers(model: KerasModel, insertions: Sequence[Insertion]) -> tuple[Any, list[Any]]:
+    """Inserts layers into a functional model that was built without them.
 
-    `stochastic_depth` goes into every residual branch, by the linear rule;
-    where the network has such a layer already, as EfficientNet's `drop` layers,
-    that one's rate is set instead. `weight_standardization` takes the place of
-    every convolution. Any other layer comes after the layer named `after`, or
-    at the end. The layers of the given model are shared with the new one.
+    `stochastic_depth` is inserted into every residual branch, with rates by the
+    linear rule; if the network already has such a layer, such as EfficientNet's
+    `drop` layers, the rate of that layer is set instead. `weight_standardization`
+    replaces every convolution. Any other layer is inserted after the layer named
+    `after`, or at the end. The new model shares the layers of the given model.
 
     Args:
-        model: A functional Keras model with one output.
-        insertions: In order.
+        model: Functional Keras model with one output.
+        insertions: Layers to insert, in this order.
 
     Returns:
-        The new model, and the layers that are new in it and not part of a
-        residual branch or a replaced convolution.
+        The new model, and those new layers that are neither part of a residual
+        branch nor a replaced convolution.
 
     Raises:
         ValueError: if there is no such layer, no residual branch or no convolution.
@@ -62,15 +63,15 @@ def insert_layers(model: Any, insertions: Sequence[Insertion]) -> tuple[Any, lis
     return model, new
 
 
-def _rebuilt(model: Any, call: Any, replace: Any = lambda layer: layer) -> Any:
-    """The model with its own layers, called or replaced as wanted, frozen where it was."""
+def _rebuilt(model: KerasModel, call: Any, replace: Any = lambda layer: layer) -> KerasModel:
+    """Rebuilds the model from its layers, with custom calls or replacements, frozen as before."""
     rebuilt = keras.models.clone_model(model, clone_function=replace, call_function=call)
     keep_flag(model, rebuilt)
     return rebuilt
 
 
-def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:
-    """One layer behind another."""
+def _after(model: KerasModel, item: Insertion, name: str) -> tuple[Any, Any]:
+    """Inserts one layer after another."""
     names = [layer.name for layer in model.layers]
     if item.after is not None and item.after not in names:
         raise ValueError(
@@ -93,11 +94,11 @@ def _after(model: Any, item: Insertion, name: str) -> tuple[Any, Any]:
     return _rebuilt(model, call), layer
 
 
-def residual_branches(model: Any) -> list[Any]:
-    """The last layer of each residual branch, input first.
+def residual_branches(model: KerasModel) -> list[Any]:
+    """Returns the last layer of each residual branch, from the input on.
 
-    Where two tensors are added, the branch is the one that lies deeper: more
-    layers are between it and the image than between the skip connection and it.
+    Where two tensors are added, the residual branch is the deeper one: it has more
+    layers between itself and the image than the skip connection has.
     """
     depth: dict[int, int] = {}
 
@@ -122,8 +123,8 @@ def residual_branches(model: Any) -> list[Any]:
     return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
 
 
-def _into_branches(model: Any, item: Insertion) -> Any:
-    """Stochastic depth by the linear rule in every residual branch."""
+def _into_branches(model: KerasModel, item: Insertion) -> KerasModel:
+    """Inserts stochastic depth, by the linear rule, into every residual branch."""
     from tlkit.layers.stochastic_depth import StochasticDepth, linear_rates
 
     branches = residual_branches(model)
@@ -138,20 +139,20 @@ def _into_branches(model: Any, item: Insertion) -> Any:
         else:
             drops[last.name] = StochasticDepth(rate=rate, name=f"{last.name}_stochastic_depth")
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: KerasLayer, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
         return drops[layer.name](outputs) if layer.name in drops else outputs
 
     return _rebuilt(model, call) if drops else model
 
 
-def _standardize_weights(model: Any, item: Insertion) -> Any:
-    """Weight-standardised convolutions in the place of the plain ones."""
+def _standardize_weights(model: KerasModel, item: Insertion) -> KerasModel:
+    """Replaces plain convolutions by weight-standardised ones."""
     from tlkit.layers.weight_standardization import WeightStandardizedConv2D
 
     replaced: list[tuple[Any, Any]] = []
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: KerasLayer) -> Any:
         # one entry for each output channel has no variance
         if type(layer) is not keras.layers.Conv2D or math.prod(layer.kernel.shape[:3]) < 2:
             return layer

@@ -1,4 +1,4 @@
-"""Layers that only matter while training, taken out again."""
+"""Removes layers that only matter in training."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from typing import Any
 import keras
 
 from tlkit.surgery.clone import keep_flag, keep_frozen
+from tlkit.tensors import KerasLayer, KerasModel
 
 
-def plain_model(model: Any) -> Any:
-    """A model with the same answers at inference, of Keras's own layers where that can be.
+def plain_model(model: KerasModel) -> KerasModel:
+    """Returns a model with the same inference outputs, of Keras's own layers where possible.
 
-    A layer with a method `plain()` gives the native layer that does the same at
-    inference: stochastic depth is then gone, DropConnect an ordinary dense layer,
-    a standardised convolution an ordinary one. So a saved model loads where tlkit
-    is not installed.
+    A layer with a method `plain()` is replaced by the native layer that this method
+    returns, which computes the same at inference: stochastic depth is removed,
+    DropConnect becomes an ordinary dense layer, a standardised convolution an ordinary
+    one. A saved model can therefore be loaded where tlkit is not installed.
 
     Args:
-        model: A functional Keras model; nested ones are opened.
+        model: Functional Keras model; nested models are processed too.
 
     Returns:
-        The model itself where there is nothing to replace, else a new one.
+        The model itself if there is nothing to replace, else a new one.
     """
     if not _has_plain(model):
         return model
     replaced: list[tuple[Any, Any]] = []
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: KerasLayer) -> KerasModel:
         if isinstance(layer, keras.Model):
             return plain_model(layer)
         if not hasattr(layer, "plain"):
@@ -50,7 +51,7 @@ def plain_model(model: Any) -> Any:
     return rebuilt
 
 
-def _has_plain(model: Any) -> bool:
+def _has_plain(model: KerasModel) -> bool:
     return any(
         _has_plain(layer) if isinstance(layer, keras.Model) else hasattr(layer, "plain")
         for layer in model.layers

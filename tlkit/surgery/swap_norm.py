@@ -1,4 +1,4 @@
-"""Another normalisation in the place of the one a network was trained with."""
+"""Replaces the normalisation that a network was trained with by another one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from tlkit.surgery.calibrate import calibrate_norms, check_images, distill_norms, in_batches
 from tlkit.surgery.clone import clone_with
+from tlkit.tensors import KerasLayer, KerasModel
 
 Target = Literal["group", "layer", "instance", "batch", "frozen-batch"]
 TARGETS = get_args(Target)
@@ -29,11 +30,11 @@ class SwapReport:
     """What was changed.
 
     Attributes:
-        swapped: Name of each layer that was replaced, with what it was and is.
-        kept: Name of each that stayed, with the reason.
-        notes: What else is worth knowing.
-        agreement: After a calibration, the correlation of the new network's pooled
-            outputs with the old one's over the images, the mean of all channels.
+        swapped: Name of each layer that was replaced, with its old and new kind.
+        kept: Name of each layer that was kept, with the reason.
+        notes: Further notes.
+        agreement: After a calibration, the correlation of the pooled outputs of the new
+            and the old network over the images, averaged over channels.
     """
 
     swapped: dict[str, str]
@@ -48,7 +49,7 @@ class SwapReport:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def summary(self) -> str:
-        """On one line, the layers counted by what became of them."""
+        """One line with the number of layers for each kind of change."""
         kinds: dict[str, int] = {}
         for what in self.swapped.values():
             kinds[what] = kinds.get(what, 0) + 1
@@ -60,39 +61,41 @@ class SwapReport:
 
 
 def swap_norm(
-    model: Any,
+    model: KerasModel,
     to: Target,
     groups: int = GROUPS,
     calibrate: Any = None,
     layers: Sequence[str] | None = None,
+    *,
     distill: int = 0,
     batch_size: int = 32,
 ) -> tuple[Any, SwapReport]:
-    """A copy of a model with other normalisation layers, and a report.
+    """Returns a copy of a model with other normalisation layers, and a report.
 
-    A network is destroyed by this unless it is calibrated: each new layer's gamma
-    and beta are then set, from the input on, such that its outputs have the old
-    ones' mean and variance in every channel (see `calibrate_norms`); `distill`
-    goes on from there by training (see `distill_norms`).
+    This destroys a network unless it is calibrated. Calibration sets each new layer's
+    gamma and beta, from the input on, so that its outputs have the mean and variance
+    of the old layer's outputs in every channel (see `calibrate_norms`). `distill` then
+    continues by training (see `distill_norms`).
 
     Args:
-        model: A functional or sequential Keras model; nested ones are opened.
-        to: `group`, `layer` (one group), `instance` (a group a channel), `batch`,
-            or `frozen-batch` (BatchNorm that is not trainable and so always uses
-            its moving statistics).
-        groups: Of group norm; a layer whose channels it does not divide gets the
-            nearest divisor. The fewer, the more of a pretrained network is kept
-            (docs/normalisation.md).
-        calibrate: Images as the model takes them, `(count, ...)`. Some hundreds,
-            unlabelled. Their activations are held in memory.
-        layers: Regular expressions; layers are swapped whose names one is found in.
-            Default: all.
-        distill: Steps of training towards the old network's features; needs `calibrate`.
-        batch_size: Images at a time while calibrating.
+        model: Functional or sequential Keras model; nested models are processed too.
+        to: New normalisation: `group`, `layer` (one group), `instance` (one group per
+            channel), `batch`, or `frozen-batch` (BatchNorm that is not trainable and
+            therefore always uses its moving statistics).
+        groups: Number of groups of group norm; if it does not divide the channels of a
+            layer, that layer gets the nearest divisor. Fewer groups preserve more of a
+            pretrained network (docs/normalisation.md).
+        calibrate: Images as the model takes them, `(count, ...)`: a few hundred, without
+            labels. Their activations are held in memory.
+        layers: Regular expressions; layers are swapped if one matches in their name.
+            Default: all layers.
+        distill: Number of training steps towards the old network's features; needs
+            `calibrate`.
+        batch_size: Images per batch while calibrating.
 
     Raises:
-        ValueError: if the model cannot be taken apart, no layer is meant, or the
-            images do not fit the model.
+        ValueError: if the layers of the model cannot be replaced, no layer is selected, or
+            the images do not fit the model.
     """
     images = None if calibrate is None else check_images(model, calibrate)
     if distill and images is None:
@@ -106,14 +109,16 @@ def swap_norm(
     names = set(report.swapped)
     report.agreement = calibrate_norms(model, new, names, in_batches(images, batch_size))
     if distill:
-        report.agreement = distill_norms(model, new, names, images, distill, batch_size)
+        report.agreement = distill_norms(
+            model, new, names, images, steps=distill, batch_size=batch_size
+        )
     return new, report
 
 
 def replace_norms(
-    model: Any, to: Target, groups: int = GROUPS, layers: Sequence[str] | None = None
+    model: KerasModel, to: Target, groups: int = GROUPS, layers: Sequence[str] | None = None
 ) -> tuple[Any, SwapReport]:
-    """The exchange alone: gamma and beta are carried over, and nothing is calibrated.
+    """Only swaps the layers: gamma and beta are copied, and nothing is calibrated.
 
     Args and raises: as for `swap_norm`.
     """
@@ -123,7 +128,7 @@ def replace_norms(
         raise ValueError(f"groups must be 1 or more; found {groups}")
     report = SwapReport({}, {}, [])
 
-    def replace(layer: Any) -> Any:
+    def replace(layer: KerasLayer) -> Any:
         if not isinstance(layer, NORMS) or (
             layers is not None and not any(re.search(p, layer.name) for p in layers)
         ):
@@ -146,13 +151,13 @@ def replace_norms(
 
 
 def nearest_divisor(channels: int, groups: int) -> int:
-    """The divisor of `channels` closest to `groups`, the smaller of two as close."""
+    """Returns the divisor of `channels` closest to `groups`; the smaller one if two are tied."""
     divisors = [d for d in range(1, channels + 1) if channels % d == 0]
     return min(divisors, key=lambda d: (abs(d - groups), d))
 
 
-def describe_norm(layer: Any) -> str:
-    """A normalisation layer in a few words."""
+def describe_norm(layer: KerasLayer) -> str:
+    """Describes a normalisation layer in a few words."""
     if isinstance(layer, keras.layers.GroupNormalization):
         return f"GroupNorm({layer.groups})"
     if isinstance(layer, keras.layers.LayerNormalization):
@@ -160,8 +165,8 @@ def describe_norm(layer: Any) -> str:
     return _BATCH if layer.trainable else f"{_BATCH}, frozen"
 
 
-def _successor(layer: Any, to: Target, groups: int) -> tuple[Any, str]:
-    """The built layer that comes in the place of one, and a note; or None and why not."""
+def _successor(layer: KerasLayer, to: Target, groups: int) -> tuple[Any, str]:
+    """Returns the built replacement of a layer and a note, or None and the reason."""
     shape = layer._inbound_nodes[0].input_tensors[0].shape
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) and len(layer.axis) == 1 else (
         layer.axis

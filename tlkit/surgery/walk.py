@@ -1,4 +1,4 @@
-"""A network run operation by operation, so that a layer can be changed before it is used."""
+"""Runs a network operation by operation, so that a layer can be changed before it is used."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from typing import Any
 
 import keras
 
+from tlkit.tensors import KerasModel
+
 
 def walk(
-    model: Any,
+    model: KerasModel,
     batches: Sequence[Any],
     before: Callable[[Any, list[Any]], None] | None = None,
     after: Callable[[Any, list[Any]], None] | None = None,
 ) -> list[Any]:
-    """Runs a model at inference over all batches, one layer after another.
+    """Runs a model in inference mode over all batches, one layer after another.
 
-    Every layer sees all batches before the next one runs, so what `before`
-    changes in a layer is in what the later ones get. A tensor is let go of when
-    its last user has run.
+    Every layer processes all batches before the next layer runs, so changes that
+    `before` makes to a layer affect the inputs of later layers. A tensor is released
+    when the last layer that uses it has run.
 
     Args:
-        model: A functional or sequential Keras model; nested ones are opened.
-        batches: Images, each as the model takes them; lists of tensors for several inputs.
-        before: Called with a layer and its inputs, one for each batch.
-        after: Called with a layer and its outputs, one for each batch.
+        model: Functional or sequential Keras model; nested models are processed too.
+        batches: Batches of images, as the model takes them; lists of tensors for several inputs.
+        before: Function called with a layer and its inputs, one for each batch.
+        after: Function called with a layer and its outputs, one for each batch.
 
     Returns:
-        The outputs, one for each batch; a list of them where the model has several.
+        The outputs, one for each batch; a list per batch if the model has several outputs.
     """
     if isinstance(model, keras.Sequential):
         model = model._functional
@@ -76,7 +78,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def nodes_of(model: Any) -> list[Any]:
-    """The calls of layers inside a flat model, input first."""
+def nodes_of(model: KerasModel) -> list[Any]:
+    """Returns the layer calls inside a flat model, from the input on."""
     depths = sorted(model._nodes_by_depth, reverse=True)
     return [node for depth in depths for node in model._nodes_by_depth[depth]]

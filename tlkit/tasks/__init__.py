@@ -1,1 +1,1 @@
-"""What is learned: one package a task, all behind `tlkit.tasks.base.Task`."""
+"""Learning tasks: one package per task, all behind `tlkit.tasks.base.Task`."""

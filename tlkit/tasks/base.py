@@ -1,6 +1,6 @@
-"""The contract of a task: all that depends on what is learned, from labels to the served answer.
+"""The task interface: everything that depends on what is learned, from labels to served answers.
 
-Everything else asks the task. A new one is a package beside `classification/`.
+All other code asks the task. A new task is a package beside `classification/`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tlkit.recipe.schema import ClassWeight
 from tlkit.tasks.link import Link
 from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 
-# from a label to the model's name for it, or None
+# maps a label to the model's name for it, or to None
 Match = Callable[[str], str | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What is watched beside the loss while a network trains.
+    """The metric that is monitored beside the loss during training.
 
     Attributes:
-        name: In logs and metrics.csv, as `accuracy`; of the validation, with `val_` before it.
-        short: On the terminal.
-        good: From where on a network has learned what it is shown.
-        fair: Below which, on its own training images, it still underfits.
+        name: Name in logs and metrics.csv, such as `accuracy`; prefixed with `val_` for validation.
+        short: Short name for the terminal.
+        good: Value from which the network counts as having learned its training data.
+        fair: Value below which the network still underfits its own training images.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Metric:
 
     @property
     def val(self) -> str:
-        """Its name on validation images."""
+        """Name of the metric on validation images."""
         return f"val_{self.name}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Learned:
-    """What data are about.
+class TaskData:
+    """The task and the labels of a data set.
 
     Attributes:
-        task: With its outputs.
-        labels: Of each record, in their order.
-        notes: What a person should know.
+        task: The task with its outputs.
+        labels: Labels of the records, in the same order.
+        notes: Remarks for the user.
     """
 
     task: Task
@@ -61,14 +61,14 @@ class Learned:
 
 @dataclasses.dataclass(frozen=True)
 class Doubts:
-    """Labels, held against what a network that did not learn them says.
+    """Labels compared with the predictions of a network that was not trained on them.
 
     Attributes:
-        order: Positions of all images, the most doubtful label first.
-        margin: Of each image, in [-1, 1]; the lower, the more doubtful.
-        suspect: Whether its label is counted as wrong.
-        given: The label that is doubted, in words.
-        guess: What it would rather be, in words.
+        order: Positions of all images, most doubtful label first.
+        margin: Margin of each image, in [-1, 1]; lower is more doubtful.
+        suspect: Whether each label is counted as wrong.
+        given: The doubted label of each image, as text.
+        guess: The more probable label of each image, as text.
     """
 
     order: np.ndarray
@@ -80,13 +80,13 @@ class Doubts:
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """What `tlkit init` says of data, and what of its recipe goes by them.
+    """What `tlkit init` prints about the data, and the recipe lines that depend on them.
 
     Attributes:
-        text: How many there are of what.
-        recipe: Lines of the recipe itself.
-        finetune: Lines of its `finetune`.
-        augment: Its augmentations, with what they are.
+        text: Counts of images and labels.
+        recipe: Top-level recipe lines.
+        finetune: Lines of its `finetune` section.
+        augment: Value of `augment`, with a comment.
     """
 
     text: str
@@ -99,15 +99,15 @@ class Outline:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How an exported model answers, beside what was evaluated.
+    """How the answers of an exported model compare with those that were evaluated.
 
     Attributes:
-        same: Whether all answers are the same, but for ties.
-        share: Of the images, with the same answer.
-        difference: The largest of an answer's, where 1 is a probability of 1, or a standard deviation
-            of what is learned.
-        metric: Of the exported model, where labels are known.
-        evaluated: Of the model that was evaluated.
+        same: Whether all answers agree, except for ties.
+        share: Fraction of the images with the same answer.
+        difference: Largest difference of an answer; 1 is a probability of 1, or one standard
+            deviation of the labels.
+        metric: Metric of the exported model, where labels are known.
+        evaluated: Metric of the model that was evaluated.
     """
 
     same: bool
@@ -119,12 +119,12 @@ class Agreement:
 
 @dataclasses.dataclass(frozen=True)
 class ServedOutput:
-    """A tensor that an exported model answers with.
+    """An output tensor of an exported model.
 
     Attributes:
-        name: In signatures and requests.
+        name: Name in signatures and requests.
         kind: `float`, `integer` or `text`.
-        wide: Whether it is `(batch, outputs)`; else `(batch,)`.
+        wide: Whether the shape is `(batch, outputs)`; otherwise `(batch,)`.
     """
 
     name: str
@@ -134,12 +134,12 @@ class ServedOutput:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An image worth looking at.
+    """An image to show in the report.
 
     Attributes:
-        index: Its row in the split.
+        index: Row of the image in the split.
         output: The output whose heat map is shown.
-        told: What examples.json says of it.
+        told: What examples.json records about it.
     """
 
     index: int
@@ -148,48 +148,48 @@ class Example:
 
 
 class Task(Protocol):
-    """What is learned.
+    """A learning task.
 
-    Rows are images, columns the network's outputs. `labels` are what a split holds of each image;
-    `targets` what the loss gets, float32 `(batch, outputs)`; `logits` what the head gives;
-    `answers` what the model does, `(n, outputs)`.
+    Rows are images, columns are the network's outputs. `labels` are a split's labels, one row per
+    image; `targets` are what the loss takes, float32 `(batch, outputs)`; `logits` are the output of
+    the head; `answers` are the output of the model, `(n, outputs)`.
     """
 
     name: ClassVar[str]
-    plural: ClassVar[str]  # what outputs are called, as "classes"
-    loss: ClassVar[str]  # registered name of the loss where a recipe names none
-    link: ClassVar[Link]  # by which a linear head is solved
+    plural: ClassVar[str]  # what outputs are called, such as "classes"
+    loss: ClassVar[str]  # registered name of the default loss
+    link: ClassVar[Link]  # link function for solving a linear head
     metric: ClassVar[Metric]
     required: ClassVar[
         tuple[str, ...]
-    ]  # figures that `require` may ask for, beside loss and metric
-    compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation, side by side
-    port_check: ClassVar[str]  # a program that compares a port's answers with the golden pack's
-    limits: ClassVar[str]  # what a model of it cannot do, in a sentence of a model card
-    example_titles: ClassVar[dict[str, str]]  # of the kinds of `examples`
-    served: ClassVar[tuple[ServedOutput, ...]]  # the first is the answers themselves
+    ]  # metrics that `require` accepts, beside the loss and the metric
+    compared: ClassVar[tuple[str, ...]]  # metrics of an evaluation that are compared between runs
+    port_check: ClassVar[str]  # program that compares the answers of a port with the golden pack
+    limits: ClassVar[str]  # what such a model cannot do, one sentence for the model card
+    example_titles: ClassVar[dict[str, str]]  # titles for the kinds of `examples`
+    served: ClassVar[tuple[ServedOutput, ...]]  # the first one holds the answers themselves
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the outputs in their order."""
+        """Names of the outputs, in order."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes the task beside its outputs, as JSON has it; `make_task` takes it back."""
+        """What defines the task beside its outputs, as JSON values; `make_task` takes it back."""
 
     # data
 
     @classmethod
     def fits(cls, source: SourceData) -> bool:
-        """Whether data are of this kind, where a recipe does not say what they are."""
+        """Whether the data suit this task; asked if the recipe names no task."""
 
     @classmethod
-    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
-        """The task of training data.
+    def learn(cls, records: Sequence[Record], source: SourceData) -> TaskData:
+        """Builds the task from training data.
 
         Args:
-            records: Those of the source that are whole.
-            source: Where they are from.
+            records: Valid records of the source.
+            source: Source of the records.
 
         Raises:
             DataError: if there is nothing to learn, or labels are of another kind.
@@ -199,203 +199,203 @@ class Task(Protocol):
     def split(
         cls, records: Sequence[Record], hashes: Sequence[str], val: float, test: float
     ) -> list[SplitName]:
-        """A split of each record, even in what is learned.
+        """Assigns each record to a split, stratified by label.
 
         Args:
-            records: Of the data.
+            records: Records of the data.
             hashes: SHA-256 of their images.
-            val: Share for validation, in [0, 1).
-            test: Share for the test, in [0, 1).
+            val: Fraction for validation, in [0, 1).
+            test: Fraction for the test, in [0, 1).
         """
 
     @classmethod
     def outline(cls, records: Sequence[Record], where: str) -> Outline:
-        """A recipe's part that goes by the labels.
+        """The parts of a new recipe that depend on the labels.
 
         Args:
-            records: Of the data.
-            where: What a message names.
+            records: Records of the data.
+            where: Location that error messages name.
 
         Raises:
             DataError: if there is nothing to learn.
         """
 
     def check_labels(self, records: Sequence[Record], match: Match | None, where: str) -> None:
-        """Refuses labels that the model does not know.
+        """Rejects labels that the model does not know.
 
         Raises:
             DataError: naming them.
         """
 
     def labels_of(self, records: Sequence[Record], match: Match | None) -> np.ndarray:
-        """Labels of records that `check_labels` passed."""
+        """Labels of records that passed `check_labels`."""
 
     def unknown(self, count: int) -> np.ndarray:
-        """Labels of so many images of which nothing is known."""
+        """Labels for `count` images whose labels are unknown."""
 
     def check_split(self, name: str, labels: np.ndarray) -> list[str]:
-        """What is odd about the labels of a split.
+        """Remarks about unusual labels in a split.
 
         Raises:
-            DataError: if it cannot be trained.
+            DataError: if the split cannot be used for training.
         """
 
     def odd_order(self, labels: np.ndarray) -> list[Finding]:
-        """Whether training labels, in the order of an epoch, come as if they were not shuffled."""
+        """Whether training labels, in the order of an epoch, look unshuffled."""
 
     def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        """Whether the same pictures are labelled otherwise.
+        """Whether identical images have different labels.
 
         Args:
-            labels: Of the images of all splits.
+            labels: Labels of the images of all splits.
             hashes: SHA-256 of the same images.
         """
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
-        """What is odd about the labels of a data set and where they are."""
+        """Findings about the labels of a data set and their distribution over the splits."""
 
     # training
 
     def weights(self, wanted: ClassWeight, labels: np.ndarray) -> np.ndarray:
-        """Weights in the loss, as `image_weights` takes them.
+        """Loss weights, in the form that `image_weights` takes.
 
         Args:
             wanted: The recipe's `class_weight`.
-            labels: Of the training images.
+            labels: Labels of the training images.
 
         Raises:
-            UserError: if there is no such output, or it has no meaning here.
+            UserError: if there is no such output, or the setting has no meaning for this task.
         """
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Targets of a batch's labels; labels that are targets already, as mixed ones, stay."""
+        """Targets for a batch's labels; labels that are already targets (mixed) are unchanged."""
 
     def blank_targets(self, count: Tensor | int) -> Tensor:
-        """Some targets for `count` images of which nothing is known."""
+        """Placeholder targets for `count` images whose labels are unknown."""
 
     def two_targets(self) -> np.ndarray:
-        """Targets of two unlike images, to try a loss and augmentations with."""
+        """Two different targets, for trying out a loss and augmentations."""
 
     def score(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The metric, summed over a batch."""
 
     def image_weights(self, targets: Tensor, weights: np.ndarray) -> Tensor:
-        """Each image's weight in the loss, `(batch,)`; `(batch, outputs)` where outputs weigh apart.
+        """Loss weight of each image, `(batch,)`, or of each output of it, `(batch, outputs)`.
 
         Args:
-            targets: Of a batch.
-            weights: As `weights` gives them.
+            targets: Targets of a batch.
+            weights: Result of `weights`.
         """
 
     def counts(self, labels: np.ndarray) -> np.ndarray:
-        """Images of each output, `(outputs,)`."""
+        """Number of images of each output, `(outputs,)`."""
 
     def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """`loss` and the metric, by their names."""
+        """`loss` and the metric, by name."""
 
     def quality(self, logs: dict[str, float]) -> tuple[float, ...]:
-        """By which epochs are ranked, of their logs: the larger, the better."""
+        """Key that ranks epochs, computed from their logs; larger is better."""
 
     def loss_of_a_guess(self) -> float | None:
-        """The usual loss of a head that knows nothing; None where that depends on the data."""
+        """Expected loss of an untrained head; None if it depends on the data."""
 
     def odd_loss(self, loss: KerasLoss) -> Finding | None:
-        """What is wrong with the task's own loss as it was made: that it is not given logits."""
+        """Finding if the task's own loss is set up wrongly: it does not take logits."""
 
     # a linear head on features
 
     def among(self, labels: np.ndarray) -> tuple[Task, np.ndarray]:
-        """The task of images that may not have all outputs, and their labels in it.
+        """The task reduced to the outputs that these images have, and their labels in it.
 
         Raises:
             ValueError: if there are too few images to hold some out.
         """
 
     def sample(self, labels: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
-        """Positions of some images, enough of each output to hold some out.
+        """Positions of some images, with enough of each output to hold some out.
 
         Args:
-            labels: Of all images.
-            order: In which they are taken.
-            count: How many, or as many more as are needed.
+            labels: Labels of all images.
+            order: Order in which images are taken.
+            count: Number of images; more are returned if they are needed.
 
         Raises:
             DataError: if there are too few images of an output.
         """
 
     def folds(self, labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """A fold for each image, `(n,)`, as even in the labels as can be."""
+        """A fold for each image, `(n,)`, stratified by label as evenly as possible."""
 
     def uncertainty(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Standard error of the metric."""
 
     def probed(self, labels: np.ndarray) -> np.ndarray:
-        """Whether each image can be judged by folds, `(n,)`: not those of what hardly occurs."""
+        """Whether each image can be judged by cross-validation, `(n,)`; not for rare outputs."""
 
     def odd_probe(self, logits: np.ndarray, labels: np.ndarray) -> Finding | None:
-        """Says that a linear head on held-out images is no better than chance, if so."""
+        """Finding if a linear head is no better than chance on held-out images."""
 
     def doubts(self, logits: np.ndarray, labels: np.ndarray) -> Doubts | None:
-        """Labels held against a linear head's answers to held-out images; None where none can be."""
+        """Labels compared with a linear head's held-out predictions; None if that is impossible."""
 
     # the answer
 
     def activation(self) -> KerasLayer:
-        """The layer from logits to answers; its name is that of the model's output."""
+        """The layer that turns logits into answers; its name is the name of the model's output."""
 
     def answers(self, logits: np.ndarray) -> np.ndarray:
-        """The same in NumPy, rounded to float32 at the end."""
+        """The same as `activation` in NumPy, rounded to float32 at the end."""
 
     def answer_tensors(self, logits: Tensor) -> dict[str, Tensor]:
-        """What an exported model answers, by the names of `served`."""
+        """The outputs of an exported model, by the names of `served`."""
 
     def answer_arrays(self, answers: np.ndarray) -> dict[str, np.ndarray]:
-        """The same of a server that has the answers alone."""
+        """The same outputs, computed from the answers alone (for servers)."""
 
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
-        """The output of each image whose heat map is served, `(batch,)`."""
+        """The output of each image to explain with a heat map, `(batch,)`."""
 
     def tuned(self, answers: Callable[[], np.ndarray], labels: np.ndarray) -> Task:
-        """The task with what is chosen on validation images once training is over, as thresholds.
+        """The task with settings chosen on validation images after training, such as thresholds.
 
         Args:
-            answers: Computes those of the validation images, where they are needed.
-            labels: Of these images.
+            answers: Computes the answers for the validation images; called only if needed.
+            labels: Labels of these images.
         """
 
     def about(self) -> str:
-        """What a model of it is, in a sentence of a model card."""
+        """A description of the model, one sentence for the model card."""
 
     def evaluate(self, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """All metrics of a set of answers, for evaluation.json."""
 
     def figures(self, split: str, evaluation: dict[str, Any]) -> Any:
-        """The same with types, for `Run.metrics`."""
+        """The same metrics as a typed object, for `Run.metrics`."""
 
     def summary(self, evaluation: dict[str, Any]) -> str | None:
-        """An evaluation in a few words, as `accuracy 0.9321`; None without known labels."""
+        """An evaluation in a few words, such as `accuracy 0.9321`; None without known labels."""
 
     def precise_summary(self, evaluation: dict[str, Any], split: str) -> str:
-        """The same in a sentence with its interval, for a model card."""
+        """The same as a sentence with its confidence interval, for a model card."""
 
     def lines(self, evaluation: dict[str, Any], most: int) -> list[str]:
-        """An evaluation's details, a line an output."""
+        """Details of an evaluation, one line per output."""
 
     def requirements(self, evaluation: dict[str, Any]) -> dict[str, float | None]:
-        """What a recipe's `require` may ask for beside the evaluation's own metrics."""
+        """Values that a recipe's `require` may use beside the evaluation's own metrics."""
 
     def predicted(self, answer: np.ndarray) -> str:
-        """One answer in a word, as golden.json has it."""
+        """One answer as a short text, for golden.json."""
 
     def row_head(self, top: int) -> list[str]:
-        """Columns of one answer in the CSV of `tlkit predict`."""
+        """CSV columns for one answer of `tlkit predict`."""
 
     def row(self, told: dict[str, Any], top: int) -> list[str | float]:
-        """What `describe` says, in those columns."""
+        """The result of `describe` in those columns."""
 
     def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
-        """One answer as `tlkit predict` writes it, its numbers rounded to `digits`."""
+        """One answer as `tlkit predict` writes it, with numbers rounded to `digits`."""
 
     def write_predictions(
         self, path: pathlib.Path, names: Sequence[str], labels: Sequence[str], answers: np.ndarray
@@ -403,43 +403,43 @@ class Task(Protocol):
         """Writes predictions.csv."""
 
     def captions(self, labels: np.ndarray) -> list[str]:
-        """What is written above images."""
+        """Captions for images."""
 
     def examples(
         self, answers: np.ndarray, labels: np.ndarray, most: int
     ) -> dict[str, list[Example]]:
-        """Images worth looking at, by kind, the worst first."""
+        """Images to show in the report, by kind, worst first."""
 
     # the report
 
     def save_plots(self, evaluation: dict[str, Any], folder: pathlib.Path) -> None:
-        """Draws an evaluation."""
+        """Draws the plots of an evaluation."""
 
     def headlines(self, evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
-        """The metrics, each a value and what it is."""
+        """The metrics as pairs of value and description."""
 
     def report_overview(self, evaluation: dict[str, Any], plots: pathlib.Path) -> list[str]:
-        """HTML that shows an evaluation as a whole, from what `save_plots` drew."""
+        """HTML overview of an evaluation, with the plots of `save_plots`."""
 
     def report_details(self, evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]:
-        """HTML about each output, with the training images it has."""
+        """HTML details of each output, with its number of training images."""
 
     def example_caption(self, told: dict[str, Any]) -> str:
-        """HTML below an image of `examples`."""
+        """HTML caption of an image of `examples`."""
 
     # runs side by side
 
     def judge(self, row: dict[str, str]) -> float:
-        """How good the answer of a row of predictions.csv is."""
+        """How good the answer in a row of predictions.csv is."""
 
     def verdict(
         self, first: Mapping[Hashable, float], second: Mapping[Hashable, float], name: str
     ) -> str:
-        """Which of run A and another is better, and whether that is chance, by what was judged."""
+        """Whether run A or the other is better, and whether that may be chance, from `judge`."""
 
     # exports
 
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
     ) -> Agreement:
-        """How an export's answers agree with those that were evaluated."""
+        """How the answers of an export agree with those that were evaluated."""

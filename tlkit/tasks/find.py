@@ -1,4 +1,4 @@
-"""Tasks by their names, as recipes and finished runs have them, and by what data are."""
+"""Looks up tasks by name, for recipes and finished runs, or by their data."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tlkit.tasks.multi_label.figures import MultiLabelMetrics
 from tlkit.tasks.regression import Regression
 from tlkit.tasks.regression.figures import RegressionMetrics
 
-# what evaluations give, with types
+# typed metrics of evaluations
 AnyFigures: TypeAlias = Metrics | MultiLabelMetrics | RegressionMetrics
 
-# in the order in which data are asked whether they are such; the last one takes all
+# in the order in which they are asked whether the data suit them; the last one accepts all data
 TASKS: dict[str, type[Task]] = {
     kind.name: kind for kind in (Regression, MultiLabel, Classification)
 }
 
 
 def make_task(name: str, outputs: list[str], settings: dict[str, Any] | None = None) -> Task:
-    """A task for given outputs.
+    """Builds a task for given outputs.
 
     Args:
-        name: As `Task.name`.
-        outputs: Names in the order of the outputs.
-        settings: As `Task.settings`.
+        name: Value of `Task.name`.
+        outputs: Names of the outputs, in order.
+        settings: Value of `Task.settings`.
 
     Raises:
         KeyError: if there is no such task.
@@ -37,15 +37,15 @@ def make_task(name: str, outputs: list[str], settings: dict[str, Any] | None = N
 
 
 def task_facts(task: Task) -> dict[str, Any]:
-    """What `read_task` makes a task of, as JSON has it."""
+    """The JSON values from which `read_task` rebuilds a task."""
     return {"task": task.name, "outputs": task.outputs, "settings": task.settings}
 
 
 def read_task(facts: dict[str, Any]) -> Task:
-    """The task that `task_facts` describes."""
+    """Rebuilds the task that `task_facts` describes."""
     return make_task(facts["task"], facts["outputs"], facts["settings"])
 
 
 def find_task(source: SourceData) -> type[Task]:
-    """The task of data whose recipe names none."""
+    """The task for data whose recipe names none."""
     return next(kind for kind in TASKS.values() if kind.fits(source))

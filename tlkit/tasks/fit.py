@@ -1,4 +1,4 @@
-"""What of a recipe is for another task than its data are."""
+"""Checks that a recipe fits the task of its data."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from tlkit import registry
 from tlkit.errors import RecipeError, UserError
-from tlkit.recipe.schema import LOSS, Named, Recipe
+from tlkit.recipe.schema import LOSS, Component, Recipe
 from tlkit.registry import Registry
 from tlkit.tasks.base import Task
 
-ALWAYS = ("loss", "val_loss")  # figures that every task has
+ALWAYS = ("loss", "val_loss")  # metrics that every task has
 
 
 def settled(recipe: Recipe, task: type[Task] | Task) -> Recipe:
-    """The recipe with its task, and that task's loss where it names none.
+    """The recipe with its task filled in, and the task's default loss if it names none.
 
     Raises:
-        RecipeError: naming all that is for another task.
+        RecipeError: naming everything that belongs to another task.
     """
     if problems := list(_unfit(recipe, task)):
         raise RecipeError(problems)
@@ -48,7 +48,7 @@ def _unfit(recipe: Recipe, task: type[Task] | Task) -> Iterator[UserError]:
     if tuned.early_stopping is not None and tuned.early_stopping.monitor not in watched:
         yield _no_figure(task, tuned.early_stopping.monitor, watched, "finetune.early_stopping")
     for index, stage in enumerate(tuned.stages):
-        monitor = (stage.schedule or Named("constant")).arguments.get("monitor", "val_loss")
+        monitor = (stage.schedule or Component("constant")).arguments.get("monitor", "val_loss")
         if monitor not in watched:
             yield _no_figure(task, monitor, watched, f"finetune.stages[{index}].schedule")
     if recipe.require is not None:
@@ -59,7 +59,7 @@ def _unfit(recipe: Recipe, task: type[Task] | Task) -> Iterator[UserError]:
 
 
 def _other(things: Registry, name: str, task: type[Task] | Task, where: str) -> Iterator[UserError]:
-    """Says that a thing is for other tasks."""
+    """Reports a component that is for other tasks."""
     if not _is_for(things, name, task):
         fit = [other for other in things.packaged if _is_for(things, other, task)]
         yield UserError(
@@ -74,4 +74,6 @@ def _is_for(things: Registry, name: str, task: type[Task] | Task) -> bool:
 
 
 def _no_figure(task: type[Task] | Task, key: str, known: tuple[str, ...], where: str) -> UserError:
-    return UserError(f"{key} is no figure of {task.name}; it has {', '.join(known)}", where=where)
+    return UserError(
+        f"{key} is not a metric of {task.name}; it has {', '.join(known)}", where=where
+    )

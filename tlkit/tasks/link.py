@@ -1,4 +1,4 @@
-"""How a linear head's logits become answers: its loss and slope, by which it is solved."""
+"""How a linear head's logits become answers, with the loss and gradient for solving it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A canonical link of a generalised linear model, and the loss that goes with it.
+    """A canonical link of a generalised linear model, and the matching loss.
 
     Attributes:
-        name: Of the function from logits to the mean.
-        loss: Of logits and targets, `(n, outputs)` each: each output's part of each image's loss,
-            `(n, outputs)`.
-        slope: Its derivative by the logits, `(n, outputs)`.
-        smoothed: Targets with a share of them spread, as the loss's `label_smoothing` does.
+        name: Name of the function from logits to the mean.
+        loss: Function of logits and targets, both `(n, outputs)`; returns each output's part
+            of each image's loss, `(n, outputs)`.
+        slope: Derivative of the loss by the logits, `(n, outputs)`.
+        smoothed: Smoothed targets, as with the loss's `label_smoothing`.
     """
 
     name: str
@@ -31,7 +31,7 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
 
 
-# cross-entropy; targets add up to one, so that the slope of the log-sum is the probability itself
+# cross-entropy; targets sum to one, so the derivative of the log-sum is the probability itself
 SOFTMAX = Link(
     "softmax",
     lambda logits, targets: -targets * _log_softmax(logits),
@@ -44,7 +44,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
 
 
-# binary cross-entropy, the mean of the outputs, as keras.losses.BinaryCrossentropy has it
+# binary cross-entropy, averaged over the outputs as in keras.losses.BinaryCrossentropy
 SIGMOID = Link(
     "sigmoid",
     lambda logits, targets: (np.logaddexp(0, logits) - targets * logits) / targets.shape[1],
@@ -52,7 +52,7 @@ SIGMOID = Link(
     lambda targets, share: targets * (1 - share) + share / 2,
 )
 
-# squares, the mean of the outputs, as keras.losses.MeanSquaredError has it
+# squared error, averaged over the outputs as in keras.losses.MeanSquaredError
 IDENTITY = Link(
     "identity",
     lambda logits, targets: np.square(logits - targets) / targets.shape[1],

@@ -1,4 +1,4 @@
-"""Two models on the same images, by how well each answers."""
+"""Compares two models on the same images by how well each answers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class SignedRank:
-    """Two models on the same images.
+    """Comparison of two models on the same images.
 
     Attributes:
-        images: That both have judged.
-        first_is_better: By the sum of the ranks.
-        median: By how much one is better, at the median of the images.
-        mean: The same, the mean of the images.
-        p: Probability of such a difference or a larger one if there were none.
+        images: Number of images that both have judged.
+        first_is_better: Whether the first is better, by the sum of ranks.
+        median: Median difference over the images.
+        mean: Mean difference over the images.
+        p: Probability of at least this difference if there were none.
     """
 
     images: int
@@ -33,11 +33,11 @@ class SignedRank:
 
 
 def signed_rank(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> SignedRank:
-    """Wilcoxon's signed-rank test of the images that both have judged (Wilcoxon 1945).
+    """Wilcoxon's signed-rank test on the images that both have judged (Wilcoxon 1945).
 
     Args:
-        first: Image -> how good an answer is, as its error with a minus.
-        second: The same of another model.
+        first: Image -> how good the answer is, such as its negative error.
+        second: The same for the other model.
     """
     from scipy.stats import rankdata, wilcoxon
 

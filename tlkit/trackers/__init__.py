@@ -1,4 +1,4 @@
-"""What writes the course of training down, one file each: `csv`, `tensorboard`, `mlflow`."""
+"""Trackers that record the progress of training, one file each: `csv`, `tensorboard`, `mlflow`."""
 
 from tlkit.trackers.tracker import Place, Tracker
 

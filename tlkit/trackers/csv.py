@@ -1,4 +1,4 @@
-"""metrics.csv in the run's folder, which the report is made of."""
+"""metrics.csv in the run folder, from which the report is generated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tlkit.trackers.tracker import Place, Tracker
 
 @register("csv", required=True)
 class Csv(Tracker):
-    """A row a batch and a row an epoch in `metrics.csv`; every run has it."""
+    """Writes one row per batch and one per epoch to `metrics.csv`; every run has it."""
 
     def __init__(self) -> None:
         self._file: Any = None
@@ -51,14 +51,14 @@ class Csv(Tracker):
         self.close()
 
     def close(self) -> None:
-        """Writes what is left and closes the file."""
+        """Writes the remaining rows and closes the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def _cut(path: pathlib.Path, step: int, columns: Sequence[str]) -> None:
-    """Drops the rows of steps that will be run again."""
+    """Removes the rows of steps that will be run again."""
     text = path.read_text("utf-8")
     whole = text[: text.rfind("\n") + 1]  # of a killed process, the last row may lack its end
     rows = list(csv.DictReader(io.StringIO(whole)))

@@ -1,4 +1,4 @@
-"""A run of an MLflow server, or of its files."""
+"""A run on an MLflow server, or in MLflow's local files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ STATUS = {"done": "FINISHED", "below requirement": "FINISHED", "interrupted": "K
 
 @register("mlflow")
 class MLflow(Tracker):
-    """Parameters, metrics and result.json of the run in MLflow; needs `tlkit[mlflow]`.
+    """Logs parameters, metrics and result.json of the run to MLflow; needs `tlkit[mlflow]`.
 
-    Metrics are sent when an epoch ends and when the state is saved. A resumed run goes on in the
-    same run of MLflow, whose id is kept in `mlflow.json`, and sends no step twice.
+    Metrics are sent when an epoch ends and when a checkpoint is saved. A resumed run continues
+    the same MLflow run, whose id is stored in `mlflow.json`, and sends no step twice.
 
     Args:
-        experiment: Its name; made if it is not there.
-        uri: Of the server; None for what MLFLOW_TRACKING_URI says.
+        experiment: Name of the experiment; created if it does not exist.
+        uri: Address of the server; None to use MLFLOW_TRACKING_URI.
     """
 
     def __init__(self, *, experiment: str = "tlkit", uri: str | None = None):
@@ -103,7 +103,7 @@ class MLflow(Tracker):
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """`finetune.stages.0.epochs` and so on, as MLflow names parameters."""
+    """Yields names such as `finetune.stages.0.epochs`, in MLflow's form, with their values."""
     for key, value in values.items():
         name = "".join(c if c.isalnum() or c in "_-. /" else "_" for c in f"{before}{key}")
         if isinstance(value, Mapping) and value:

@@ -1,4 +1,4 @@
-"""Files for TensorBoard in the run's folder."""
+"""Files for TensorBoard in the run folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from tlkit.registry import register
 from tlkit.trackers.tracker import Place, Tracker
 
 
 @register("tensorboard")
 class TensorBoard(Tracker):
-    """Scalars `step/loss`, `epoch/val_loss` ... for `tensorboard --logdir RUN/tensorboard`.
+    """Writes scalars `step/loss`, `epoch/val_loss` ... for `tensorboard --logdir RUN/tensorboard`.
 
-    `tf.summary.scalar` runs an operation for each number; a step of a head on features takes hardly
-    longer. The file is one of TFRecords that each hold an `Event`, here with all numbers of a step.
+    `tf.summary.scalar` runs an operation for each number, which takes almost as long as a training
+    step of a head on features. The file is therefore written directly: it consists of TFRecords
+    with one `Event` each, here with all numbers of a step.
     """
 
     def __init__(self) -> None:
@@ -28,7 +31,6 @@ class TensorBoard(Tracker):
         self._folder = folder / "tensorboard"
 
     def trains(self, columns: Sequence[str], step: int) -> None:
-        import tensorflow as tf
         from tensorflow.compat.v1 import SessionLog
 
         if self._file is None:

@@ -1,4 +1,4 @@
-"""What a tracker is told of a run."""
+"""The events of a run that are reported to a tracker."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where in a run something was measured.
+    """The point in a run at which something was measured.
 
     Attributes:
-        stage: Its name.
-        epoch: Of the stage, from 1.
-        step: Batches of the whole run that were done before; behind an epoch, all of its batches.
+        stage: Name of the stage.
+        epoch: Epoch of the stage, starting at 1.
+        step: Batches of the whole run completed before; at the end of an epoch, including all of
+            its batches.
     """
 
     stage: str
@@ -24,50 +25,51 @@ class Place:
 
 
 class Tracker:
-    """Is told the course of a run; each method may be left as it is, and does nothing.
+    """Receives the events of a run; each method may be overridden, and does nothing by default.
 
-    A run that is resumed has a new tracker: `began` with the same folder, then `trains` with the
-    step to go on from. What was written of that step and later ones will be told again.
+    A resumed run has a new tracker: `began` is called with the same folder, then `trains` with the
+    step to continue from. Records of that step and later ones will be reported again.
     """
 
     def began(self, recipe: Mapping[str, Any], folder: pathlib.Path) -> None:
-        """A process begins or resumes a run; an error here ends it, before anything was trained.
+        """Called when a process starts or resumes a run; an error here ends it before training.
 
         Args:
-            recipe: With all defaults.
-            folder: Of the run.
+            recipe: Recipe, including all defaults.
+            folder: Run folder.
         """
 
     def trains(self, columns: Sequence[str], step: int) -> None:
-        """Training begins, is resumed, or was rolled back.
+        """Called when training starts, is resumed, or was rolled back.
 
         Args:
-            columns: Names of all that will be measured.
-            step: The next one; those before it are not told again.
+            columns: Names of all values that will be measured.
+            step: Next step; earlier ones are not reported again.
         """
 
     def step(self, place: Place, values: Mapping[str, float]) -> None:
-        """A batch was trained on.
+        """Called after training on a batch.
 
         Args:
-            place: Of the batch.
-            values: As `loss`, `accuracy`, `learning_rate`.
+            place: Position of the batch.
+            values: Values such as `loss`, `accuracy`, `learning_rate`.
         """
 
     def epoch(self, place: Place, values: Mapping[str, float]) -> None:
-        """An epoch was validated.
+        """Called after an epoch was validated.
 
         Args:
-            place: Behind its last batch.
-            values: As `val_loss`, `val_accuracy`.
+            place: Position after its last batch.
+            values: Values such as `val_loss`, `val_accuracy`.
         """
 
     def flush(self) -> None:
-        """The state of the run is about to be saved: what was told must be written down."""
+        """Called before a checkpoint is saved: everything reported so far must be written."""
 
     def ended(self, result: Mapping[str, Any]) -> None:
-        """The process is done with the run.
+        """Called when the process has finished with the run.
 
         Args:
-            result: What result.json says: `status` is done, below requirement, interrupted or failed.
+            result: Content of result.json; `status` is done, below requirement, interrupted or
+                failed.
         """

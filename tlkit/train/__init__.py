@@ -1,1 +1,1 @@
-"""Training: stages, the loop, what it shows and what it saves."""
+"""Training: stages, the loop, its output and its checkpoints."""

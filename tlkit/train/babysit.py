@@ -1,14 +1,14 @@
-"""Sanity checks before the hours are spent: does this recipe train at all?
+"""Sanity checks before training starts: does this recipe train at all?
 
 After Karpathy's "A Recipe for Training Neural Networks" (2019) and Goodfellow et al. (2016,
-"Deep Learning", section 11.5): each check knows what must come out, and says what it saw.
+"Deep Learning", section 11.5): each check knows the expected result, and reports what it found.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,41 +20,44 @@ from tlkit.data.pipeline import batches, epoch_order, some_images
 from tlkit.data.transcode import decodable
 from tlkit.errors import some_of
 from tlkit.evaluate.forward import make_forward
-from tlkit.features.cut import flatten_model, outputs_of
 from tlkit.features.engines.keras import as_traced
 from tlkit.features.probe import held_out_logits
+from tlkit.features.split_network import flatten_model, outputs_of
 from tlkit.finding import Finding
-from tlkit.freeze import FreezePlan, is_batch_norm
+from tlkit.freeze import is_batch_norm
 from tlkit.model import Network
-from tlkit.recipe.schema import Stage
 from tlkit.tasks.base import Task
+from tlkit.tensors import Forward, KerasLayer
+from tlkit.train.context import RunContext
 from tlkit.train.guard import changed_though_frozen, checksums, to_move, unreached
-from tlkit.train.loop import Prepared, prepare_stage, wants_rate
 from tlkit.train.lr_find import sweep_rates
+from tlkit.train.plans import PlannedStage
+from tlkit.train.putting_back import putting_back
 from tlkit.train.rescue import rescued
-from tlkit.train.training import Training, putting_back
+from tlkit.train.stage_setup import StageSetup, set_up_stage, wants_rate
+from tlkit.train.step import read_values
 
-SAMPLE = 32  # images that are looked at
-BATCHES, UPDATES = 2, 80  # batches that must be learned by heart, and updates to do so
-EARLY = 10  # updates after which a rate that is far too high shows
-TORN, SHREDDED = 2.0, 15.0  # times the first loss: too much if it stays, too much at all
-JUDGED, AXES = 400, 64  # images whose labels are compared with chance, and features of each
-# what comes out of preprocessing, and what a photo must at least span of it
+SAMPLE = 32  # images to look at
+BATCHES, UPDATES = 2, 80  # batches to overfit, and updates to do so
+EARLY = 10  # updates after which a far too high rate shows
+TORN, SHREDDED = 2.0, 15.0  # multiples of the first loss: too much without fitting, too much at all
+JUDGED, AXES = 400, 64  # images for the label check, and features of each
+# range of preprocessed pixels; a photo must span at least a part of it
 RANGES = {"tf": (-1.0, 1.0), "torch": (-2.2, 2.7), "caffe": (-124.0, 152.0), "none": (0.0, 255.0)}
-OFF = 20.0  # times by which a first BatchNorm's variance may differ from what it remembers
+OFF = 20.0  # largest factor between a first BatchNorm's variance and its moving variance
 
 
 def _problem(check: str, text: str, hint: str) -> Finding:
-    """What a check saw and expected, and what to do."""
+    """A finding: what a check found and expected, and what to do."""
     return Finding(check, "warning", text, hint=hint)
 
 
 def check_data(dataset: Dataset, seed: int) -> Iterator[Finding]:
-    """What can be seen from images and labels alone, in no time.
+    """Checks images and labels alone, which takes almost no time.
 
     Args:
-        dataset: Images.
-        seed: Of the run.
+        dataset: Dataset.
+        seed: Seed of the run.
     """
     if not len(dataset.val):
         yield _problem(
@@ -68,7 +71,7 @@ def check_data(dataset: Dataset, seed: int) -> Iterator[Finding]:
 
 
 def _one_decoder(dataset: Dataset) -> Iterator[Finding]:
-    """A file must give the same pixels in training and validation, and as it will be served."""
+    """A file must give the same pixels in training, validation and serving."""
     for name in ("train", "val"):
         split = dataset.splits.get(name)
         if split is None or not len(split) or isinstance(split.pixels, list):
@@ -85,12 +88,12 @@ def _one_decoder(dataset: Dataset) -> Iterator[Finding]:
 
 
 def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Finding]:
-    """Pixels as the backbone gets them, against what its weights were trained on.
+    """Compares the backbone's input range with the one that its weights were trained on.
 
     Args:
-        network: As it was loaded.
-        dataset: Images.
-        seed: Of the run.
+        network: Network, as loaded.
+        dataset: Dataset.
+        seed: Seed of the run.
     """
     if any(leaves != "pixels" for leaves, _ in network.preprocessing):
         return
@@ -111,12 +114,12 @@ def check_range(network: Network, dataset: Dataset, seed: int) -> Iterator[Findi
         )
 
 
-def check_network(training: Training) -> Iterator[Finding]:
-    """What a pass of a few images shows: their range, and whether they can be told apart."""
-    network, dataset = training.network, training.dataset
-    images = some_images(dataset, training.seed, SAMPLE).astype("float32")
+def check_network(context: RunContext) -> Iterator[Finding]:
+    """Checks a few images in the network: input range, and whether their features differ."""
+    network, dataset = context.network, context.dataset
+    images = some_images(dataset, context.seed, SAMPLE).astype("float32")
     flat = flatten_model(network.logits)
-    yield from check_range(network, dataset, training.seed)
+    yield from check_range(network, dataset, context.seed)
     norms = [layer for layer in flat.layers if is_batch_norm(layer) and layer not in network.head]
     if norms:
         yield from _first_norm(norms[0], flat, images)
@@ -134,8 +137,8 @@ def check_network(training: Training) -> Iterator[Finding]:
         )
 
 
-def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Finding]:
-    """What reaches the first BatchNorm, against the statistics it was pretrained with."""
+def _first_norm(norm: KerasLayer, flat: Any, images: np.ndarray) -> Iterator[Finding]:
+    """Compares the first BatchNorm's input with its pretrained statistics."""
     (output, *_) = outputs_of(flat, lambda operation: operation is norm)
     values = np.asarray(keras.Model(flat.inputs, output)([images], training=False))
     width = values.shape[-1]
@@ -151,18 +154,15 @@ def _first_norm(norm: Any, flat: Any, images: np.ndarray) -> Iterator[Finding]:
         )
 
 
-def check_stage(
-    training: Training, stage: Stage, plan: FreezePlan, first: bool
-) -> Iterator[Finding]:
-    """What some steps on two batches show. Puts everything back.
+def check_stage(context: RunContext, planned: PlannedStage, first: bool) -> Iterator[Finding]:
+    """Checks a few steps on two batches, then restores everything.
 
     Args:
-        training: What the stages share.
-        stage: Completed.
-        plan: What trains.
-        first: Whether it is the first stage, whose head knows nothing.
+        context: Context shared by all stages.
+        planned: The stage, and what it trains.
+        first: Whether this is the first stage, whose head is untrained.
     """
-    network = training.network
+    network, plan = context.network, planned.plan
     head = {v.path for layer in network.head for v in layer.trainable_weights}
     stuck = sorted(head - set(plan.trainable))
     if stuck and first:
@@ -171,39 +171,39 @@ def check_stage(
             f"the new head does not train: {', '.join(stuck[:3])}",
             "A new head must train in the first stage.",
         )
-    if stage.solver == "lbfgs" or not plan.trainable:
+    if planned.stage.solver == "lbfgs" or not plan.trainable:
         return
     with contextlib.ExitStack() as undo:
-        ready = prepare_stage(training, stage, plan, undo)
-        yield from _check_steps(training, ready, first)
+        setup = set_up_stage(context, planned, undo)
+        yield from _check_steps(context, setup, first)
 
 
-def _check_steps(training: Training, ready: Prepared, first: bool) -> Iterator[Finding]:
+def _check_steps(context: RunContext, setup: StageSetup, first: bool) -> Iterator[Finding]:
     put_back = putting_back(
-        [*training.network.model.variables, *ready.optimizer.variables, *ready.seeds]
+        [*context.network.model.variables, *setup.optimizer.variables, *setup.seeds]
     )
-    before = checksums(training.network, ready.plan)
-    if wants_rate(ready.stage):
-        ready.optimizer.learning_rate = sweep_rates(training, ready).valley
-    forward = make_forward(ready.model)
-    size = ready.stage.batch_size or 1
-    order = epoch_order(len(ready.dataset.train), training.seed, 0)[: BATCHES * size]
-    given = list(batches(ready.dataset.train, ready.dataset.prepare, size, order))
+    before = checksums(context.network, setup.plan)
+    if wants_rate(setup.stage):
+        setup.optimizer.learning_rate = sweep_rates(context, setup).valley
+    forward = make_forward(setup.model)
+    size = setup.stage.batch_size or 1
+    order = epoch_order(len(setup.dataset.train), context.seed, 0)[: BATCHES * size]
+    given = list(batches(setup.dataset.train, setup.dataset.prepare, size, order))
     try:
         if first:
-            yield from _start(training, forward, given)
-        yield from _own_loss(training, ready)
-        yield from _by_heart(training, ready, forward, given)
-        yield from _gradients(ready)
-        yield from _penalty(training, ready)
-        yield from _frozen(training, ready, before)
+            yield from _start(context, forward, given)
+        yield from _own_loss(context, setup)
+        yield from _by_heart(context, setup, forward, given)
+        yield from _gradients(setup)
+        yield from _penalty(context, setup)
+        yield from _frozen(context, setup, before)
     finally:
         put_back()
 
 
-def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Finding]:
-    """A new head knows nothing: its cross-entropy is that of a guess."""
-    task = training.network.task
+def _start(context: RunContext, forward: Forward, given: list[Any]) -> Iterator[Finding]:
+    """The cross-entropy of an untrained head should be that of a uniform guess."""
+    task = context.network.task
     loss, guess = _measure(task, forward, given)["loss"], task.loss_of_a_guess()
     if guess is not None and not 0.5 * guess < loss < 1.5 * guess + 0.5:
         yield _problem(
@@ -214,31 +214,28 @@ def _start(training: Training, forward: Any, given: list[Any]) -> Iterator[Findi
         )
 
 
-def _own_loss(training: Training, ready: Prepared) -> Iterator[Finding]:
-    """The task's own loss must be given what it takes."""
-    task = training.network.task
-    if training.loss.name == task.loss:
-        found = task.odd_loss(ready.step.objective.loss)
+def _own_loss(context: RunContext, setup: StageSetup) -> Iterator[Finding]:
+    """The task's own loss must get the inputs that it expects."""
+    task = context.network.task
+    if context.loss.name == task.loss:
+        found = task.odd_loss(setup.step.objective.loss)
         if found is not None:
             yield found
 
 
 def _by_heart(
-    training: Training, ready: Prepared, forward: Any, given: list[Any]
+    context: RunContext, setup: StageSetup, forward: Forward, given: list[Any]
 ) -> Iterator[Finding]:
-    """Two batches can be learned by heart, and a sound rate does not tear the network apart."""
-    rate = float(ready.optimizer.learning_rate)
+    """The network can overfit two batches, and the learning rate does not make it diverge."""
+    rate = float(setup.optimizer.learning_rate)
     losses: list[float] = []
-    task, metric = training.network.task, 0.0
+    task, metric = context.network.task, 0.0
     name, enough = task.metric.name, task.metric.good
     for number in range(UPDATES):
-        first = number * ready.accumulation
-        chosen = [given[k % len(given)] for k in range(first, first + ready.accumulation)]
-        taken = [
-            rescued(ready.step, images, labels, training, ready.stage, ready.plan)[0]
-            for images, labels in chosen
-        ]
-        losses.append(float(np.mean([float(loss) for loss in taken])))
+        first = number * setup.accumulation
+        chosen = [given[k % len(given)] for k in range(first, first + setup.accumulation)]
+        taken = [read_values(rescued(setup, images, labels, context)) for images, labels in chosen]
+        losses.append(float(np.mean([values.loss for values in taken])))
         if not np.isfinite(losses[-1]):
             break
         if number % 10 == 9:
@@ -264,17 +261,17 @@ def _by_heart(
         )
 
 
-def _measure(task: Task, forward: Any, given: list[Any]) -> dict[str, float]:
+def _measure(task: Task, forward: Forward, given: list[Any]) -> dict[str, float]:
     """Loss and metric on the given batches."""
     logits = np.concatenate([np.asarray(forward(images)) for images, _ in given])
     return task.measure(logits, np.concatenate([labels for _, labels in given]))
 
 
-def _gradients(ready: Prepared) -> Iterator[Finding]:
-    """After some updates a gradient has reached every variable that trains."""
-    if not any(v.shape for v in ready.optimizer.variables):
-        return  # plain gradient descent remembers nothing
-    left = unreached(to_move(ready.plan), ready.optimizer)
+def _gradients(setup: StageSetup) -> Iterator[Finding]:
+    """After some updates, a gradient has reached every trained variable."""
+    if not any(v.shape for v in setup.optimizer.variables):
+        return  # plain gradient descent has no state
+    left = unreached(to_move(setup.plan), setup.optimizer)
     if left:
         yield _problem(
             "gradients",
@@ -283,19 +280,19 @@ def _gradients(ready: Prepared) -> Iterator[Finding]:
         )
 
 
-def _penalty(training: Training, ready: Prepared) -> Iterator[Finding]:
-    """A penalty on weights makes the loss larger."""
-    by_path = {v.path: v for v in training.network.model.variables}
-    kernels = [by_path[p] for p in ready.plan.trainable if by_path[p].name == "kernel"]
+def _penalty(context: RunContext, setup: StageSetup) -> Iterator[Finding]:
+    """A penalty on weights must increase the loss."""
+    by_path = {v.path: v for v in context.network.model.variables}
+    kernels = [by_path[p] for p in setup.plan.trainable if by_path[p].name == "kernel"]
     if not kernels:
         return
     variable = kernels[0]
     old = variable.regularizer
     length = float(np.square(np.asarray(variable)).sum())
     variable.regularizer = None
-    without = float(sum(map(float, ready.model.losses)))
+    without = float(sum(map(float, setup.model.losses)))
     variable.regularizer = keras.regularizers.L2(0.1)
-    more = float(sum(map(float, ready.model.losses))) - without
+    more = float(sum(map(float, setup.model.losses))) - without
     variable.regularizer = old
     if abs(more - 0.1 * length) > 0.01 * length + 1e-6:
         yield _problem(
@@ -305,10 +302,10 @@ def _penalty(training: Training, ready: Prepared) -> Iterator[Finding]:
         )
 
 
-def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iterator[Finding]:
-    """What is frozen, moving statistics too, is as it was."""
-    after = checksums(training.network, ready.plan)
-    changed = changed_though_frozen(before, after, ready.plan)
+def _frozen(context: RunContext, setup: StageSetup, before: dict[str, int]) -> Iterator[Finding]:
+    """Frozen variables, moving statistics included, must not have changed."""
+    after = checksums(context.network, setup.plan)
+    changed = changed_though_frozen(before, after, setup.plan)
     if changed:
         yield _problem(
             "frozen",
@@ -318,30 +315,32 @@ def _frozen(training: Training, ready: Prepared, before: dict[str, int]) -> Iter
 
 
 def babysit(
-    training: Training, stages: list[tuple[Training, Stage, FreezePlan]]
+    context: RunContext, stages: Sequence[tuple[RunContext, PlannedStage]]
 ) -> Iterator[Finding]:
-    """All checks of a recipe.
+    """Runs all checks of a recipe.
 
     Args:
-        training: What the stages share.
-        stages: Each with what it shares at its own image size, and what it trains.
+        context: Context shared by all stages.
+        stages: Each stage and what it trains, with its context at its own image size.
     """
-    yield from check_data(training.dataset, training.seed)
-    if not len(training.dataset.val):
+    yield from check_data(context.dataset, context.seed)
+    if not len(context.dataset.val):
         return
-    yield from check_network(training)
-    if training.dataset.task.counts(training.dataset.train.labels).all():
-        yield from check_labels(training)
-    for index, (own, stage, plan) in enumerate(stages):
-        for problem in check_stage(own, stage, plan, index == 0):
-            text = f"stage {stage.name!r}: {problem.text}" if len(stages) > 1 else problem.text
+    yield from check_network(context)
+    if context.dataset.task.counts(context.dataset.train.labels).all():
+        yield from check_labels(context)
+    for index, (own, planned) in enumerate(stages):
+        for problem in check_stage(own, planned, index == 0):
+            text = (
+                f"stage {planned.stage.name!r}: {problem.text}" if len(stages) > 1 else problem.text
+            )
             yield dataclasses.replace(problem, text=text)
 
 
-def check_labels(training: Training) -> Iterator[Finding]:
-    """Labels must have to do with the images: a linear head must beat chance on held-out ones."""
-    dataset, network, task = training.dataset, training.network, training.network.task
-    order = epoch_order(len(dataset.train), training.seed, 0)[:JUDGED]
+def check_labels(context: RunContext) -> Iterator[Finding]:
+    """A linear head must beat chance on held-out images, or the labels are unrelated to them."""
+    dataset, network, task = context.dataset, context.network, context.network.task
+    order = epoch_order(len(dataset.train), context.seed, 0)[:JUDGED]
     order = order[task.probed(dataset.train.labels[order])]
     try:
         own, labels = task.among(dataset.train.labels[order])

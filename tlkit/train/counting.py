@@ -1,4 +1,4 @@
-"""What a stage's batches and updates come to; imports no TensorFlow."""
+"""The number of batches and updates of a stage; imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tlkit.step_count import StepCount
 
 
 def count_steps(stage: Stage, images: int) -> StepCount:
-    """Batches and updates of a stage.
+    """Number of batches and updates of a stage.
 
     Args:
-        stage: Completed.
-        images: That it trains on.
+        stage: Stage, with its defaults filled in.
+        images: Number of training images.
     """
     assert stage.epochs is not None and stage.batch_size is not None
     return StepCount(images, stage.batch_size, stage.epochs, stage.gradient_accumulation_steps)
@@ -25,8 +25,8 @@ def refuse_too_short(stages: Sequence[Stage], images: int) -> None:
     """Refuses stages that make no update, or too few for their schedule.
 
     Args:
-        stages: Completed.
-        images: That they train on.
+        stages: Stages, with their defaults filled in.
+        images: Number of training images.
 
     Raises:
         UserError: naming the stage and its numbers.

@@ -1,26 +1,26 @@
-"""What a stage does where the recipe is silent; imports no TensorFlow."""
+"""Default values of a stage; imports no TensorFlow."""
 
 from __future__ import annotations
 
 from tlkit.backbones import spec as specs
-from tlkit.recipe.schema import EPOCHS, Data, Named, Recipe, Stage
+from tlkit.recipe.schema import EPOCHS, Component, Data, Recipe, Stage
 
-# ten epochs of a few hundred images are few steps; the cosine settles what the rate stirs
+# ten epochs of a few hundred images are few steps, and the cosine decay calms a high rate
 HEAD_ONLY_RATE = 5e-3
-# of Adam, for networks that no table of tlkit's knows
+# for Adam, with networks that are in no table of tlkit
 HUB_FULL_RATE = 1e-4
 
 
 def full_rate(backbone: str) -> float:
-    """Adam's learning rate where more than the head trains."""
+    """Adam's learning rate if more than the head trains."""
     return HUB_FULL_RATE if backbone.startswith("hub:") else specs.find(backbone).full_rate
 
 
-def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> Stage:
-    """The stage with every default filled in, as `plan` and resolved.yaml show it.
+def complete(stage: Stage, data: Data, augment: list[Component], backbone: str) -> Stage:
+    """The stage with every default filled in, as in `plan` and resolved.yaml.
 
     Args:
-        stage: As the recipe has it.
+        stage: Stage as written in the recipe.
         data: The recipe's `data`.
         augment: The recipe's `augment`.
         backbone: The recipe's `model.backbone`.
@@ -36,13 +36,13 @@ def complete(stage: Stage, data: Data, augment: list[Named], backbone: str) -> S
     schedule = stage.schedule
     if schedule is None and epochs and not solved:
         warmup = {} if head_only else {"warmup_epochs": min(1.0, epochs / 4)}
-        schedule = Named("cosine", warmup)
+        schedule = Component("cosine", warmup)
     return stage.model_copy(
         update={
             "name": stage.name or policy,
             "epochs": epochs,
             "optimizer": stage.optimizer
-            or (None if idle or solved else Named("adam", {"learning_rate": rate})),
+            or (None if idle or solved else Component("adam", {"learning_rate": rate})),
             "schedule": schedule,
             "batch_size": stage.batch_size or data.batch_size,
             "augment": [] if idle else augment if stage.augment is None else stage.augment,

@@ -1,11 +1,10 @@
-"""That what is frozen stays, what trains moves, and answers depend on the images."""
+"""Checks that frozen weights stay, trained weights change, and outputs depend on the images."""
 
 from __future__ import annotations
 
 import dataclasses
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,13 @@ from tlkit.data.pipeline import batches
 from tlkit.errors import RunFailed, some_of
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
+from tlkit.tensors import KerasOptimizer, KerasVariable
 
 
 def checksums(network: Network, plan: FreezePlan) -> dict[str, int]:
-    """CRC-32 of every variable that a stage trains, or must leave as it is, by path.
+    """CRC-32 of every variable that a stage trains or must not change, by path.
 
-    Left out are a layer's own moving values where the layer trains, as BatchNorm's statistics.
+    Moving values of a layer that trains, such as BatchNorm's statistics, are left out.
     """
     trainable = set(plan.trainable)
     found = {}
@@ -37,29 +37,29 @@ def checksums(network: Network, plan: FreezePlan) -> dict[str, int]:
     return found
 
 
-def _is_weight(variable: Any) -> bool:
-    """Whether a variable is learned, and is not what a layer keeps for itself."""
+def _is_weight(variable: KerasVariable) -> bool:
+    """Whether a variable is a learned weight rather than internal state of a layer."""
     return variable.name in ("kernel", "bias", "gamma", "beta", "scale", "embeddings")
 
 
-def _crc(variable: Any) -> int:
+def _crc(variable: KerasVariable) -> int:
     return zlib.crc32(np.ascontiguousarray(variable).tobytes())
 
 
 OFF = "Switch this check off with finetune.guard: false, if that is meant."
-# of the largest logit: what two passes over the same numbers may differ by in float32
+# float32 difference between two runs on equal inputs, relative to the largest logit
 ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """What a stage did, as far as the guard must know.
+class StageRecord:
+    """What a stage did, as far as the guard needs to know.
 
     Attributes:
-        stage: Its name.
-        updates: Of the optimizer; None where the head was solved instead.
-        reached: Whether any gradient was not zero.
-        rate: The learning rate that its schedule began with.
+        stage: Name of the stage.
+        updates: Updates of the optimizer; None if the head was solved instead.
+        reached: Whether any gradient was nonzero.
+        rate: Learning rate that its schedule started with.
         solved_before: Whether an earlier stage solved the head.
     """
 
@@ -71,23 +71,27 @@ class Trained:
 
 
 def check_moves(
-    before: dict[str, int], network: Network, plan: FreezePlan, done: Trained, optimizer: Any
+    before: dict[str, int],
+    network: Network,
+    plan: FreezePlan,
+    done: StageRecord,
+    optimizer: KerasOptimizer,
 ) -> str:
-    """Compares a stage's end with its beginning.
+    """Compares the weights at the end of a stage with those at its start.
 
     Args:
-        before: Checksums at its beginning.
-        network: What was trained.
+        before: Checksums at the start of the stage.
+        network: Network that was trained.
         plan: What it trains.
         done: What the stage did.
-        optimizer: After the stage.
+        optimizer: Optimizer after the stage.
 
     Returns:
-        What trains and was reached by gradients too small to move it, in words; else nothing.
+        A message about variables whose gradients were too small to move them; "" if there are none.
 
     Raises:
-        RunFailed: naming a variable that was frozen and changed, or that trains and which no
-            gradient reached; or because nothing that trains changed.
+        RunFailed: naming a variable that is frozen but changed, or that trains but got no gradient;
+            or if nothing that trains changed.
     """
     after = checksums(network, plan)
     wrong = changed_though_frozen(before, after, plan)
@@ -97,7 +101,7 @@ def check_moves(
         )
     moving = [path for path in to_move(plan) if path in before]
     still = [path for path in moving if after[path] == before[path]]
-    # the optimum of the same features is where it was
+    # solving again on the same features does not move the head
     if still and len(still) == len(moving) and not (done.updates is None and done.solved_before):
         raise RunFailed(
             f"no weight changed in stage {done.stage!r}, which trains {len(moving)} of them: "
@@ -109,7 +113,7 @@ def check_moves(
             f"no gradient reached any weight in stage {done.stage!r}: {NO_GRADIENT}.", hint=OFF
         )
     if done.updates == 1:
-        return ""  # the first update leaves what lies before a head that begins at zero
+        return ""  # with a zero head, the first update moves only the head
     left = [] if done.updates is None else unreached(still, optimizer)
     if left:
         raise RunFailed(
@@ -131,7 +135,7 @@ NO_GRADIENT = (
 )
 
 
-def _why_nothing_moved(done: Trained) -> str:
+def _why_nothing_moved(done: StageRecord) -> str:
     if done.updates is None:
         return "the solution is what it began with"
     if not done.reached:
@@ -143,7 +147,7 @@ def _why_nothing_moved(done: Trained) -> str:
 
 
 def are_alike(answers: np.ndarray) -> bool:
-    """Whether all rows are the same, but for rounding."""
+    """Whether all rows are equal up to rounding."""
     spread = np.abs(answers - answers[:1]).max()
     return bool(spread <= ROUNDING * np.abs(answers).max())
 
@@ -151,27 +155,27 @@ def are_alike(answers: np.ndarray) -> bool:
 def changed_though_frozen(
     before: dict[str, int], after: dict[str, int], plan: FreezePlan
 ) -> list[str]:
-    """Paths of variables that a plan freezes and whose checksums differ."""
+    """Paths of variables that the plan freezes but whose checksums differ."""
     trainable = set(plan.trainable)
     return [p for p, value in before.items() if after.get(p) != value and p not in trainable]
 
 
-def unreached(paths: Sequence[str], optimizer: Any) -> list[str]:
-    """Those variables whose memory in the optimizer is zero, as no gradient came to them.
+def unreached(paths: Sequence[str], optimizer: KerasOptimizer) -> list[str]:
+    """Variables whose optimizer state is all zero, as they got no gradient.
 
-    All of them where it keeps none, as plain gradient descent.
+    If the optimizer has no state, as in plain gradient descent, all of them.
     """
     slots = [v for v in optimizer.variables if v.shape and np.any(np.asarray(v))]
     return [p for p in paths if not any(p.replace("/", "_") in slot.path for slot in slots)]
 
 
 def to_move(plan: FreezePlan) -> list[str]:
-    """Paths of what is to move: what trains, but at a rate of zero."""
+    """Paths of the variables that should change: trained, and with a nonzero multiplier."""
     return [path for path in plan.trainable if plan.multipliers.get(path) != 0.0]
 
 
 def some_that_differ(dataset: Dataset) -> np.ndarray | None:
-    """Two validation images whose pixels differ, as floats; None where all are the same."""
+    """Two validation images whose pixels differ, as floats; None if all are the same."""
     first = None
     for images, _ in batches(dataset.val, dataset.prepare, 32):
         pixels = np.asarray(images)

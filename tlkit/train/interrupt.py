@@ -1,4 +1,4 @@
-"""Stopping a run from outside: Ctrl-C, and SIGTERM before a machine is taken away."""
+"""Stopping a run from outside: Ctrl-C, or SIGTERM before a machine is taken away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user pressed Ctr
     """The run was stopped from outside and can be resumed.
 
     Args:
-        folder: Of the run.
+        folder: Run folder.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -23,7 +23,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the user pressed Ctr
 
 
 class Stops:
-    """Signals that stop a run, held back while something must be done whole."""
+    """Signals that stop a run, delayed during operations that must not be interrupted."""
 
     def __init__(self) -> None:
         self._holding = False
@@ -31,12 +31,12 @@ class Stops:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Turns SIGINT and SIGTERM into KeyboardInterrupt inside; in the main thread alone."""
+        """Inside, SIGINT and SIGTERM raise KeyboardInterrupt; in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        if before[signal.SIGINT] == signal.SIG_IGN:  # as in the background of a shell
+        if before[signal.SIGINT] == signal.SIG_IGN:  # e.g. in the background of a shell
             del before[signal.SIGINT]
         for number in before:
             signal.signal(number, self._stop)
@@ -53,7 +53,7 @@ class Stops:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """What is inside is done whole; a signal meanwhile stops the run after it."""
+        """Runs the body without interruption; a signal meanwhile stops the run afterwards."""
         self._holding = True
         try:
             yield

@@ -1,4 +1,4 @@
-"""The learning rate found by a sweep: up and up until the loss rises."""
+"""The learning rate found by a sweep: raise it until the loss rises."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 
 from tlkit.data.pipeline import batches, epoch_order
 from tlkit.errors import RunFailed
+from tlkit.tensors import Tensor
+from tlkit.train.context import RunContext
 from tlkit.train.pipeline_augment import augmented
+from tlkit.train.putting_back import putting_back
 from tlkit.train.rescue import rescued
-from tlkit.train.training import Training, putting_back
+from tlkit.train.step import read_values
 
 if TYPE_CHECKING:
-    from tlkit.train.loop import Prepared
+    from tlkit.train.stage_setup import StageSetup
 
 SWEEP_START, SWEEP_END, SWEEP_STEPS = 1e-6, 1.0, 100
-WIDTH = 3.0  # steps, the deviation of the Gaussian by which losses are smoothed
-FLAT = 0.05  # share of the whole fall that counts as none
-RISEN = 4.0  # times the range so far by which the loss must rise to end the sweep
-ORDER = 2**20  # of the images: that of no epoch
+WIDTH = 3.0  # steps; standard deviation of the Gaussian that smooths the losses
+FLAT = 0.05  # fraction of the total fall that counts as no fall
+RISEN = 4.0  # the sweep ends when the loss rises by this many times its range so far
+ORDER = 2**20  # number of the image order, which no epoch uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +31,12 @@ class Sweep:
     """A sweep over learning rates.
 
     Attributes:
-        rates: Of each update.
-        losses: Of each update's batches.
-        smoothed: The same, smoothed.
-        steepest: The rate at which the smoothed loss falls fastest.
-        valley: The rate two thirds of the way from where the loss begins to fall to where it
-            is least, which leaves room above it.
+        rates: Learning rate of each update.
+        losses: Loss of each update's batches.
+        smoothed: Smoothed losses.
+        steepest: Rate at which the smoothed loss falls fastest.
+        valley: Rate two thirds of the way from where the loss begins to fall to its minimum, which
+            leaves a margin above it.
     """
 
     rates: np.ndarray
@@ -44,37 +47,37 @@ class Sweep:
 
 
 def sweep_rates(
-    training: Training,
-    ready: Prepared,
+    context: RunContext,
+    setup: StageSetup,
     low: float = SWEEP_START,
     high: float = SWEEP_END,
     steps: int = SWEEP_STEPS,
 ) -> Sweep:
-    """Trains for some updates at rates that grow by the same factor, then puts everything back.
+    """Trains for some updates at exponentially growing rates, then restores everything.
 
     (Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.)
 
     Args:
-        training: What the stages share.
-        ready: The stage.
+        context: Context shared by all stages.
+        setup: Setup of the stage.
         low: First rate.
         high: Last rate.
-        steps: Updates of the sweep; fewer are made where the loss has risen far.
+        steps: Updates of the sweep; fewer if the loss has risen far.
 
     Raises:
-        RunFailed: if the loss is not a number from the start on, or memory is too small.
+        RunFailed: if the loss is not finite from the start, or memory is too small.
     """
     put_back = putting_back([
-        *training.network.model.variables, *ready.optimizer.variables, *ready.seeds,
-        *([*ready.average.averages, ready.average.updates] if ready.average else []),
+        *context.network.model.variables, *setup.optimizer.variables, *setup.seeds,
+        *([*setup.average.averages, setup.average.updates] if setup.average else []),
     ])  # fmt: skip
     rates = np.geomspace(low, high, steps)
     losses: list[float] = []
-    given = _images(training, ready)
+    given = _images(context, setup)
     try:
         for rate in rates:
-            ready.optimizer.learning_rate = float(rate)
-            taken = [_step(training, ready, *next(given)) for _ in range(ready.accumulation)]
+            setup.optimizer.learning_rate = float(rate)
+            taken = [_step(context, setup, *next(given)) for _ in range(setup.accumulation)]
             loss = float(np.mean(taken))
             if not np.isfinite(loss):
                 break
@@ -92,33 +95,32 @@ def sweep_rates(
     return suggest(rates[: len(losses)], np.array(losses))
 
 
-def _step(training: Training, ready: Prepared, images: Any, labels: Any) -> float:
-    """The loss of a step, which is taken in parts where memory is small."""
-    loss, _, _ = rescued(ready.step, images, labels, training, ready.stage, ready.plan)
-    return float(loss)
+def _step(context: RunContext, setup: StageSetup, images: Tensor, labels: Tensor) -> float:
+    """The loss of a step, which is computed in parts if memory is small."""
+    return read_values(rescued(setup, images, labels, context)).loss
 
 
-def _images(training: Training, ready: Prepared) -> Any:
-    """Batches without end, in another order than any epoch's."""
-    data, size = ready.dataset, ready.stage.batch_size or 1
+def _images(context: RunContext, setup: StageSetup) -> Any:
+    """Endless batches, in an order that no epoch uses."""
+    data, size = setup.dataset, setup.stage.batch_size or 1
     number = 0
     while True:
         train = data.train.in_epoch(number)
-        order = epoch_order(len(train), training.seed, ORDER + number)
+        order = epoch_order(len(train), context.seed, ORDER + number)
         given = batches(train, data.prepare, size, order)
-        if ready.ahead:
-            place = (training.seed, ORDER + number, 0)
-            given = augmented(given, ready.ahead, training.network.task, place)
+        if setup.ahead:
+            place = (context.seed, ORDER + number, 0)
+            given = augmented(given, setup.ahead, context.network.task, place)
         yield from given
         number += 1
 
 
 def suggest(rates: np.ndarray, losses: np.ndarray) -> Sweep:
-    """Reads a sweep.
+    """Suggests rates from the results of a sweep.
 
     Args:
-        rates: Growing by the same factor, `(steps,)`.
-        losses: `(steps,)`.
+        rates: Exponentially growing rates, `(steps,)`.
+        losses: Losses, `(steps,)`.
     """
     places = np.arange(len(losses))
     weights = np.exp(-0.5 * ((places[:, None] - places[None, :]) / WIDTH) ** 2)

@@ -1,4 +1,4 @@
-"""How a network is doing while it trains, at little cost."""
+"""Measures how a network is doing while it trains, at little cost."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.features.cut import flatten_model, outputs_of
+from tlkit.features.split_network import flatten_model, outputs_of
 from tlkit.freeze import FreezePlan
 from tlkit.model import Network
+from tlkit.tensors import KerasLayer, KerasModel, KerasVariable, Tensor
 
 SAMPLE = 8  # images that are passed through once an epoch
-STATISTICS = ("moving_mean", "moving_variance")
 
 
 def monitored_columns(plans: list[FreezePlan]) -> list[str]:
-    """What `Monitor` may report for stages with these plans, for the head of metrics.csv."""
+    """Columns of metrics.csv that `Monitor` may report for stages with these plans."""
     blocks: dict[str, None] = {}
     for plan in plans:
         blocks |= {name: None for name, _, training in plan.blocks if training}
@@ -29,22 +29,27 @@ def monitored_columns(plans: list[FreezePlan]) -> list[str]:
 class Monitor:
     """Measures a stage once an epoch.
 
-    - `update_ratio/BLOCK`: length of one update over the length of the weights, of all that
-      trains in the block. Around 1e-3 is usual; far above, the rate tears at what was
-      pretrained, far below, nothing happens.
-    - `dead_relu`, not after each of short epochs: share of the channels behind a ReLU that are zero for every position of
-      eight validation images.
+    - `update_ratio/BLOCK`: norm of one update over the norm of the weights, for all that trains
+      in the block. About 1e-3 is usual; much more damages the pretrained weights, and much less
+      has no effect.
+    - `dead_relu`: fraction of ReLU channels that are zero everywhere on eight validation images.
+      Skipped for most epochs when epochs are short.
     - `batch_norm_drift`: how far BatchNorm's means have moved since the stage began, in standard
-      deviations, the mean over all channels.
+      deviations, averaged over all channels.
 
     Args:
-        network: What trains.
-        model: The part of it that the stage runs.
+        network: Network that trains.
+        model: Part of the network that the stage runs.
         plan: What trains.
         statistics: Moving statistics that change.
+
+    Attributes:
+        ratios: `update_ratio` of this epoch by block, once measured.
     """
 
-    def __init__(self, network: Network, model: Any, plan: FreezePlan, statistics: list[Any]):
+    def __init__(
+        self, network: Network, model: KerasModel, plan: FreezePlan, statistics: list[KerasVariable]
+    ):
         trainable = set(plan.trainable)
         groups = [(block.name, block.variables()) for block in network.blocks]
         groups.append(("head", [v for layer in network.head for v in layer.weights]))
@@ -59,39 +64,39 @@ class Monitor:
         self._model = model
         self._relus: Any = None
         self._before: list[list[np.ndarray]] = []
-        self._ratios: dict[str, float] = {}
+        self.ratios: dict[str, float] = {}
 
     def arrays(self) -> list[np.ndarray]:
-        """What must be saved to go on."""
+        """The state to save in a checkpoint."""
         return self._start
 
     def set_arrays(self, arrays: list[np.ndarray]) -> None:
-        """Takes what `arrays` returned."""
+        """Restores what `arrays` returned."""
         self._start = arrays
 
     def before_update(self) -> None:
-        """To be called before the update that is measured."""
+        """Call before the update to measure."""
         self._before = [[np.asarray(v) for v in variables] for _, variables in self._groups]
 
     def after_update(self) -> None:
-        """To be called after it."""
+        """Call after the update to measure."""
         for (name, variables), before in zip(self._groups, self._before, strict=True):
             moved = sum(
                 float(np.sum(np.square(np.asarray(v) - old)))
                 for v, old in zip(variables, before, strict=True)
             )
             length = sum(float(np.sum(np.square(old))) for old in before)
-            self._ratios[f"update_ratio/{name}"] = float(np.sqrt(moved / max(length, 1e-24)))
+            self.ratios[f"update_ratio/{name}"] = float(np.sqrt(moved / max(length, 1e-24)))
         self._before = []
 
-    def of_epoch(self, images: Any = None) -> dict[str, float]:
-        """The epoch's values.
+    def of_epoch(self, images: Tensor = None) -> dict[str, float]:
+        """The metrics of the epoch.
 
         Args:
-            images: Some of the validation split, or features in their place; without them the
-                ReLUs are not looked at.
+            images: Some validation images, or their features; without them, `dead_relu` is not
+                measured.
         """
-        logs, self._ratios = self._ratios, {}
+        logs, self.ratios = self.ratios, {}
         dead = None if images is None else self._dead_relus(images)
         if dead is not None:
             logs["dead_relu"] = dead
@@ -106,7 +111,7 @@ class Monitor:
             logs["batch_norm_drift"] = float(np.concatenate(drift).mean())
         return logs
 
-    def _dead_relus(self, images: Any) -> float | None:
+    def _dead_relus(self, images: Tensor) -> float | None:
         if self._relus is None:
             model = flatten_model(self._model)
             found = outputs_of(model, _is_relu)
@@ -122,7 +127,7 @@ class Monitor:
         return float(np.concatenate(dead).mean())
 
 
-def _is_relu(layer: Any) -> bool:
+def _is_relu(layer: KerasLayer) -> bool:
     return isinstance(layer, keras.layers.ReLU) or getattr(
         getattr(layer, "activation", None), "__name__", ""
     ) in ("relu", "relu6")

@@ -1,4 +1,4 @@
-"""A person's own Keras callbacks in tlkit's loop."""
+"""User-defined Keras callbacks in tlkit's training loop."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Logs = dict[str, Any] | None
 
 
 def expect_callbacks(callbacks: Any) -> None:
-    """Refuses what are no Keras callbacks, before anything else is done.
+    """Refuses anything that is not a Keras callback, before anything else is done.
 
     Raises:
-        UserError: naming the first that is none.
+        UserError: naming the first that is not a callback.
     """
     if not isinstance(callbacks, list | tuple):
         raise UserError(
@@ -35,15 +35,15 @@ def expect_callbacks(callbacks: Any) -> None:
 
 
 class OwnCallbacks(keras.callbacks.Callback):
-    """Calls a person's callbacks in one stage, as `model.fit` would.
+    """Calls the user's callbacks in one stage, as `model.fit` would.
 
-    A stage may train a part of the network alone, on features. Theirs is the whole network all the
-    same: it is what they save or look at. Its optimizer is the stage's, and where they set its
-    `stop_training`, the stage ends.
+    A stage may train only a part of the network, on features. The callbacks' model is still the
+    whole network, which they can save or inspect. Its optimizer is the stage's, and setting its
+    `stop_training` ends the stage.
 
     Args:
-        callbacks: Theirs.
-        whole: From images to probabilities.
+        callbacks: The user's callbacks.
+        whole: Model from images to probabilities.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], whole: keras.Model):
@@ -53,7 +53,7 @@ class OwnCallbacks(keras.callbacks.Callback):
         self._under_way: list[keras.callbacks.Callback] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Once in a stage, though one that goes back to a saved state begins again."""
+        """Runs once per stage; a stage that is rolled back begins training more than once."""
         if self._under_way:
             return
         self._under_way = list(self.callbacks)
@@ -90,7 +90,7 @@ class OwnCallbacks(keras.callbacks.Callback):
 
 @contextmanager
 def _marked() -> Iterator[None]:
-    """An exception from inside is a person's own, and is told as such."""
+    """Marks exceptions from inside as the user's, so that they are reported as such."""
     try:
         yield
     except Exception as error:

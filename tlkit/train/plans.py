@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from tlkit.data.dataset import Dataset
 from tlkit.errors import UserError
 from tlkit.features.compute import place_for
-from tlkit.features.cut import Cut, find_cut
+from tlkit.features.split_network import Cut, find_cut
 from tlkit.freeze import FreezePlan, make_plan
 from tlkit.model import Network
-from tlkit.recipe.schema import Adversarial, Cache, Recipe, Stage
+from tlkit.recipe.schema import Cache, Recipe, Stage
 from tlkit.train.defaults import completed
 from tlkit.train.guard import to_move
 
 
+@dataclasses.dataclass(frozen=True)
+class PlannedStage:
+    """A stage of a recipe in a network.
+
+    Attributes:
+        index: Index of the stage, from 0.
+        stage: Stage, with its defaults filled in.
+        plan: What trains.
+    """
+
+    index: int
+    stage: Stage
+    plan: FreezePlan
+
+
 def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
-    """What a completed stage trains in a network.
+    """The freeze plan of a stage, whose defaults are filled in.
 
     Raises:
         UserError: if its policy does not fit, or nothing would train.
@@ -41,7 +57,7 @@ def plan_stage(stage: Stage, recipe: Recipe, network: Network) -> FreezePlan:
 
 
 def stage_views(stage: Stage, cache: str | Cache) -> int | None:
-    """Draws of each training image to be computed once; None where that cannot be."""
+    """Number of augmented views per training image to cache; None if caching is impossible."""
     if cache == "off":
         return None
     if not stage.augment:
@@ -49,38 +65,33 @@ def stage_views(stage: Stage, cache: str | Cache) -> int | None:
     return cache.views if isinstance(cache, Cache) else None
 
 
-def stage_cut(
-    stage: Stage,
-    plan: FreezePlan,
-    network: Network,
-    adversarial: Adversarial | None,
-    cache: str | Cache,
-) -> Cut | None:
-    """Where the network is cut in a stage, what lies before it being computed once.
+def stage_cut(planned: PlannedStage, network: Network, recipe: Recipe) -> Cut | None:
+    """Where a stage cuts the network; the part before the cut is computed once.
 
-    None where the images change from step to step, or nothing is frozen.
+    None if the images change in every step, or nothing is frozen.
     """
-    if stage_views(stage, cache) is None:
+    plan, adversarial = planned.plan, recipe.finetune.adversarial
+    if stage_views(planned.stage, recipe.cache) is None:
         return None
     if adversarial is not None and adversarial.on == "image":
         return None
     if adversarial is not None and (plan.boundary is not None or network.inserted):
-        return None  # the attack is on the pooled features, the cut would lie before them
+        return None  # the attack is on the pooled features, and the cut would come before them
     return find_cut(network.logits, plan)
 
 
 def refuse_unplaced(
-    plans: Sequence[tuple[Stage, FreezePlan]], network: Network, dataset: Dataset, recipe: Recipe
+    plans: Sequence[PlannedStage], network: Network, dataset: Dataset, recipe: Recipe
 ) -> None:
-    """Refuses a stage that is solved from the features of all images where there is no room for them.
+    """Refuses a stage that solves the head if there is no room for the features of all images.
 
     Raises:
-        UserError: naming the stage, and how much room is needed.
+        UserError: naming the stage, and how much space is needed.
     """
-    for index, (stage, plan) in enumerate(plans):
-        if stage.solver != "lbfgs":
+    for planned in plans:
+        if planned.stage.solver != "lbfgs":
             continue
-        cut = stage_cut(stage, plan, network, recipe.finetune.adversarial, recipe.cache)
+        cut = stage_cut(planned, network, recipe)
         place, reason = (
             (None, "this recipe leaves none")
             if cut is None
@@ -89,13 +100,13 @@ def refuse_unplaced(
         if place is None:
             raise UserError(
                 f"solver lbfgs needs a place for the features of all images: {reason}",
-                where=f"finetune.stages[{index}].solver",
+                where=f"finetune.stages[{planned.index}].solver",
                 hint="Make room, name another disk by cache: {folder: ...}, or use: solver: gradient",
             )
 
 
-def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePlan]]:
-    """Each completed stage with its freeze plan.
+def stage_plans(recipe: Recipe, network: Network) -> list[PlannedStage]:
+    """Each stage, with its defaults filled in, and its freeze plan.
 
     Raises:
         UserError: naming the stage whose policy does not fit the network.
@@ -108,5 +119,5 @@ def stage_plans(recipe: Recipe, network: Network) -> list[tuple[Stage, FreezePla
             raise UserError(
                 error.message, where=f"finetune.stages[{index}]", hint=error.hint
             ) from None
-        plans.append((stage, plan))
+        plans.append(PlannedStage(index, stage, plan))
     return plans

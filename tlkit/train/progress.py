@@ -1,4 +1,4 @@
-"""What a person sees while a stage trains."""
+"""What the user sees while a stage trains."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import keras
 
 from tlkit.tasks.base import Metric
 
-QUIET = 30.0  # seconds between two lines within an epoch, at the least
+QUIET = 30.0  # minimum seconds between two lines within an epoch
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar on a terminal, and one line an epoch everywhere.
+    """A progress bar on a terminal, and one line per epoch everywhere.
 
     Args:
-        console: A rich console; where it is no terminal, a line now and then takes the bar's place.
-        metric: What is watched beside the loss.
+        console: Rich console; if it is not a terminal, occasional lines replace the bar.
+        metric: Metric to show besides the loss.
     """
 
     def __init__(self, console: Any, metric: Metric):
@@ -95,7 +95,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def close(self) -> None:
-        """Takes the bar off the screen."""
+        """Removes the bar from the screen."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""Tells the trackers the course of training."""
+"""Reports the progress of training to the trackers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.tasks.base import Metric
 from tlkit.trackers.tracker import Place
 from tlkit.train.tracking import Trackers
@@ -23,17 +23,17 @@ COLUMNS = (
 
 
 class Recorder(keras.callbacks.Callback):
-    """One row a batch, with its learning rate, and one an epoch, with the validation.
+    """Writes a row per batch, with its learning rate, and one per epoch, with its validation.
 
-    The column `step` counts batches. Where gradients are accumulated, `update` among `more` counts
-    the updates that are made behind each.
+    The column `step` counts batches. If gradients are accumulated, the column `update` in `more`
+    counts the updates so far.
 
     Args:
-        folder: The run's folder.
-        metric: What is watched beside the loss.
+        folder: Run folder.
+        metric: Metric to record besides the loss.
         step: Batches of the whole run that are done.
-        more: Columns beside the usual ones.
-        trackers: Of the run; those that every recipe has by default, if not given.
+        more: Additional columns.
+        trackers: Trackers of the run; by default, those that every recipe has.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Recorder(keras.callbacks.Callback):
     ):
         super().__init__()
         self.step = step
-        self._trackers = trackers or Trackers([Named("tensorboard")], folder)
+        self._trackers = trackers or Trackers([Component("tensorboard")], folder)
         self._metric = metric
         self._columns = [*COLUMNS, metric.name, "val_loss", metric.val, "images_per_second", *more]
         self._epoch = 0
         self.rewind()
 
     def rewind(self) -> None:
-        """Training goes on from `step`; what was written of later ones will be told again."""
+        """Training continues from `step`; later rows will be written again."""
         self._trackers.trains(self._columns, self.step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -73,9 +73,9 @@ class Recorder(keras.callbacks.Callback):
         return Place(self.params["stage"], self._epoch + 1, self.step)
 
     def flush(self) -> None:
-        """Makes sure that all that was told is written down."""
+        """Makes sure that all rows so far are written out."""
         self._trackers.flush()
 
     def close(self) -> None:
-        """Ends the trackers, where no run does."""
+        """Closes the trackers, if no run does so."""
         self._trackers.ended({})

@@ -6,61 +6,63 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from tlkit import registry
 from tlkit.errors import UserError
-from tlkit.recipe.schema import Named
+from tlkit.recipe.schema import Component
 from tlkit.regularizers.apply import choose
 from tlkit.regularizers.units import unit_axes
+from tlkit.tensors import KerasVariable, Tensor
 
-# these say where a regularizer acts, not how
+# these select where a regularizer applies, not how
 PLACES = ("include", "exclude")
 
 
 @dataclasses.dataclass
 class Regularization:
-    """What a stage's regularizers put in place.
+    """What the regularizers of a stage have set.
 
     Attributes:
-        mixed: Weights that are replaced in the training step, with what replaces them.
-        variables: The regularizers' own, to be trained with the weights.
+        mixed: Weights that are replaced in the training step, and their replacements.
+        variables: Variables of the regularizers, trained with the weights.
         seeds: States of their random generators.
-        take_off: Leaves the model as it was.
+        take_off: Restores the model.
     """
 
     mixed: list[tuple[Any, Callable[[Any], Any]]]
-    variables: list[Any]
-    seeds: list[Any]
+    variables: list[KerasVariable]
+    seeds: list[KerasVariable]
     take_off: Callable[[], None]
 
 
-def needs_start(items: Sequence[Named]) -> bool:
-    """Whether a regularizer asks for the pretrained weights."""
+def needs_start(items: Sequence[Component]) -> bool:
+    """Whether any regularizer needs the pretrained weights."""
     return any("start" in registry.REGULARIZERS[item.name].given for item in items)
 
 
 def regularize_stage(
-    items: Sequence[Named],
-    trainable: list[Any],
+    items: Sequence[Component],
+    trainable: list[KerasVariable],
     start: dict[str, np.ndarray],
     seed: int,
     layer_of: Mapping[str, Any],
 ) -> Regularization:
-    """Sets penalties and constraints on the variables that train.
+    """Sets penalties and constraints on the trained variables.
 
-    Keras adds a variable's `regularizer` to the model's losses, and its
+    Keras adds the penalty of a variable's `regularizer` to the model's losses, and its
     optimizers apply a variable's `constraint`, however the layer was built.
 
     Args:
         items: The recipe's `regularize`.
-        trainable: Variables of the stage.
+        trainable: Trained variables of the stage.
         start: Pretrained values by path; a variable without one is new.
-        seed: Of the run.
-        layer_of: The layer of each variable, by its path, as `owners` gives them.
+        seed: Seed of the run.
+        layer_of: Layer of each variable, by its path, as returned by `owners`.
 
     Raises:
-        UserError: if a regularizer is left without a variable, or limits one that is limited
+        UserError: if a regularizer matches no variable, or constrains one that has a constraint
             already.
     """
     done = Regularization([], [], [], lambda: None)
@@ -74,7 +76,7 @@ def regularize_stage(
             chosen = [v for v in chosen if v.path in start]
         if not chosen:
             if acts == "weights" and trainable:
-                continue  # a stage that trains the new head alone has nothing to go back to
+                continue  # a stage that trains only the new head has no pretrained weights
             names = ", ".join(v.path for v in trainable[:4])
             raise UserError(
                 f"{item.name} is left without a variable; they are named like {names}",
@@ -116,12 +118,11 @@ def regularize_stage(
     return done
 
 
-def _sum_of(parts: list[Any]) -> Any:
-    """Several penalties on one variable as one."""
-    import keras
+def _sum_of(parts: list[Any]) -> Tensor:
+    """Combines several penalties on one variable."""
 
     class Sum(keras.regularizers.Regularizer):
-        def __call__(self, weight: Any) -> Any:
+        def __call__(self, weight: Tensor) -> Any:
             return sum(part(weight) for part in parts)
 
     return Sum()

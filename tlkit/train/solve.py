@@ -1,8 +1,6 @@
-"""An epoch's work done at once: the head solved to its optimum."""
+"""Solving for the optimal head instead of training it for epochs."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -10,43 +8,33 @@ from tlkit.data.dataset import Split
 from tlkit.errors import RunFailed
 from tlkit.features.lbfgs import FOLDS, Solution, best_l2, choose_l2, solve_head
 from tlkit.recipe.schema import Stage
-from tlkit.tasks.base import Task
+from tlkit.train.context import RunContext
 
 
-def solve(
-    task: Task,
-    layer: Any,
-    train: Split,
-    stage: Stage,
-    smoothing: float,
-    weights: np.ndarray,
-    seed: int,
-) -> tuple[dict[str, float], Solution]:
-    """Sets a dense layer to the optimum for given features.
+def solve(context: RunContext, train: Split, stage: Stage) -> tuple[dict[str, float], Solution]:
+    """Sets the head, a dense layer, to its optimum for given features.
 
     Args:
-        task: What is learned.
-        layer: From features to logits.
-        train: Features in the place of images.
-        stage: Its `l2`.
-        smoothing: Of the labels.
-        weights: As `Task.weights` gives them.
-        seed: Of the folds by which a strength is chosen.
+        context: Context shared by all stages.
+        train: Features in place of images.
+        stage: Stage, for its `l2`.
 
     Returns:
         Loss and metric on the training images, and the solution.
 
     Raises:
-        RunFailed: if the features are not there, as they do not fit in memory.
+        RunFailed: if the features are missing because they do not fit in memory.
     """
     if not isinstance(train.pixels, list) or train.pixels[0].ndim != 2:
         raise RunFailed("solver lbfgs needs the features of all images, on disk or in memory")
+    (layer,), task = context.network.head, context.network.task
     features, labels = np.asarray(train.pixels[0]), train.labels
     known, link = np.asarray(task.targets(labels)), task.link
-    shares = np.asarray(task.image_weights(known, weights))
+    shares = np.asarray(task.image_weights(known, context.weights))
+    smoothing = context.loss.arguments.get("label_smoothing", 0.0)
     targets = link.smoothed(known.astype("float64"), smoothing)
     if stage.l2 == "auto":
-        folds = task.folds(labels, FOLDS, seed)
+        folds = task.folds(labels, FOLDS, context.seed)
         l2 = best_l2(choose_l2(features, known, targets, folds, shares, link=link))
     else:
         l2 = stage.l2

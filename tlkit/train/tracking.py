@@ -1,4 +1,4 @@
-"""The trackers of a run, of which one that fails takes neither the run nor the others with it."""
+"""The trackers of a run; one that fails affects neither the run nor the other trackers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 
 from tlkit import registry
 from tlkit.errors import UserError, first_line
-from tlkit.recipe.schema import Named, Recipe
+from tlkit.recipe.schema import Component, Recipe
 from tlkit.trackers.tracker import Place, Tracker
 
-LOG = "trackers.log"  # in the run's folder: why a tracker was left out
-ALWAYS = Named("csv")  # what the report is made of
+LOG = "trackers.log"  # in the run folder: why a tracker was disabled
+ALWAYS = Component("csv")  # the report is built from it
 
 
 @dataclasses.dataclass
-class _Told:
-    """A tracker that is still told."""
+class _LiveTracker:
+    """A tracker that is still in use."""
 
     name: str
     tracker: Tracker
@@ -29,31 +29,31 @@ class _Told:
 
 
 class Trackers:
-    """Tells all trackers of a run.
+    """Calls all trackers of a run.
 
-    One that raises is left out for the rest of the run, which a person is told at once and
-    `trackers.log` in the run's folder explains; the run goes on. Only what is required, as
-    metrics.csv, ends it.
+    A tracker that raises is disabled for the rest of the run. The user is notified at once,
+    `trackers.log` in the run folder has the details, and the run goes on. Only a required
+    tracker, such as metrics.csv, ends it.
 
     Args:
         items: The recipe's `trackers`.
-        folder: Of the run.
-        recipe: With all defaults.
-        say: Tells a person.
+        folder: Run folder.
+        recipe: Recipe with all defaults.
+        say: Called with messages for the user.
 
     Raises:
-        UserError: if a tracker cannot be made, or does not begin.
+        UserError: if a tracker cannot be created or started.
     """
 
     def __init__(
         self,
-        items: Sequence[Named],
+        items: Sequence[Component],
         folder: pathlib.Path,
         recipe: Mapping[str, Any] | None = None,
         say: Callable[[str], None] = warnings.warn,
     ):
         self._say, self._folder = say, folder
-        self._told: list[_Told] = []
+        self._told: list[_LiveTracker] = []
         self._has_ended = False
         if all(item.name != ALWAYS.name for item in items):
             items = [ALWAYS, *items]
@@ -62,10 +62,10 @@ class Trackers:
             tracker: Tracker = entry.call({}, **item.arguments)
             with _told_as_users(f"trackers: {item.name}"):
                 tracker.began(recipe or {}, folder)
-            self._told.append(_Told(item.name, tracker, entry.facts.required))
+            self._told.append(_LiveTracker(item.name, tracker, entry.facts.required))
 
     def trains(self, columns: Sequence[str], step: int) -> None:
-        """Training goes on from a step."""
+        """Training starts, or resumes, at a step."""
         self._tell(lambda tracker: tracker.trains(columns, step))
 
     def step(self, place: Place, values: Mapping[str, float]) -> None:
@@ -77,7 +77,7 @@ class Trackers:
         self._tell(lambda tracker: tracker.epoch(place, values))
 
     def flush(self) -> None:
-        """What was told must be written down."""
+        """Everything logged so far must be written out."""
         self._tell(lambda tracker: tracker.flush())
 
     def ended(self, result: Mapping[str, Any]) -> None:
@@ -90,12 +90,12 @@ class Trackers:
         for one in list(self._told):
             try:
                 tell(one.tracker)
-            except Exception as error:  # it may fail in any way
+            except Exception as error:  # a tracker may fail in any way
                 if one.is_required:
                     raise
                 self._leave_out(one, error)
 
-    def _leave_out(self, one: _Told, error: Exception) -> None:
+    def _leave_out(self, one: _LiveTracker, error: Exception) -> None:
         self._told.remove(one)
         log = self._folder / LOG
         with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:
@@ -110,12 +110,12 @@ class Trackers:
 def tracking(
     recipe: Recipe, folder: pathlib.Path, say: Callable[[str], None] | None
 ) -> Iterator[Trackers]:
-    """The trackers of a run, which are told how it ends, whatever ends it.
+    """The trackers of a run, which are notified however the run ends.
 
     Args:
-        recipe: Completed.
-        folder: Of the run.
-        say: Tells a person; None where there is none, who is then warned.
+        recipe: Recipe with all defaults.
+        folder: Run folder.
+        say: Called with messages for the user; if None, warnings are issued instead.
     """
     recorded = recipe.model_dump(mode="json", exclude_none=True)
     trackers = Trackers(recipe.trackers, folder, recorded, say or warnings.warn)
@@ -125,14 +125,14 @@ def tracking(
         trackers.ended({"status": "interrupted", "name": recipe.name})
         raise
     except BaseException as error:
-        with contextlib.suppress(OSError):  # what ended the run may be the disk itself
+        with contextlib.suppress(OSError):  # the error may be the disk's own
             trackers.ended({"status": "failed", "name": recipe.name, "error": str(error)})
         raise
 
 
 @contextlib.contextmanager
 def _told_as_users(where: str) -> Iterator[None]:
-    """What a tracker raises as it begins is a person's to mend; nothing is lost yet."""
+    """Turns an exception at the start of a tracker into an error that the user can fix."""
     try:
         yield
     except (UserError, OSError):

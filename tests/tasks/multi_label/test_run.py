@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import hashlib
 import io
 import json
 
@@ -15,12 +16,17 @@ from sklearn.metrics import average_precision_score, f1_score
 from starlette.testclient import TestClient
 
 import tlkit
-import tlkit.compare
+import tlkit.runs.compare
 from tlkit.cli.main import cli
+from tlkit.data.dataset import Split
+from tlkit.data.decode import make_preparer
+from tlkit.data.record import Record
 from tlkit.errors import DataError, UserError
+from tlkit.evaluate.examples import save_examples
 from tlkit.serve.app import make_app
 from tlkit.serve.deployed import load_export, prove
 from tlkit.serve.limits import Limits
+from tlkit.tasks.multi_label.task import MultiLabel
 from tlkit.train.interrupt import Interrupted
 
 COLOURS = {"red": (0, 0), "green": (1, 20), "blue": (2, 40)}
@@ -92,6 +98,26 @@ def run(tagged, tmp_path_factory):
         run_dir=tmp_path_factory.mktemp("runs") / "run",
         console=None,
     )
+
+
+def test_an_example_shows_the_label_that_it_is_one_of(tmp_path):
+    """An image may have a label too many and one too few: it is told twice, of another label each time."""
+
+    class Network:
+        task = MultiLabel(["a", "b"])
+        image = keras.Input((8, 8, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image))
+        logits = keras.Model(image, keras.layers.Dense(2)(pooled))
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "png")
+    prepare = make_preparer((8, 8), "crop", False)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    split = Split([Record("x.png", "a", None, buffer.getvalue)], np.array([[1, 0]]), [digest])
+    save_examples(Network, split, prepare, np.array([[0.1, 0.9]], "float32"), tmp_path)
+    told = json.loads((tmp_path / "examples.json").read_text())
+    assert [told[kind][0]["output"] for kind in ("missed", "wrong")] == ["a", "b"]
+    assert len({told[kind][0]["heat"] for kind in told}) == 2
 
 
 def rows_of(path):
@@ -331,7 +357,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(tagged, tmp_path):
     with pytest.raises(Interrupted):
         tlkit.finetune(recipe, run_dir=tmp_path / "cut", console=None, callbacks=[Stop()])
     again = tlkit.resume(tmp_path / "cut", console=None)
-    assert not tlkit.compare.same_numbers(whole.folder, again.folder)
+    assert not tlkit.runs.compare.same_numbers(whole.folder, again.folder)
 
 
 def test_a_folder_of_classes_is_refused(photos, tmp_path):

@@ -172,7 +172,7 @@ def test_outputs_weigh_apart():
 
 @pytest.mark.parametrize("text", ["abc", "", "nan", "inf", "1_5", "٣"])
 def test_what_is_no_number_is_told_by_its_line(text):
-    with pytest.raises(DataError, match=r"^list\.csv:3: .* in 'angle' is no number"):
+    with pytest.raises(DataError, match=r"^list\.csv:3: .* in 'angle' is not a number"):
         learned("1.5", text, "2")
 
 
@@ -266,10 +266,10 @@ RECIPE = {
         ({"finetune": {"loss": "focal"}}, "'focal' is not for regression; those that are"),
         ({"model": {"head": "nearest-mean"}}, "'nearest-mean' is not for regression"),
         ({"augment": ["cut_mix"]}, "'cut_mix' is not for regression"),
-        ({"require": {"accuracy": 0.9}}, "accuracy is no figure of regression"),
+        ({"require": {"accuracy": 0.9}}, "accuracy is not a metric of regression"),
         (
             {"finetune": {"early_stopping": {"monitor": "val_accuracy"}}},
-            "val_accuracy is no figure",
+            "val_accuracy is not a metric",
         ),
     ],
 )

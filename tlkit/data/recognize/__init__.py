@@ -1,4 +1,4 @@
-"""What a person's data are: which tool or site wrote them, and the source that reads them."""
+"""Recognizes the user's data: which tool or site wrote them, and which source reads them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import pathlib
 
 from tlkit.data.recognize.file import recognize_file
 from tlkit.data.recognize.folder import recognize_folder, refuse_other_source
-from tlkit.data.recognize.recognized import Recognized, not_as_such
+from tlkit.data.recognize.recognized import RecognizedTool, not_as_such
 
-__all__ = ["Recognized", "not_as_such", "recognize", "refuse_other_source"]
+__all__ = ["RecognizedTool", "not_as_such", "recognize", "refuse_other_source"]
 
 
-def recognize(path: pathlib.Path) -> Recognized:
-    """What a folder or file holds, by its content.
+def recognize(path: pathlib.Path) -> RecognizedTool:
+    """Recognizes what a folder or file is, by its content.
 
     Args:
-        path: Of a folder or file that is there; archives are unpacked before.
+        path: Path of an existing folder or file; archives are already unpacked.
 
     Raises:
-        DataError: if it is nothing that can be trained on, saying what it is.
+        DataError: if it cannot be trained on, saying what it is.
     """
     return recognize_folder(path) if path.is_dir() else recognize_file(path)

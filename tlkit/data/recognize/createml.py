@@ -1,16 +1,16 @@
-"""Create ML's and LabelMe's JSON: told from one another, as neither is read."""
+"""Create ML's and LabelMe's JSON: only distinguished, as neither is supported."""
 
 from __future__ import annotations
 
 from tlkit.data.labelled import head
 from tlkit.data.recognize.glance import MOST_LISTS
-from tlkit.data.recognize.recognized import CROP, Recognized
+from tlkit.data.recognize.recognized import CROP, RecognizedTool
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError
 
 
-def createml(tree: Tree) -> Recognized | None:
-    """Create ML and LabelMe: only told from one another, as neither is read."""
+def createml(tree: Tree) -> RecognizedTool | None:
+    """Create ML and LabelMe: only distinguished, as neither is supported."""
     for name in [name for name in tree.files if name.lower().endswith(".json")][:MOST_LISTS]:
         start = head(tree.root / name)
         if '"shapes"' in start and '"imagePath"' in start:

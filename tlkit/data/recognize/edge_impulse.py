@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.sources.edge_impulse import BOXES, INFO
 from tlkit.data.tree import Tree
 
 
-def edge_impulse(tree: Tree) -> Recognized | None:
+def edge_impulse(tree: Tree) -> RecognizedTool | None:
     infos = tree.called(INFO) + tree.called(BOXES)
     named = "" if infos else edge_impulse_names(tree)
     if not infos and not named:
         return None
-    return Recognized(
+    return RecognizedTool(
         "an export of Edge Impulse",
         infos[0] if infos else named,
         "edge_impulse",
@@ -24,7 +24,7 @@ def edge_impulse(tree: Tree) -> Recognized | None:
 
 
 def edge_impulse_names(tree: Tree) -> str:
-    """A picture named `training/label.hash.jpg`, where all are."""
+    """A picture named like `training/label.hash.jpg`, if all are."""
     if not tree.pictures or {path.partition("/")[0] for path in tree.pictures} - {
         "training",
         "testing",

@@ -1,14 +1,14 @@
-"""FiftyOne's own format, which is not read: told by its samples.json."""
+"""FiftyOne's own format, which is not supported: recognized by its samples.json."""
 
 from __future__ import annotations
 
 from tlkit.data.labelled import head
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError
 
 
-def fiftyone(tree: Tree) -> Recognized | None:
+def fiftyone(tree: Tree) -> RecognizedTool | None:
     for name in tree.called("samples.json"):
         if '"samples"' in head(tree.root / name):
             what = f"is in FiftyOne's own format ({name})"

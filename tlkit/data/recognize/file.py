@@ -1,4 +1,4 @@
-"""What a file is that a person gives in the place of a folder."""
+"""Recognizes a file that the user gives in place of a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlkit.data.recognize.createml import createml
 from tlkit.data.recognize.cvat import cvat
 from tlkit.data.recognize.glance import LISTS
 from tlkit.data.recognize.label_studio import label_studio_file
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.recognize.table import fitting
 from tlkit.data.recognize.tfrecord import shards_of
 from tlkit.data.recognize.vertex import is_vertex
@@ -22,18 +22,18 @@ from tlkit.data.tree import Tree
 from tlkit.errors import DataError
 
 
-def recognize_file(file: pathlib.Path) -> Recognized:
-    """What a file holds.
+def recognize_file(file: pathlib.Path) -> RecognizedTool:
+    """Recognizes what a file contains.
 
     Raises:
-        DataError: if it is nothing that can be trained on.
+        DataError: if it cannot be trained on.
     """
     if not file.is_file():
         raise DataError("is neither a file nor a folder", where=str(file))
     refuse_dvc_file(file)
     kind = file.suffix.lower()
     if is_tfrecord(file):
-        return Recognized("a TFRecord file", file.name, "tfrecord", {"train": shards_of(file)})
+        return RecognizedTool("a TFRecord file", file.name, "tfrecord", {"train": shards_of(file)})
     if kind in PICTURE_ENDINGS:
         raise DataError(
             "is one picture.",
@@ -50,7 +50,7 @@ def recognize_file(file: pathlib.Path) -> Recognized:
     if kind == ".xml":
         found = cvat(folder) if file.name == "annotations.xml" else None
         if found is None and parse_xml(file).tag == "annotations":
-            found = Recognized("an export of CVAT", file.name, "cvat", {"path": str(file)})
+            found = RecognizedTool("an export of CVAT", file.name, "cvat", {"path": str(file)})
         if found is None:
             raise DataError("is the XML of one image.", where=str(file), hint="Give the folder.")
         return found
@@ -58,7 +58,7 @@ def recognize_file(file: pathlib.Path) -> Recognized:
         return found
     if kind == ".json":
         if is_coco(file):
-            return Recognized("COCO annotations", file.name, "coco", {"path": str(file)})
+            return RecognizedTool("COCO annotations", file.name, "coco", {"path": str(file)})
         createml(folder)
         raise DataError(
             "is JSON of a kind that is not known: expected COCO or Label Studio. A list of images is "
@@ -67,7 +67,7 @@ def recognize_file(file: pathlib.Path) -> Recognized:
         )
     if kind in LISTS:
         if is_vertex(file):
-            return Recognized("a list for Vertex AI", file.name, "vertex", {"path": str(file)})
+            return RecognizedTool("a list for Vertex AI", file.name, "vertex", {"path": str(file)})
         return _list(file)
     raise DataError(
         "expected a folder of images, an archive of one, a list (.csv, .tsv, .jsonl), annotations of "
@@ -76,9 +76,9 @@ def recognize_file(file: pathlib.Path) -> Recognized:
     )
 
 
-def _list(file: pathlib.Path) -> Recognized:
-    """A list of images; its columns are found by the source, or by the words that come again."""
-    plain = Recognized("a list of images", file.name, "manifest", {"path": str(file)})
+def _list(file: pathlib.Path) -> RecognizedTool:
+    """A list of images; its columns are found by the source, or by words that repeat."""
+    plain = RecognizedTool("a list of images", file.name, "manifest", {"path": str(file)})
     try:
         plain.read()
     except DataError:

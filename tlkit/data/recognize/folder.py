@@ -1,4 +1,4 @@
-"""What a folder is, and whether class folders in it say more than a tool's files beside them."""
+"""Recognizes folders, and whether class folders take precedence over a tool's files."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import dataclasses
 import pathlib
 
 from tlkit.data.pointers import refuse_pointers
-from tlkit.data.recognize.recognized import Recognized, not_as_such
+from tlkit.data.recognize.recognized import RecognizedTool, not_as_such
 from tlkit.data.recognize.tools import SURE, TOOLS
 from tlkit.data.split_name import splits_named
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError
 
-AGREE = 0.9  # share of images labelled as their folder is called, from which folders are enough
+AGREE = 0.9  # least fraction of images labelled like their folder for folders to be enough
 
 
-def recognize_folder(root: pathlib.Path) -> Recognized:
-    """What a folder holds.
+def recognize_folder(root: pathlib.Path) -> RecognizedTool:
+    """Recognizes what a folder contains.
 
     Raises:
-        DataError: if it is nothing that can be trained on.
+        DataError: if it cannot be trained on.
     """
     tree = Tree.of(root)
     refuse_pointers(tree)
@@ -41,7 +41,7 @@ def recognize_folder(root: pathlib.Path) -> Recognized:
         if found is not None:
             return dataclasses.replace(found, notes=(*found.notes, *beside))
     export = " exported by Roboflow" if tree.called("README.roboflow.txt") else ""
-    return Recognized(
+    return RecognizedTool(
         f"class folders{export}",
         "folders with images in them",
         "folder",
@@ -51,7 +51,7 @@ def recognize_folder(root: pathlib.Path) -> Recognized:
 
 
 def refuse_other_source(root: pathlib.Path) -> None:
-    """Refuses a folder that a labelling tool wrote and that, read as class folders, would be misread.
+    """Rejects a folder written by a labelling tool that would be misread as class folders.
 
     Raises:
         DataError: naming the source that reads it.
@@ -63,7 +63,7 @@ def refuse_other_source(root: pathlib.Path) -> None:
         try:
             found = tool(tree)
         except DataError:
-            if folders:  # a file of another kind, beside class folders
+            if folders:  # a file of another kind beside class folders
                 continue
             raise
         if found is not None and (found.sure or not folders):
@@ -71,7 +71,7 @@ def refuse_other_source(root: pathlib.Path) -> None:
 
 
 def has_class_folders(tree: Tree) -> bool:
-    """Whether two folders or more, that are not named like splits, hold pictures."""
+    """Whether two or more folders that are not named like splits contain pictures."""
     paths = [path.split("/") for path in tree.pictures]
     while paths:
         tops = {parts[0] for parts in paths if len(parts) > 1}
@@ -85,8 +85,8 @@ def has_class_folders(tree: Tree) -> bool:
     return False
 
 
-def _why_folders_do(found: Recognized, tree: Tree) -> str:
-    """Why class folders are read and not what lies beside them; nothing where that says more."""
+def _why_folders_do(found: RecognizedTool, tree: Tree) -> str:
+    """Why class folders are read rather than the file beside them; empty if the file says more."""
     records = found.read().records
     if 2 * len(records) < len(tree.pictures) and found.source == "manifest":
         return f"{found.evidence}: names {len(records)} of the {len(tree.pictures)} pictures and is not used"

@@ -1,4 +1,4 @@
-"""A short look into a file: its columns and rows."""
+"""Reads the columns and some rows of a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tlkit.data.tree import Tree
 from tlkit.errors import DataError
 
 LISTS = (".csv", ".tsv", ".txt", ".lst", ".jsonl", ".ndjson")
-LOOKED_AT = 200  # rows of a list
+LOOKED_AT = 200  # rows of a list that are read
 MOST_LISTS = 20
 
 
@@ -25,7 +25,7 @@ def columns_of(file: pathlib.Path) -> list[str]:
 
 
 def rows_of(file: pathlib.Path, most: int = LOOKED_AT) -> list[dict[str, str]]:
-    """Some rows of a list; none where it is no list."""
+    """Some rows of a list; empty if the file is not a list."""
     try:
         rows = read_table(file).sample(most)
     except DataError:

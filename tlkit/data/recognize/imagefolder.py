@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tlkit.data.label_text import MOST_ALONE, is_prose
 from tlkit.data.recognize.glance import columns_of, rows_of
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.sources.imagefolder import FILE_NAMES, LABELS, METADATA
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
 
 
-def imagefolder(tree: Tree) -> Recognized | None:
+def imagefolder(tree: Tree) -> RecognizedTool | None:
     files = [name for kind in METADATA for name in tree.called(kind)]
     kept = [name for name in files if set(columns_of(tree.root / name)) & set(FILE_NAMES)]
     if not kept:
@@ -28,4 +28,4 @@ def imagefolder(tree: Tree) -> Recognized | None:
                 hint="Name it: tlkit init " + str(tree.root) + " label_column=...",
             )
         arguments["label_column"] = others[0]
-    return Recognized("an imagefolder of Hugging Face", some_of(kept), "imagefolder", arguments)
+    return RecognizedTool("an imagefolder of Hugging Face", some_of(kept), "imagefolder", arguments)

@@ -6,11 +6,11 @@ import pathlib
 import re
 
 from tlkit.data.labelled import head
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.tree import Tree
 
 
-def label_studio(tree: Tree) -> Recognized | None:
+def label_studio(tree: Tree) -> RecognizedTool | None:
     for name in tree.files:
         if name.count("/") < 2 and name.lower().endswith((".json", ".csv", ".tsv")):
             found = label_studio_file(tree.root / name, tree.root)
@@ -19,7 +19,7 @@ def label_studio(tree: Tree) -> Recognized | None:
     return None
 
 
-def label_studio_file(file: pathlib.Path, root: pathlib.Path) -> Recognized | None:
+def label_studio_file(file: pathlib.Path, root: pathlib.Path) -> RecognizedTool | None:
     start = head(file)
     if file.suffix.lower() == ".json":
         tasks = start.startswith("[") and (
@@ -33,4 +33,4 @@ def label_studio_file(file: pathlib.Path, root: pathlib.Path) -> Recognized | No
     arguments = {"path": str(file)}
     if file.parent != root:
         arguments["root"] = str(root)
-    return Recognized("an export of Label Studio", file.name, "label_studio", arguments)
+    return RecognizedTool("an export of Label Studio", file.name, "label_studio", arguments)

@@ -1,4 +1,4 @@
-"""What was recognised of a person's data."""
+"""The result of recognising the user's data."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ CROP = "Crop each object into an image of its own, in a folder a class."
 
 
 @dataclasses.dataclass(frozen=True)
-class Recognized:
-    """What was recognised.
+class RecognizedTool:
+    """The tool or format that was recognised.
 
     Attributes:
-        what: As a person calls it.
-        evidence: What it was seen by.
+        what: Name for the user.
+        evidence: What it was recognised by.
         source: Name of the data source that reads it.
-        arguments: Of that source, those that are not its defaults.
-        sure: Whether class folders beside it change nothing.
-        notes: What a person should know.
+        arguments: Arguments of that source that differ from its defaults.
+        sure: Whether it takes precedence over class folders beside it.
+        notes: What the user should know.
     """
 
     what: str
@@ -33,15 +33,15 @@ class Recognized:
     notes: tuple[str, ...] = ()
 
     def read(self) -> SourceData:
-        """The records of that source."""
+        """Reads the records with that source."""
         entry = registry.SOURCES[self.source]
         arguments = entry.arguments(**self.arguments).model_dump()
         data: SourceData = registry.SOURCES.build(self.source, **arguments)
         return data
 
 
-def not_as_such(found: Recognized, place: pathlib.Path) -> DataError:
-    """What to say where a tool's data are given to another source."""
+def not_as_such(found: RecognizedTool, place: pathlib.Path) -> DataError:
+    """The error if a tool's data are given to another source."""
     given = ", ".join(f"{key}: {value}" for key, value in found.arguments.items())
     return DataError(
         f"is {found.what} ({found.evidence}).",

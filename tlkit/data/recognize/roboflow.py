@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tlkit.data.recognize.recognized import CROP, Recognized
+from tlkit.data.recognize.recognized import CROP, RecognizedTool
 from tlkit.data.sources.roboflow import CLASSES
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
 
 
-def roboflow(tree: Tree) -> Recognized | None:
+def roboflow(tree: Tree) -> RecognizedTool | None:
     tables = tree.called(CLASSES)
     if not tables:
         return None
-    return Recognized(
+    return RecognizedTool(
         "a multi-label export of Roboflow",
         some_of(tables),
         "roboflow",
@@ -21,7 +21,7 @@ def roboflow(tree: Tree) -> Recognized | None:
     )
 
 
-def roboflow_boxes(tree: Tree) -> Recognized | None:
+def roboflow_boxes(tree: Tree) -> RecognizedTool | None:
     tables = tree.called("_annotations.csv") + tree.called("_annotations.createml.json")
     if tables:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A list of images and classes, as Kaggle's competitions have, with columns of any name."""
+"""A list of images and classes, as in Kaggle competitions, with columns of any name."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from tlkit.data.file_kind import PICTURE_ENDINGS
 from tlkit.data.label_text import is_prose
 from tlkit.data.recognize.glance import lists, rows_of
 from tlkit.data.recognize.label_studio import label_studio_file
-from tlkit.data.recognize.recognized import CROP, Recognized
+from tlkit.data.recognize.recognized import CROP, RecognizedTool
 from tlkit.data.recognize.vertex import is_vertex
 from tlkit.data.sources.manifest import LABEL_NAMES, PATH_NAMES, split_flag
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
 
-FOUND = 0.8  # share of a list's paths that must be files
+FOUND = 0.8  # fraction of a list's paths that must be files
 BOX_COLUMNS = {"xmin", "x_min", "bbox", "bboxes", "encodedpixels", "rle", "bbox_x"}
 
 
-def table(tree: Tree) -> Recognized | None:
-    """A list of images and classes, as Kaggle's competitions have."""
-    best: tuple[float, Recognized] | None = None
+def table(tree: Tree) -> RecognizedTool | None:
+    """A list of images and classes, as in Kaggle competitions."""
+    best: tuple[float, RecognizedTool] | None = None
     problems: list[DataError] = []
     for name in lists(tree):
         file = tree.root / name
         if is_vertex(file) or label_studio_file(file, tree.root):
-            continue  # looked at before, by a function of their own
+            continue  # already checked by functions of their own
         try:
             found = fitting(tree, name)
         except DataError as error:
@@ -39,8 +39,8 @@ def table(tree: Tree) -> Recognized | None:
     return best[1] if best else None
 
 
-def fitting(tree: Tree, name: str) -> tuple[float, Recognized] | None:
-    """How well a list fits the images, and what it is; None where its paths are no files."""
+def fitting(tree: Tree, name: str) -> tuple[float, RecognizedTool] | None:
+    """How well a list matches the images, and what it is; None if its paths are not files."""
     file = tree.root / name
     rows = rows_of(file)
     if not rows:
@@ -66,19 +66,19 @@ def fitting(tree: Tree, name: str) -> tuple[float, Recognized] | None:
     arguments = {"path": str(file), "path_column": path_column}
     if label_column is not None:
         arguments["label_column"] = label_column
-    # the whole folder where names are enough to find the files, so that all in it is accounted for
+    # the whole folder if names are enough to find the files, so that every file is accounted for
     roots = _roots(tree, name, rows, path_column)
     bare = not any(re.search(r"[/\\]", row.get(path_column) or "") for row in rows)
     arguments["root"] = str(tree.root if bare or len(roots) != 1 else tree.root / roots.pop())
     left = [] if one_hot else [other for other in others if other != label_column]
     notes = (f"other columns of {name}: {some_of(left, 5)}",) if left else ()
-    # of several lists: not the one to be filled in, and rather the one for training
+    # of several lists, skip the one to be filled in, and prefer the one for training
     score = scores[path_column] - ("submission" in name.lower()) - 0.5 * ("test" in name.lower())
     score += 0.1 * ("train" in name.lower())
     what = "images with a list of their classes"
     where = f"classes in {label_column!r}" if label_column else "a column of 0 and 1 for each class"
     seen = f"{name}: paths in {path_column!r}, {where}"
-    return score, Recognized(what, seen, "manifest", arguments, notes=notes)
+    return score, RecognizedTool(what, seen, "manifest", arguments, notes=notes)
 
 
 def _share_found(tree: Tree, name: str, rows: list[dict[str, str]], column: str) -> float:
@@ -98,7 +98,7 @@ def _place(tree: Tree, value: str, near: str) -> str | None:
 
 
 def _roots(tree: Tree, name: str, rows: list[dict[str, str]], column: str) -> set[str]:
-    """The folders that the paths of a list are relative to."""
+    """The folders that the paths of a list may be relative to."""
     near = name.rpartition("/")[0]
     found = set()
     for row in rows:
@@ -117,7 +117,7 @@ def _label_column(columns: list[str], rows: list[dict[str, str]]) -> str | None:
                 return column
     if _is_one_hot(columns, rows):
         return None
-    # a column of words that come again
+    # a column of words that repeat
     fitting = []
     for column in columns:
         values = [row.get(column) or "" for row in rows]

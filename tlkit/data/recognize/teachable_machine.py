@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.tree import Tree
 
 
-def teachable_machine(tree: Tree) -> Recognized | None:
-    """A project of Teachable Machine that keeps its samples side by side."""
+def teachable_machine(tree: Tree) -> RecognizedTool | None:
+    """A Teachable Machine project with all its samples in one folder."""
     if not tree.called("manifest.json") or not tree.pictures:
         return None
     if not all("-!-" in name for name in tree.pictures):
         return None
-    return Recognized(
+    return RecognizedTool(
         "a project of Teachable Machine",
         tree.pictures[0],
         "teachable_machine",

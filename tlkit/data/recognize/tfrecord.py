@@ -5,14 +5,14 @@ from __future__ import annotations
 import pathlib
 import re
 
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.sources.tfrecord import is_tfrecord
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, some_of
 
 
-def tfrecord(tree: Tree) -> Recognized | None:
+def tfrecord(tree: Tree) -> RecognizedTool | None:
     if tree.pictures:
         return None
     shards = [name for name in tree.files if is_tfrecord(tree.root / name)]
@@ -26,11 +26,11 @@ def tfrecord(tree: Tree) -> Recognized | None:
     if "train" not in splits:
         raise DataError(f"holds TFRecord files of {some_of(sorted(splits))} and none to train on")
     arguments = {name: _pattern(tree.root, files) for name, files in splits.items()}
-    return Recognized("TFRecord files", some_of(shards, 2), "tfrecord", arguments, sure=True)
+    return RecognizedTool("TFRecord files", some_of(shards, 2), "tfrecord", arguments, sure=True)
 
 
 def _pattern(root: pathlib.Path, files: list[str]) -> str:
-    """What names all of some files: the folder, or a pattern with their common start."""
+    """What covers all of some files: the folder, or a pattern with their common prefix."""
     if len(files) == 1:
         return str(root / files[0])
     patterns = {
@@ -45,7 +45,7 @@ def _pattern(root: pathlib.Path, files: list[str]) -> str:
 
 
 def shards_of(file: pathlib.Path) -> str:
-    """A pattern of all shards, where the file is one of several."""
+    """A pattern for all shards, if the file is one of several."""
     found = re.fullmatch(r"(.+)-\d{5}-of-(\d{5})(.*)", file.name)
     return (
         str(file) if found is None else str(file.parent / f"{found[1]}-*-of-{found[2]}{found[3]}")

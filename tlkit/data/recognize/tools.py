@@ -1,4 +1,4 @@
-"""All that is recognised: one file a tool, in the order in which they are asked."""
+"""All recognised tools, one file each, in the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlkit.data.recognize.edge_impulse import edge_impulse
 from tlkit.data.recognize.fiftyone import fiftyone
 from tlkit.data.recognize.imagefolder import imagefolder
 from tlkit.data.recognize.label_studio import label_studio
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.recognize.roboflow import roboflow, roboflow_boxes
 from tlkit.data.recognize.table import table
 from tlkit.data.recognize.teachable_machine import teachable_machine
@@ -24,8 +24,8 @@ from tlkit.data.recognize.voc import voc
 from tlkit.data.recognize.yolo import yolo
 from tlkit.data.tree import Tree
 
-# what a tool wrote, or None; DataError for what tlkit does not train on
-Tool = Callable[[Tree], Recognized | None]
+# returns what a tool wrote, or None; raises DataError for what tlkit does not train on
+Tool = Callable[[Tree], RecognizedTool | None]
 TOOLS: tuple[Tool, ...] = (
     tfds,
     tfrecord,
@@ -46,7 +46,7 @@ TOOLS: tuple[Tool, ...] = (
     vertex,
     table,
 )
-# those whose mark says more than class folders beside it
+# tools whose marker file takes precedence over class folders beside it
 SURE: tuple[Tool, ...] = (
     tfds,
     tfrecord,

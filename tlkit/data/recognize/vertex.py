@@ -7,15 +7,15 @@ import re
 
 from tlkit.data.labelled import head
 from tlkit.data.recognize.glance import lists
-from tlkit.data.recognize.recognized import Recognized
+from tlkit.data.recognize.recognized import RecognizedTool
 from tlkit.data.tree import Tree
 
 
-def vertex(tree: Tree) -> Recognized | None:
+def vertex(tree: Tree) -> RecognizedTool | None:
     for name in lists(tree):
         if is_vertex(tree.root / name):
             arguments = {"path": str(tree.root / name), "root": str(tree.root)}
-            return Recognized("a list for Vertex AI", name, "vertex", arguments)
+            return RecognizedTool("a list for Vertex AI", name, "vertex", arguments)
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tlkit.data.labelled import (
-    Labelled,
+    LabelledRow,
     as_records,
     built_as,
     head,
@@ -26,15 +26,15 @@ from tlkit.registry import register
 
 @register("coco")
 def coco(*, path: str, root: str | None = None) -> SourceData:
-    """COCO annotations: the categories that an image shows; its boxes and masks are not used.
+    """COCO annotations: the categories shown in an image; boxes and masks are not used.
 
     Args:
-        path: The JSON file, or a folder with one or several in it, as `instances_train.json` and
-            `instances_val.json`, or `train/_annotations.coco.json`: such names say the split.
-        root: Folder of the images; by default the folder, or that of the file.
+        path: The JSON file, or a folder with one or more, such as `instances_train.json` and
+            `instances_val.json`, or `train/_annotations.coco.json`: such names determine the split.
+        root: Folder of the images; by default `path`, or the folder of the file.
 
     Raises:
-        DataError: if a file is no COCO.
+        DataError: if a file is not COCO.
     """
     place = expanded(path)
     files = json_files(place) if place.is_dir() else [place]
@@ -50,26 +50,26 @@ def coco(*, path: str, root: str | None = None) -> SourceData:
 
 
 def json_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The COCO files in a folder, but for captions, keypoints and what is not labelled."""
+    """The COCO files in a folder, except those for captions, keypoints and unlabelled images."""
     names = [name for name in Tree.of(folder).files if name.lower().endswith(".json")]
     kept = [name for name in names if not re.search(r"caption|keypoint|image_info", name)]
     return [folder / name for name in kept if is_coco(folder / name)]
 
 
 def is_coco(file: pathlib.Path) -> bool:
-    """Whether a file's first kilobytes look as COCO's do."""
+    """Whether a file's first kilobytes look like COCO's."""
     start = head(file)
     marks = ('"file_name"', '"image_id"', '"supercategory"')
     return start.startswith("{") and any(mark in start for mark in marks)
 
 
-def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator[Labelled]:
+def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator[LabelledRow]:
     """The images of one file.
 
     Args:
         file: The JSON.
         base: Folder of the images.
-        several: Whether there are files beside it, so that their names tell splits.
+        several: Whether there are other files, so that their names determine the splits.
     """
     told = read_json(file)
     with built_as("COCO's JSON", file):
@@ -83,8 +83,8 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
     near = _near(file, base)
     split = _split(file) if several else None
     for number, path in paths:
-        # train/ in an image's own path says as much
-        yield Labelled(
+        # train/ in an image's own path also determines the split
+        yield LabelledRow(
             path,
             tuple(shown[number]),
             split_of_path(path) or split,
@@ -95,10 +95,10 @@ def coco_rows(file: pathlib.Path, base: pathlib.Path, several: bool) -> Iterator
 
 
 def _by_id(pairs: Iterable[tuple[Any, Any]], what: str, file: pathlib.Path) -> dict[str, str]:
-    """Names by their ids.
+    """Names by id.
 
     Raises:
-        DataError: if two have one id.
+        DataError: if two share an id.
     """
     found: dict[str, str] = {}
     for key, value in pairs:
@@ -113,7 +113,7 @@ def _by_id(pairs: Iterable[tuple[Any, Any]], what: str, file: pathlib.Path) -> d
 
 
 def _near(file: pathlib.Path, base: pathlib.Path) -> str:
-    """The folder of a file's images: as `train2017` for `instances_train2017.json`, else its own."""
+    """The image folder of a file: `train2017` for `instances_train2017.json`, else its folder."""
     for start in ("", "images/"):
         named = start + file.stem.partition("_")[2]
         if file.stem.partition("_")[2] and (base / named).is_dir():
@@ -126,7 +126,7 @@ def _near(file: pathlib.Path, base: pathlib.Path) -> str:
 
 
 def _split(file: pathlib.Path) -> SplitName | None:
-    """`instances_val2017.json` -> val, `valid/_annotations.coco.json` -> val."""
+    """The split of a file: `instances_val2017.json` and `valid/_annotations.coco.json` -> val."""
     for word in re.findall(r"[a-z]+", file.stem.lower())[::-1]:
         if split := split_name(word):
             return split

@@ -1,11 +1,11 @@
-"""CVAT for images: XML with a tag for each image."""
+"""CVAT for images: XML with one tag per image."""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, root_of
+from tlkit.data.labelled import LabelledRow, as_records, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.sources.voc import parse_xml
 from tlkit.data.split_name import split_name
@@ -18,11 +18,11 @@ SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "
 
 @register("cvat")
 def cvat(*, path: str, root: str | None = None) -> SourceData:
-    """CVAT's "CVAT for images" XML: one tag an image.
+    """CVAT's "CVAT for images" XML: one tag per image.
 
     Args:
         path: The XML file, or the folder with `annotations.xml`.
-        root: Folder of the images; by default that of the file.
+        root: Folder of the images; by default the folder of the file.
 
     Raises:
         DataError: if it has shapes and no tags.
@@ -40,7 +40,7 @@ def cvat(*, path: str, root: str | None = None) -> SourceData:
 
 
 def untagged(file: pathlib.Path) -> str:
-    """What is wrong with a file that has no tags."""
+    """The problem of a file that has no tags."""
     told = parse_xml(file)
     shapes = sum(1 for image in told.iter("image") for item in image if item.tag in SHAPES)
     tracks = sum(1 for _ in told.iter("track"))
@@ -54,7 +54,7 @@ def untagged(file: pathlib.Path) -> str:
     return "has no image with a tag"
 
 
-def _rows(file: pathlib.Path) -> Iterator[Labelled]:
+def _rows(file: pathlib.Path) -> Iterator[LabelledRow]:
     told = parse_xml(file)
     if told.tag != "annotations":
         raise DataError(
@@ -63,4 +63,4 @@ def _rows(file: pathlib.Path) -> Iterator[Labelled]:
     for image in told.iter("image"):
         labels = tuple(tag.get("label", "") for tag in image.iter("tag"))
         split = split_name(image.get("subset", ""))
-        yield Labelled(image.get("name", ""), labels, split, str(file))
+        yield LabelledRow(image.get("name", ""), labels, split, str(file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, built_as, head, read_json, root_of
+from tlkit.data.labelled import LabelledRow, as_records, built_as, head, read_json, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -16,15 +16,15 @@ from tlkit.registry import register
 
 @register("datumaro")
 def datumaro(*, path: str) -> SourceData:
-    """Datumaro's format: `annotations/SUBSET.json`, with a label an image, and `images/`.
+    """Datumaro's format: `annotations/SUBSET.json`, with one label per image, and `images/`.
 
-    Subsets called train, val and test are splits; `default` is none.
+    Subsets named train, val and test are splits; `default` is not a split.
 
     Args:
         path: The folder.
 
     Raises:
-        DataError: if there are no such files, or none has a label.
+        DataError: if there are no such files, or no labels.
     """
     root = root_of(None, expanded(path))
     files = datumaro_files(Tree.of(root))
@@ -41,20 +41,20 @@ def datumaro(*, path: str) -> SourceData:
 
 
 def datumaro_files(tree: Tree) -> list[str]:
-    """The files of subsets."""
+    """The annotation files of the subsets."""
     return [
         name for name in tree.files if name.endswith(".json") and _is_datumaro(tree.root / name)
     ]
 
 
 def _is_datumaro(file: pathlib.Path) -> bool:
-    """Whether a file's first kilobytes look as Datumaro's do."""
+    """Whether a file's first kilobytes look like Datumaro's."""
     start = head(file)
     marks = ('"items"', '"label_type"', '"dm_format_version"')
     return start.startswith("{") and '"categories"' in start and any(m in start for m in marks)
 
 
-def _rows(root: pathlib.Path, name: str) -> Iterator[Labelled]:
+def _rows(root: pathlib.Path, name: str) -> Iterator[LabelledRow]:
     file = root / name
     subset = pathlib.PurePosixPath(name).stem
     told = read_json(file)
@@ -68,4 +68,4 @@ def _rows(root: pathlib.Path, name: str) -> Iterator[Labelled]:
             rows.append((str(image.get("path") or item["id"]), tuple(shown)))
     near = f"images/{subset}"
     for path, own in rows:
-        yield Labelled(path, own, split_name(subset), str(file), near)
+        yield LabelledRow(path, own, split_name(subset), str(file), near)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, built_as, read_json, root_of
+from tlkit.data.labelled import LabelledRow, as_records, built_as, read_json, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -19,7 +19,7 @@ BOXES = "bounding_boxes.labels"
 
 @register("edge_impulse")
 def edge_impulse(*, path: str) -> SourceData:
-    """Edge Impulse's exported images: `info.labels`, or names as `training/cat.1a2b3c4d.jpg`.
+    """Edge Impulse's exported images: `info.labels`, or names like `training/cat.1a2b3c4d.jpg`.
 
     Its testing images are the test split; tlkit holds val out of the training images.
 
@@ -45,7 +45,7 @@ def edge_impulse(*, path: str) -> SourceData:
     return as_records(rows, root, str(root))
 
 
-def _of_info(file: pathlib.Path, near: str) -> Iterator[Labelled]:
+def _of_info(file: pathlib.Path, near: str) -> Iterator[LabelledRow]:
     told = read_json(file)
     with built_as("Edge Impulse's", file):
         for entry in told["files"]:
@@ -54,7 +54,7 @@ def _of_info(file: pathlib.Path, near: str) -> Iterator[Labelled]:
             if isinstance(label, dict) and label.get("type", "label") != "label":
                 name = None  # unlabeled, or multi-label over time
             if entry.get("enabled", True):
-                yield Labelled(
+                yield LabelledRow(
                     str(entry.get("path") or entry["name"]),
                     (str(name),) if name else (),
                     split_name(str(entry.get("category", ""))),
@@ -63,11 +63,11 @@ def _of_info(file: pathlib.Path, near: str) -> Iterator[Labelled]:
                 )
 
 
-def _of_names(tree: Tree) -> Iterator[Labelled]:
-    """Images as `training/label.hash.jpg`."""
+def _of_names(tree: Tree) -> Iterator[LabelledRow]:
+    """Images named like `training/label.hash.jpg`."""
     for name in tree.pictures:
         folder, _, file = name.rpartition("/")
         split = split_name(folder.rpartition("/")[2])
         parts = file.split(".")
         if split and len(parts) >= 3:
-            yield Labelled(name, (parts[0],), split, str(tree.root / name))
+            yield LabelledRow(name, (parts[0],), split, str(tree.root / name))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tlkit.data.named_classes import classes_in_names
 from tlkit.data.order import natural
 from tlkit.data.read_file import read_file
-from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.record import IgnoredFile, Record, SourceData, SplitName
 from tlkit.data.split_name import is_part, split_name, split_pairs, splits_named
 from tlkit.data.walk import Folder, walk
 from tlkit.errors import DataError, some_of
@@ -34,18 +34,18 @@ BESIDE = "lies beside the class folders"
 
 @register("folder")
 def folder(*, path: str, depth: Count | None = None) -> SourceData:
-    """Images in one folder a class, or in train/, val/ and test/ with class folders in them.
+    """Images in one folder per class, or in train/, val/ and test/ with class folders in them.
 
-    Splits are known by their words, as `training_set` and `Test Images`, and class folders that lie
-    deeper are found. What could be meant in two ways is refused, until `depth` says which it is.
+    Splits are recognized by their names, such as `training_set` and `Test Images`, and deeper class
+    folders are found. Ambiguous folders are rejected unless `depth` says which is meant.
 
     Args:
         path: The folder.
-        depth: How deep the class folders lie: 1, the folders in `path` are the classes, whatever they
-            are called and hold; 2, the folders in those. Found, with the splits, if not given.
+        depth: Depth of the class folders: 1, the folders in `path` are the classes, whatever their
+            names and content; 2, the folders in those. By default it is found, with the splits.
 
     Raises:
-        DataError: if it is missing, has no class folders, or has none with images.
+        DataError: if it is missing, or has no class folders with images.
     """
     root = expanded(path)
     if not root.is_dir():
@@ -87,19 +87,19 @@ def folder(*, path: str, depth: Count | None = None) -> SourceData:
 
 
 def class_name(text: str) -> str:
-    """A class as it is called everywhere: in Unicode's composed form, without white space around it."""
+    """A class name in its normal form: composed Unicode, without surrounding white space."""
     composed = unicodedata.normalize("NFC", text)
     return composed.strip() or composed
 
 
 @dataclasses.dataclass
 class Level:
-    """Class folders that lie side by side.
+    """Class folders with the same parent folder.
 
     Attributes:
-        classes: The folders.
-        split: That they are in; None where tlkit is to split.
-        splits_inside: Whether each class folder holds folders of splits.
+        classes: The class folders.
+        split: Split that they are in; None if tlkit is to split.
+        splits_inside: Whether each class folder contains split folders.
     """
 
     classes: Sequence[Folder]
@@ -107,7 +107,7 @@ class Level:
     splits_inside: bool = False
 
     def of(self, class_folder: Folder) -> Iterator[tuple[Folder, SplitName | None]]:
-        """The folders with a class's images, and the split of each."""
+        """The folders with the images of a class, and the split of each."""
         if not self.splits_inside:
             yield from ((inner, self.split) for inner in class_folder.inside())
             return
@@ -120,9 +120,9 @@ class Layout:
     """Where the classes are.
 
     Attributes:
-        levels: One, or one for each split.
-        notes: How that was found, where it is not plain.
-        aside: Folders that are no part of it, why, and whether their pictures may be missed.
+        levels: One level, or one for each split.
+        notes: How the layout was found, if that is not obvious.
+        aside: Folders that are not part of it, why, and whether their pictures may be missed.
     """
 
     levels: list[Level]
@@ -131,7 +131,7 @@ class Layout:
 
 
 def _find(top: Folder) -> Layout:
-    """The layout that a folder has, if it can be only one."""
+    """The layout of a folder, if it is unambiguous."""
     start = _descend(top)
     if any(splits_named(inner.name) for inner in start.folders):
         layout = _splits(top, start)
@@ -152,7 +152,7 @@ def _find(top: Folder) -> Layout:
 
 
 def _descend(folder: Folder, split: SplitName | None = None) -> Folder:
-    """The folder itself, or that in which alone, and deeper, all class folders are."""
+    """The folder itself, or its only subfolder, at any depth, that contains all class folders."""
     while len(folder.full) == 1:
         (inner,) = folder.full
         empty = any(not other.files for other in folder.folders)
@@ -160,13 +160,13 @@ def _descend(folder: Folder, split: SplitName | None = None) -> Folder:
         if inner.pictures or not inner.full or empty or other_split:
             break
         if _holds_splits(inner) and not _holds_level(inner):
-            break  # one class, with its splits in it
+            break  # a single class that contains its splits
         folder = inner
     return folder
 
 
 def _holds_splits(folder: Folder) -> bool:
-    """Whether all that a folder holds are folders of splits with images in them, none with class folders."""
+    """Whether a folder contains only split folders that hold images, not class folders."""
     return (
         bool(folder.full)
         and not folder.pictures
@@ -179,7 +179,7 @@ def _holds_level(folder: Folder) -> bool:
 
 
 def _splits(top: Folder, start: Folder) -> Layout:
-    """The layout of folders some of which are named like splits."""
+    """The layout of folders if some are named like splits."""
     named = [inner for inner in start.folders if splits_named(inner.name)]
     others = [inner for inner in start.full if not splits_named(inner.name)]
     levels, flat = [], []
@@ -240,7 +240,7 @@ def _splits(top: Folder, start: Folder) -> Layout:
 
 
 def _check(top: Folder, level: Level) -> list[str]:
-    """Refuses class folders that may be none; says what they hold beside images of their own."""
+    """Rejects doubtful class folders; returns notes on what else they contain."""
     siblings = {class_name(inner.name) for inner in level.classes}
     if split_pairs(inner.name for inner in level.classes if inner.below):
         raise DataError(
@@ -271,7 +271,7 @@ def _check(top: Folder, level: Level) -> list[str]:
 
 
 def _of_parts(top: Folder, level: Level, parts: Sequence[Folder]) -> DataError:
-    """What to say where all folders are called as parts or kinds of data are."""
+    """The error if all folders are named like parts or kinds of data."""
     parent = level.classes[0].above or top
     where = f" in {level.split}" if level.split is not None else ""
     files = (name for part in parts for name in part.pictures)
@@ -290,7 +290,7 @@ def _of_parts(top: Folder, level: Level, parts: Sequence[Folder]) -> DataError:
 
 
 def _two_ways(top: Folder, level: Level, found: str) -> DataError:
-    """What to say where it is not plain which folders are the classes."""
+    """The error if it is ambiguous which folders are the classes."""
     parent = level.classes[0].above or top
     if level.split is not None:
         hint = (
@@ -306,7 +306,7 @@ def _two_ways(top: Folder, level: Level, found: str) -> DataError:
 
 
 def _at(top: Folder, depth: int) -> Layout:
-    """The folders at a depth are the classes."""
+    """The layout whose classes are the folders at a given depth."""
     level = [top]
     for _ in range(depth):
         level = [inner for folder in level for inner in folder.folders]
@@ -317,18 +317,18 @@ def _at(top: Folder, depth: int) -> Layout:
 
 def _aside(
     top: Folder, taken: set[int], aside: Iterable[tuple[Folder, str, bool]]
-) -> Iterator[Ignored]:
-    """The pictures that no class has."""
+) -> Iterator[IgnoredFile]:
+    """The pictures that belong to no class."""
     why = {id(inner): (reason, lost) for part, reason, lost in aside for inner in part.inside()}
     for folder in top.inside():
         if id(folder) not in taken:
             reason, lost = why.get(id(folder), (BESIDE, True))
             for name in folder.pictures:
-                yield Ignored(folder.name_of(name), reason, lost)
+                yield IgnoredFile(folder.name_of(name), reason, lost)
 
 
-def _nothing(top: Folder, ignored: Sequence[Ignored]) -> DataError:
-    """What to say of a folder without an image in a class folder."""
+def _nothing(top: Folder, ignored: Sequence[IgnoredFile]) -> DataError:
+    """The error for a folder without images in class folders."""
     loose = len(top.pictures)
     if loose:
         hint = _lists(top) or classes_in_names(top.pictures) + (
@@ -344,7 +344,7 @@ def _nothing(top: Folder, ignored: Sequence[Ignored]) -> DataError:
 
 
 def _lists(top: Folder) -> str:
-    """What to do with files that may hold the labels of images that lie side by side."""
+    """A hint about files that may hold the labels of images in one folder."""
     found = [
         "/".join((*inner.parts, entry))
         for inner in (top, *top.folders)
@@ -357,7 +357,7 @@ def _lists(top: Folder) -> str:
 
 
 def _say(parent: Folder, top: Folder, deeper: int) -> str:
-    """How to say where the class folders are, from the folder in which they may be."""
+    """The setting for class folders at a depth below a folder."""
     depth = len(parent.parts) - len(top.parts) + deeper
     return f"depth: {depth} beside path in a recipe, depth={depth} behind the folder in a command"
 

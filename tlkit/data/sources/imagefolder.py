@@ -1,4 +1,4 @@
-"""Hugging Face's imagefolder: metadata.csv or metadata.jsonl beside the images."""
+"""Hugging Face's imagefolder: metadata.csv or metadata.jsonl next to the images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from tlkit.data.labelled import Labelled, as_records, read_text, root_of, split_of_path
+from tlkit.data.labelled import LabelledRow, as_records, read_text, root_of, split_of_path
 from tlkit.data.record import SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError, did_you_mean
@@ -23,11 +23,11 @@ LABELS = ("label", "labels", "class", "class_name", "category", "target")
 
 @register("imagefolder")
 def imagefolder(*, path: str, label_column: str | None = None) -> SourceData:
-    """Hugging Face's imagefolder with `metadata.csv` or `metadata.jsonl`, in each split's folder or above.
+    """Hugging Face's imagefolder: `metadata.csv` or `metadata.jsonl` in each split folder or above.
 
     Args:
         path: The folder.
-        label_column: Column of the class; `label`, `class` or the like if not given.
+        label_column: Column of the class; by default `label`, `class` or similar.
 
     Raises:
         DataError: if there is no metadata, or no such column.
@@ -42,7 +42,7 @@ def imagefolder(*, path: str, label_column: str | None = None) -> SourceData:
     )
 
 
-def _rows(root: pathlib.Path, name: str, wanted: str | None) -> Iterator[Labelled]:
+def _rows(root: pathlib.Path, name: str, wanted: str | None) -> Iterator[LabelledRow]:
     file = root / name
     near = name.rpartition("/")[0]
     column = None
@@ -56,7 +56,7 @@ def _rows(root: pathlib.Path, name: str, wanted: str | None) -> Iterator[Labelle
         value = row.get(column)
         values = value if isinstance(value, list) else [value]
         labels = tuple(str(item) for item in values if item not in (None, ""))
-        yield Labelled(image, labels, split_of_path(f"{near}/{image}"), where, near)
+        yield LabelledRow(image, labels, split_of_path(f"{near}/{image}"), where, near)
 
 
 def label_column(row: dict[str, Any], wanted: str | None, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Images that were handed over in Python."""
+"""Images passed in Python."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def in_memory(
     kind: Literal["arrays", "dataset"] = "arrays",
     images: Annotated[int, within(1, 1_000_000_000)] | None = None,
 ) -> SourceData:
-    """Images that were handed over in Python, as `tlkit.finetune(recipe, data=(images, labels))`.
+    """Images passed in Python, as in `tlkit.finetune(recipe, data=(images, labels))`.
 
-    A recipe says by it what a run was trained on; the images are in no file.
+    It records in a recipe what a run was trained on; the images are not in any file.
 
     Args:
         kind: NumPy arrays, or a `tf.data.Dataset`.
-        images: How many there were.
+        images: Number of images.
 
     Raises:
-        DataError: if they were not handed over this time.
+        DataError: if no images were passed this time.
     """
     found = lent()
     if found is None:

@@ -1,4 +1,4 @@
-"""Label Studio's exports of image classification: JSON, JSON-MIN, CSV and TSV."""
+"""Label Studio's exports for image classification: JSON, JSON-MIN, CSV and TSV."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tlkit.data.labelled import Labelled, as_records, built_as, read_json, read_text, root_of
+from tlkit.data.labelled import LabelledRow, as_records, built_as, read_json, read_text, root_of
 from tlkit.data.record import SourceData
 from tlkit.errors import DataError, some_of
 from tlkit.paths import expanded
 from tlkit.registry import register
 
-# columns of its own, in which neither the image nor the class is
+# Label Studio's own columns, which hold neither the image nor the class
 BOOKKEEPING = {"id", "annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
 PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|avif|heic)($|[?&])", re.IGNORECASE)
 
@@ -25,15 +25,15 @@ PICTURE = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|avif|heic)($|[?&])", re.I
 def label_studio(*, path: str, root: str | None = None) -> SourceData:
     """Label Studio's export (JSON, JSON-MIN, CSV or TSV) with choices for whole images.
 
-    Paths such as `/data/upload/1/1a2b3c4d-cat.jpg`, `/data/local-files/?d=cats/cat.jpg` and those of
-    buckets are looked for under `root`, with and without the prefix of an upload.
+    Paths such as `/data/upload/1/1a2b3c4d-cat.jpg`, `/data/local-files/?d=cats/cat.jpg` and those
+    in buckets are searched for under `root`, with and without the upload prefix.
 
     Args:
         path: The exported file.
-        root: Folder of the images; by default that of the file.
+        root: Folder of the images; by default the folder of the file.
 
     Raises:
-        DataError: if it holds no choices, or people disagree about an image.
+        DataError: if it has no choices, or annotators disagree about an image.
     """
     file = expanded(path)
     base = root_of(root, file.parent)
@@ -45,7 +45,7 @@ def label_studio(*, path: str, root: str | None = None) -> SourceData:
     return as_records(rows, base, str(file))
 
 
-def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
+def _of_json(file: pathlib.Path) -> Iterator[LabelledRow]:
     tasks = read_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise DataError("is not Label Studio's JSON: expected a list of tasks", where=str(file))
@@ -67,7 +67,7 @@ def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
             said.append(tuple(labels))
         data = task.get("data")
         image = _picture(data if isinstance(data, dict) else {}, where)
-        yield Labelled(image, _agreed(said, image, where), None, where)
+        yield LabelledRow(image, _agreed(said, image, where), None, where)
     if kinds and "choices" not in kinds:
         raise DataError(
             f"is for {some_of(sorted(kinds))}, not for choices: tlkit learns what whole images show.",
@@ -77,7 +77,7 @@ def _of_json(file: pathlib.Path) -> Iterator[Labelled]:
 
 
 def _agreed(said: list[tuple[str, ...]], image: str, where: str) -> tuple[str, ...]:
-    """The labels of an image that one or several people labelled.
+    """The labels of an image that one or several annotators labelled.
 
     Raises:
         DataError: if they do not agree.
@@ -93,7 +93,7 @@ def _agreed(said: list[tuple[str, ...]], image: str, where: str) -> tuple[str, .
     return next((labels for labels in said if labels), ())
 
 
-def _of_table(file: pathlib.Path) -> Iterator[Labelled]:
+def _of_table(file: pathlib.Path) -> Iterator[LabelledRow]:
     separator = "\t" if file.suffix.lower() == ".tsv" else ","
     reader = csv.DictReader(io.StringIO(read_text(file), newline=""), delimiter=separator)
     try:
@@ -103,7 +103,7 @@ def _of_table(file: pathlib.Path) -> Iterator[Labelled]:
         raise DataError(f"is not CSV: {error}", where=f"{file}:{reader.line_num}") from None
 
 
-def _of_row(row: dict[str, Any], where: str) -> Labelled:
+def _of_row(row: dict[str, Any], where: str) -> LabelledRow:
     """A task of JSON-MIN or CSV, where each control tag is a column."""
     image = _picture(row, where)
     found = row.get("choice")
@@ -114,11 +114,11 @@ def _of_row(row: dict[str, Any], where: str) -> Labelled:
             if key not in BOOKKEEPING and value and value != image and key is not None
         ]
         found = row[named[0]] if len(named) == 1 else row.get("label") if named else None
-    return Labelled(image, _choices(found, where), None, where)
+    return LabelledRow(image, _choices(found, where), None, where)
 
 
 def _choices(value: Any, where: str) -> tuple[str, ...]:
-    """`cat`, `{"choices": ["cat", "dog"]}` or that as text."""
+    """The labels in `cat`, `{"choices": ["cat", "dog"]}` or the latter as text."""
     if isinstance(value, str) and value.strip().startswith(("{", "[")):
         try:
             value = json.loads(value)
@@ -138,7 +138,7 @@ def _choices(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _picture(data: dict[str, Any], where: str) -> str:
-    """The value of a task that is a picture's path."""
+    """The value of a task that is an image path."""
     texts = [(key, value) for key, value in data.items() if isinstance(value, str)]
     for key, value in texts:
         if key in ("image", "img", "picture", "photo"):

@@ -23,8 +23,8 @@ from tlkit.data.label_text import (
     several_by,
 )
 from tlkit.data.listed_files import ListedFiles, what_it_is
-from tlkit.data.read_file import Absent, reader
-from tlkit.data.record import Ignored, Record, SourceData, SplitName
+from tlkit.data.read_file import MissingFile, reader
+from tlkit.data.record import IgnoredFile, Record, SourceData, SplitName
 from tlkit.data.refused_rows import refuse_rows
 from tlkit.data.split_name import split_name
 from tlkit.data.table import Table, read_table
@@ -67,12 +67,12 @@ LABEL_NAMES = (
     "diagnosis",
 )
 SPLIT_NAMES = ("split", "set", "subset", "partition", "fold", "usage")
-FLAG = re.compile(r"(?:is|in|for)_(.+)")  # is_valid, as fastai's lists have it
+FLAG = re.compile(r"(?:is|in|for)_(.+)")  # is_valid, as in fastai's lists
 YES, NO = frozenset({"true", "1", "yes", "y", "t"}), frozenset({"false", "0", "no", "n", "f", ""})
-LOOKED_AT = 40  # rows by which columns and folders are found
-MOST_FOLDERS = 200  # beside the list that may hold the images
+LOOKED_AT = 40  # rows used to find columns and folders
+MOST_FOLDERS = 200  # folders beside the list that are searched for images
 FLAGS = frozenset({"0", "1", "true", "false"})
-ENOUGH = 0.5  # share of a column's values that are files, from which they are paths
+ENOUGH = 0.5  # least fraction of a column's values that are files for a column of paths
 
 
 @register("manifest")
@@ -87,24 +87,24 @@ def manifest(
 ) -> SourceData:
     """Images listed with their labels in a .csv, .tsv, .txt or .jsonl file.
 
-    Columns are found by their values and names; without a header they are called 1, 2, ... Labels are
-    trimmed, whole numbers are written without `.0`, and columns of 0 and 1 are one class each. An image
-    has several labels as `cat|red`, a list, or in a row each.
+    Columns are found by their values and names; without a header they are named 1, 2, ... Labels
+    are trimmed, whole numbers are written without `.0`, and columns of 0 and 1 are one class each.
+    Several labels of an image are written as `cat|red`, as a list, or in one row each.
 
     Args:
         path: The manifest.
-        path_column: Column of the image's path, or its name without the ending; found if not given.
-        label_column: Column of the class name, or of a number; a list of columns for several numbers an
-            image, or for classes that are 0 or 1 there. Found if not given.
+        path_column: Column of the image path, or its name without the extension; found by default.
+        label_column: Column of the class name, or of a number; a list of columns for several
+            numbers per image, or for classes that are columns of 0 and 1. Found by default.
         split_column: Column of train, val or test; optional.
-        root: Folder that the paths are relative to, in which names without a folder may lie anywhere; the
-            manifest's own, or one beside it that holds the images, by default.
-        separator: Between several labels in one cell; `|`, `;` and `,` are found where parts of such cells
-            are labels elsewhere too.
+        root: Folder that the paths are relative to; names without a folder are found in its
+            subfolders too. By default the manifest's folder, or one beside it with the images.
+        separator: Separator of several labels in one cell; `|`, `;` and `,` are detected if parts
+            of such cells are labels elsewhere too.
 
     Raises:
-        DataError: naming the lines, if the file, a column, a value or all images are missing, or rows
-            contradict each other.
+        DataError: with the lines, if the file, a column, a value or all images are missing, or if
+            rows contradict each other.
     """
     file = expanded(path)
     if not file.is_file():
@@ -127,29 +127,28 @@ def manifest(
     columns, files = _columns(
         file,
         table,
-        base,
-        root is not None,
+        base if root is not None else None,
         Columns(path_column or "", asked[0] if asked else "", split_column, tuple(asked[1:])),
     )
     return _read(file, table, columns, files, separator)
 
 
 def _is_header(given: Sequence[str], cells: list[str]) -> bool:
-    """Whether a first row names columns: not if columns are asked for by number, which it does not have."""
+    """Whether a first row is a header; not if columns are given by numbers that it lacks."""
     return any(name in cells for name in given) or not any(name.isdecimal() for name in given)
 
 
 @dataclasses.dataclass
 class Columns:
-    """What each column of a list is.
+    """The role of each column of a list.
 
     Attributes:
-        path: Of the image.
-        label: Of its class; empty where there are `classes`.
-        split: Of train, val or test, if there is one.
-        more: Of more labels of the same image, beside `label`.
+        path: Column of the image path.
+        label: Column of its class; empty if there are `classes`.
+        split: Column of train, val or test, if there is one.
+        more: Columns of further labels of the same image, besides `label`.
         classes: Columns of 0 and 1, one for each class.
-        flags: Columns such as `is_valid` that say yes or no, and the split of each.
+        flags: Yes/no columns such as `is_valid`, and the split of each.
     """
 
     path: str
@@ -161,16 +160,23 @@ class Columns:
 
 
 def _plain(column: str) -> str:
-    """A column's name as the usual ones are written."""
+    """A column's name, normalised for comparison with common names."""
     return re.sub(r"[\W_]+", "_", column.strip().casefold()).strip("_")
 
 
 def _columns(
-    file: pathlib.Path, table: Table, base: pathlib.Path, told: bool, wanted: Columns
+    file: pathlib.Path, table: Table, root: pathlib.Path | None, wanted: Columns
 ) -> tuple[Columns, ListedFiles]:
-    """The columns that were asked for or fit, and the folder under which the files are found."""
+    """The columns given or found, and the finder for the files they name.
+
+    Args:
+        file: List file.
+        table: Content of the list.
+        root: Folder that its paths start from, if the recipe gives it.
+        wanted: Columns given in the recipe.
+    """
     sample = table.sample(LOOKED_AT)
-    path, files = _path_column(file, table, sample, base, told, wanted.path)
+    path, files = _path_column(file, table, sample, root, wanted.path)
     rest = [name for name in table.columns if name and name != path]
     split = wanted.split
     if split is None:
@@ -195,7 +201,7 @@ def _labels(
     rest: list[str],
     wanted: Columns,
 ) -> Columns:
-    """The column of the class, or the columns of 0 and 1, among those that are nothing else."""
+    """The column of the class, or the columns of 0 and 1, among the remaining columns."""
     if wanted.label:
         asked = (wanted.label, *wanted.more)
         if wanted.more and all(_is_of_flags(row.get(n) for _, row in table.rows) for n in asked):
@@ -232,12 +238,12 @@ def _labels(
 
 
 def _is_of_flags(values: Iterable[Any]) -> bool:
-    """Whether values say that a class is there or is not."""
+    """Whether values mark a class as present or absent."""
     return {label_text(value).lower() for value in values} <= FLAGS
 
 
 def split_flag(column: str) -> SplitName | None:
-    """The split that a column of yes and no is about: val for `is_valid`, train for `is_training_image`."""
+    """The split of a yes/no column: val for `is_valid`, train for `is_training_image`."""
     found = FLAG.fullmatch(_plain(column))
     return split_name(found[1]) if found else None
 
@@ -249,7 +255,7 @@ def _is_flag(table: Table, column: str) -> bool:
 
 
 def _flag(value: Any) -> bool | None:
-    """Yes or no, as spreadsheets and JSON write it; None for anything else."""
+    """A yes or no as written by spreadsheets and JSON; None for anything else."""
     text = label_text(value).lower()
     return True if text in YES else False if text in NO else None
 
@@ -258,11 +264,12 @@ def _path_column(
     file: pathlib.Path,
     table: Table,
     sample: list[dict[str, Any]],
-    base: pathlib.Path,
-    told: bool,
+    root: pathlib.Path | None,
     wanted: str,
 ) -> tuple[str, ListedFiles]:
-    """The column whose values are files, and the folder under which they are."""
+    """The column whose values are files, and the finder for these files."""
+    told = root is not None
+    base = root or file.parent
     usual = [name for one in PATH_NAMES for name in table.columns if _plain(name) == one]
     looks = [n for n in table.columns if n and n not in usual and _looks_like_paths(sample, n)]
     candidates = [wanted] if wanted else usual + looks or [n for n in table.columns if n]
@@ -292,13 +299,13 @@ def _path_column(
 
 
 def _looks_like_paths(sample: Sequence[dict[str, Any]], column: str) -> bool:
-    """Whether most values of a column end as pictures do."""
+    """Whether most values of a column end with the extension of a picture."""
     endings = [os.path.splitext(str(row.get(column, "")).strip())[1].lower() for row in sample]
     return sum(ending in PICTURE_ENDINGS for ending in endings) > len(endings) / 2
 
 
 def _near(file: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Folders in which the images of a list may be: those beside it, in them, and above it."""
+    """Folders that may hold the images of a list: those beside it, in these, and above it."""
     try:
         beside = sorted(entry for entry in file.parent.iterdir() if entry.is_dir())[:MOST_FOLDERS]
         yield from beside
@@ -310,7 +317,7 @@ def _near(file: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _share(files: ListedFiles, values: Sequence[Any]) -> float:
-    """The share of values that are files; a name without its ending counts less than a whole one."""
+    """Fraction of values that are files; a name without its extension counts for less."""
     names = [str(value).strip() for value in values]
     found = 0.0
     for name in names:
@@ -327,7 +334,7 @@ def _is_split(table: Table, column: str) -> bool:
         return True
     numbered = all(re.fullmatch(r"[A-Za-z_ -]*\d+(\.0+)?", value) for value in values)
     if _plain(column) == "split" and values and not numbered:
-        return True  # what it names is no split, and is told by line
+        return True  # values that are not splits are reported by line
     if values:
         shown = some_of(sorted(values, key=lambda one: (len(one), one)), 4)
         table.notes.append(f"column {column!r} holds {shown}: not used as splits")
@@ -346,13 +353,13 @@ def _no_column(
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """What one row says, or several rows of one image.
+    """The content of one row, or of several rows of one image.
 
     Attributes:
-        line: Of the list, or several as `2,6`.
-        name: Of the file.
-        labels: In any number.
-        split: Where it names one.
+        line: Line in the list, or several, such as `2,6`.
+        name: Name of the file.
+        labels: Labels, any number of them.
+        split: Split, if the row names one.
     """
 
     line: str
@@ -371,7 +378,7 @@ def _read(
     """The records of all rows.
 
     Raises:
-        DataError: listing the rows that cannot be used, each with its line.
+        DataError: listing the unusable rows, each with its line.
     """
     problems = list(table.wrong)
     trimmed = 0
@@ -423,7 +430,7 @@ def _read(
     if absent:
         notes.append(f"{len(absent)} of its {len(found)} files are not there: {some_of(absent)}")
     others = [f"{r.name} {r.read.reason}" for r in records
-              if isinstance(r.read, Absent) and r.name not in absent]  # fmt: skip
+              if isinstance(r.read, MissingFile) and r.name not in absent]  # fmt: skip
     if others:
         notes.append(f"{len(others)} of its {len(found)} rows name no file: {some_of(others)}")
     if doubled:
@@ -442,10 +449,10 @@ def _read(
 
 
 def _labels_in(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
-    """The labels of a row: those of its columns, or the columns that are 1.
+    """The labels of a row: the values of its columns, or the names of the columns that are 1.
 
     Raises:
-        ValueError: saying what is there instead.
+        ValueError: saying what was found instead.
     """
     if columns.classes:
         flags = {name: label_text(row.get(name)).lower() for name in columns.classes}
@@ -470,7 +477,7 @@ def _labels_in(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
 
 
 def _divided(rows: Sequence[_Row], separator: str | None) -> list[_Row]:
-    """The rows with labels such as `cat|red` parted, where that is what they mean."""
+    """The rows with labels such as `cat|red` split, if they mean several labels."""
     sign = separator or several_by(label for row in rows for label in row.labels)
     if sign is None:
         return list(rows)
@@ -486,7 +493,7 @@ def _divided(rows: Sequence[_Row], separator: str | None) -> list[_Row]:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name or label can be one: no zero byte, no half of a character."""
+    """Whether a name or label is valid text: no zero bytes, no surrogates."""
     return "\0" not in name and not re.search("[\ud800-\udfff]", name)
 
 
@@ -505,7 +512,7 @@ def _split(row: dict[str, Any], columns: Columns) -> SplitName | None:
 
 
 def _flagged(row: dict[str, Any], flags: Sequence[tuple[str, SplitName]]) -> SplitName:
-    """The split of a row by its columns of yes and no; of several that say no, the one they leave."""
+    """The split of a row by its yes/no columns; if all say no, the split that remains."""
     said = {split for column, split in flags if _flag(row.get(column))}
     if len(said) > 1:
         raise ValueError(f"is in {' and '.join(sorted(said))} at once")
@@ -517,14 +524,16 @@ def _flagged(row: dict[str, Any], flags: Sequence[tuple[str, SplitName]]) -> Spl
 def _unique(
     rows: Sequence[_Row], files: ListedFiles, problems: list[tuple[int, str]], merge: bool
 ) -> tuple[dict[str, _Row], list[str], int]:
-    """Rows by the file that they name, the names of files that are not there, and how often one is named
-    again; what contradicts an earlier row becomes a problem.
+    """Rows by file, the names of missing files, and the number of repeated rows.
+
+    A row that contradicts an earlier one is added to the problems.
 
     Args:
-        rows: In their order.
-        files: Where they are looked for.
-        problems: Of lines, to which is added.
-        merge: Rows of one file with other labels give it those too; else they contradict each other.
+        rows: Rows in order.
+        files: Finder for the files.
+        problems: Problems by line; new ones are appended.
+        merge: Whether the labels of several rows of one file are merged; else different labels
+            contradict each other.
     """
     found: dict[str, _Row] = {}
     absent: list[str] = []
@@ -567,7 +576,7 @@ def _unique(
 def _none_found(
     file: pathlib.Path, column: str, absent: Sequence[str], files: ListedFiles
 ) -> DataError:
-    """What to say where no path of a list leads to a file."""
+    """The error if no path of a list leads to a file."""
     first = absent[0]
     kind = what_it_is(first)
     here = ListedFiles(pathlib.Path.cwd())
@@ -584,13 +593,18 @@ def _none_found(
     )
 
 
-def _unlisted(found: dict[str, Any], file: pathlib.Path, files: ListedFiles) -> tuple[Ignored, ...]:
-    """Pictures that are not listed, and all other files: of the folder that `root` names where it is that of
-    the list, above or below it; else pictures beside listed ones."""
+def _unlisted(
+    found: dict[str, Any], file: pathlib.Path, files: ListedFiles
+) -> tuple[IgnoredFile, ...]:
+    """Unlisted pictures and other files that are reported as ignored.
+
+    If `root` is the list's folder, or one above or below it, these are all such files under
+    `root`; else only the unlisted pictures beside listed ones.
+    """
     base = files.base
     if files.deep and (base.is_relative_to(file.parent) or file.is_relative_to(base)):
         unlisted = [
-            Ignored(name, "is not in the list")
+            IgnoredFile(name, "is not in the list")
             for name in files.tree.pictures
             if os.path.normpath(files.tree.places[name]) not in found
         ]
@@ -607,5 +621,5 @@ def _unlisted(found: dict[str, Any], file: pathlib.Path, files: ListedFiles) -> 
             picture = os.path.splitext(name)[1].lower() in PICTURE_ENDINGS
             if picture and os.path.normpath(place) not in found:
                 where = legible(os.path.relpath(place, base))
-                ignored.append(Ignored(where, "is not in the list"))
+                ignored.append(IgnoredFile(where, "is not in the list"))
     return tuple(ignored)

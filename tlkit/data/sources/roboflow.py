@@ -1,11 +1,11 @@
-"""Roboflow's multi-label export: images and a `_classes.csv` in each split's folder."""
+"""Roboflow's multi-label export: images and a `_classes.csv` in each split folder."""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, read_csv, root_of, split_of_path
+from tlkit.data.labelled import LabelledRow, as_records, read_csv, root_of, split_of_path
 from tlkit.data.record import SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError
@@ -17,9 +17,9 @@ CLASSES = "_classes.csv"
 
 @register("roboflow")
 def roboflow(*, path: str) -> SourceData:
-    """Roboflow's export as a table: train/, valid/ and test/, each with images and _classes.csv.
+    """Roboflow's table export: train/, valid/ and test/, each with images and _classes.csv.
 
-    Each column is a class. Roboflow's export as folders is class folders: `folder`.
+    Each column is a class. For Roboflow's export as class folders, use `folder`.
 
     Args:
         path: The folder.
@@ -34,7 +34,7 @@ def roboflow(*, path: str) -> SourceData:
     return as_records((row for table in tables for row in _rows(root, table)), root, str(root))
 
 
-def _rows(root: pathlib.Path, table: str) -> Iterator[Labelled]:
+def _rows(root: pathlib.Path, table: str) -> Iterator[LabelledRow]:
     file = root / table
     rows = read_csv(file)
     _, names = next(rows, (0, [""]))
@@ -56,4 +56,4 @@ def _rows(root: pathlib.Path, table: str) -> Iterator[Labelled]:
         if wrong is not None:
             raise DataError(f"expected 0 or 1, found {wrong!r}", where=where)
         labels = tuple(name for name, cell in zip(names[1:], cells[1:], strict=True) if cell == "1")
-        yield Labelled(cells[0], labels, split_of_path(table), where, near, certain=True)
+        yield LabelledRow(cells[0], labels, split_of_path(table), where, near, certain=True)

@@ -1,8 +1,8 @@
-"""Teachable Machine's project file, once unpacked."""
+"""Teachable Machine's project file, after unpacking."""
 
 from __future__ import annotations
 
-from tlkit.data.labelled import Labelled, as_records, root_of
+from tlkit.data.labelled import LabelledRow, as_records, root_of
 from tlkit.data.record import SourceData
 from tlkit.data.tree import Tree
 from tlkit.errors import DataError
@@ -14,9 +14,9 @@ MARK = "-!-"  # between a class and the number of its sample
 
 @register("teachable_machine")
 def teachable_machine(*, path: str) -> SourceData:
-    """Samples of a project of Teachable Machine (`.tm`, a zip) as `CLASS-!-0.jpg` side by side.
+    """Samples of a Teachable Machine project (`.tm`, a zip), named `CLASS-!-0.jpg` in one folder.
 
-    Where the archive holds class folders, the source is `folder`.
+    If the archive contains class folders, use the source `folder`.
 
     Args:
         path: The project.
@@ -29,7 +29,7 @@ def teachable_machine(*, path: str) -> SourceData:
     if not samples:
         raise DataError(f"holds no samples named CLASS{MARK}NUMBER", where=str(root))
     rows = (
-        Labelled(name, (name.rpartition("/")[2].partition(MARK)[0],), None, str(root / name))
+        LabelledRow(name, (name.rpartition("/")[2].partition(MARK)[0],), None, str(root / name))
         for name in samples
     )
     return as_records(rows, root, str(root))

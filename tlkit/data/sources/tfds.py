@@ -31,15 +31,15 @@ def tfds(
     """A data set of TensorFlow Datasets.
 
     Args:
-        name: As `tf_flowers` or `cats_vs_dogs:4.0.1`; `image_folder` reads
+        name: Name such as `tf_flowers` or `cats_vs_dogs:4.0.1`; `image_folder` reads
             `data_dir` as TFDS's ImageFolder, with `split/class/image` in it.
-        data_dir: Where it was prepared; `~/tensorflow_datasets` by default.
-        train: Split to train on, as `train` or `train[:80%]`. Default: train.
-        val: Split to validate on. Default: validation, where there is one.
+        data_dir: Folder where it was prepared; `~/tensorflow_datasets` by default.
+        train: Split to train on, such as `train` or `train[:80%]`. Default: train.
+        val: Split to validate on. Default: validation, if there is one.
         test: Split for the final test. Default: none.
         image_key: Feature with the image.
-        label_key: Feature with the class, a sequence of classes, or 0 and 1 (yes and no) for each.
-        download: Download and prepare it if it is not there yet.
+        label_key: Feature with the class, a sequence of classes, or 0 or 1 (no or yes) for each.
+        download: Whether to download and prepare it if it does not exist yet.
 
     Raises:
         DataError: if it is unknown, not prepared, or has no such split or feature.
@@ -74,7 +74,7 @@ def tfds(
 def _images(
     builder: Any, name: str, split: str, image_key: str, label_key: str
 ) -> Iterator[tuple[Callable[[], bytes], Any]]:
-    """A reader of each undecoded image of a split, and the values of its label, in a fixed order."""
+    """A reader of each encoded image of a split, and the values of its label, in a fixed order."""
     try:
         parts = builder.info.splits[split].file_instructions
     except (ValueError, KeyError, AssertionError) as error:
@@ -91,7 +91,7 @@ def _images(
                 example = parse(read_range(file, offset, length), file.name)
                 yield Reader(file, offset, length, image_key), _stored(example, label_key)
         return
-    # other formats are read through TFDS and their encoded images kept in memory
+    # other formats are read through TFDS, and their encoded images held in memory
     import tensorflow_datasets as library
 
     decoders = {image_key: library.decode.SkipDecoding()}
@@ -107,7 +107,7 @@ def _images(
 
 
 def _stored(example: Any, key: str) -> list[int]:
-    """The numbers of a feature in a TFRecord; those of a dictionary in the order of its names."""
+    """The numbers of a feature in a TFRecord; for a dictionary, in the order of its names."""
     if key in example:
         return list(example[key].int64_list.value)
     return [
@@ -118,7 +118,7 @@ def _stored(example: Any, key: str) -> list[int]:
 
 
 def _builder(name: str, data_dir: str | None, download: bool) -> Any:
-    """A builder whose data lie on disk; asks the network only where `download` says so."""
+    """A builder whose data are on disk; uses the network only if `download` is set."""
     if name == "image_folder":
         if data_dir is None or not pathlib.Path(data_dir).is_dir():
             raise DataError("image_folder needs data_dir, a folder", where=f"tfds:{name}")
@@ -133,7 +133,7 @@ def _builder(name: str, data_dir: str | None, download: bool) -> Any:
     try:
         builder = _library().builder(name, data_dir=data_dir)
         builder.download_and_prepare()
-    except Exception as error:  # whatever the data set's own script raises
+    except Exception as error:  # the data set's own script may raise anything
         raise DataError(
             f"could not be downloaded and prepared: {type(error).__name__}: {error}",
             where=f"tfds:{name}",
@@ -143,13 +143,13 @@ def _builder(name: str, data_dir: str | None, download: bool) -> Any:
 
 
 def require_prepared(name: str, data_dir: str | None, download: bool) -> pathlib.Path | None:
-    """The folder of a prepared data set; looks at the disk alone, without TensorFlow.
+    """The folder of a prepared data set; only checks the disk, without TensorFlow.
 
     Returns:
-        The folder, or None where it is to be downloaded.
+        The folder, or None if it is to be downloaded.
 
     Raises:
-        DataError: with the command to prepare it, if it is not there.
+        DataError: with the command to prepare it, if it does not exist.
     """
     if re.sub(r"[\W_]", "", name).casefold() == "imagefolder":
         raise DataError(
@@ -162,7 +162,7 @@ def require_prepared(name: str, data_dir: str | None, download: bool) -> pathlib
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     if name != snake:  # TfFlowers is the class, tf_flowers the data set
         raise DataError(
-            "is no name of a data set: they are in small letters.",
+            "is not a name of a data set: they are in small letters.",
             where=f"tfds:{name}",
             hint=f"Try: {snake}",
         )
@@ -193,7 +193,7 @@ def _library() -> Any:
 
 
 def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:
-    """The newest prepared version of a data set, or of the configuration named after a `/`."""
+    """The newest prepared version of a data set, or of its configuration if named after a `/`."""
     base, _, version = name.partition(":")
     if (root / "dataset_info.json").is_file():
         return root

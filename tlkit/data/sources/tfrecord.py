@@ -29,15 +29,16 @@ def tfrecord(
     label_key: str | None = None,
     classes: str | None = None,
 ) -> SourceData:
-    """TFRecord files whose examples hold an encoded image and a label; compressed ones too.
+    """TFRecord files, also compressed, whose examples hold an encoded image and a label.
 
     Args:
-        train: File, folder or pattern of the training shards. With no val, tlkit splits it.
+        train: File, folder or pattern of the training shards. Without val, tlkit splits it.
         val: File, folder or pattern of the validation shards.
         test: File, folder or pattern of the test shards.
-        image_key: Feature with the encoded image; found by its name if not given.
-        label_key: Feature with the class, text or a number, or with several; found by its name.
-        classes: Text file of one class name a line, for labels that are numbers.
+        image_key: Feature with the encoded image; found by its name by default.
+        label_key: Feature with the class, as text or a number, or with several; found by its name
+            by default.
+        classes: Text file with one class name per line, for labels that are numbers.
 
     Raises:
         DataError: if a file is missing or damaged, or an example lacks a feature.
@@ -55,7 +56,7 @@ def tfrecord(
         if pattern is None:
             continue
         files = shards(pattern)
-        # one file for all is divided by tlkit, unless it is told what is what
+        # a single file is split by tlkit, unless the splits are given
         told: SplitName | None = split if (val or test) else None
         for file in files:
             records.extend(_records(file, told, image_key, label_key, names))
@@ -63,7 +64,7 @@ def tfrecord(
 
 
 def shards(pattern: str) -> list[pathlib.Path]:
-    """The files that a name, a folder or a pattern means, in order.
+    """The files that a name, a folder or a pattern refers to, in order.
 
     Raises:
         DataError: if there are none, or shards numbered `-00000-of-00010` are missing.
@@ -85,7 +86,7 @@ def shards(pattern: str) -> list[pathlib.Path]:
 
 
 def _refuse_missing(files: list[pathlib.Path]) -> None:
-    """Refuses sets of numbered shards that are not whole."""
+    """Rejects incomplete sets of numbered shards."""
     sets: dict[tuple[str, int, str], set[int]] = {}
     for file in files:
         found = re.fullmatch(r"(.*)-(\d+)-of-(\d+)(.*)", file.name)
@@ -103,7 +104,7 @@ def _refuse_missing(files: list[pathlib.Path]) -> None:
 
 
 def is_tfrecord(file: pathlib.Path) -> bool:
-    """Whether a file begins as a TFRecord does, compressed or not: a length and its checksum."""
+    """Whether a file starts like a TFRecord, compressed or not: with a length and its checksum."""
     head = _head(file)
     return _begins(head) or _begins(unpacked_head(head, 12))
 
@@ -139,7 +140,7 @@ def _records(
     names: list[str] | None,
 ) -> Iterator[Record]:
     head = _head(packed)
-    # the first bytes of a plain file, a length, may look as those of a compressed one
+    # the first bytes of an uncompressed file, a length, may look like those of a compressed one
     file = decompressed(packed) if is_compressed(head) and not _begins(head) else packed
     for index, (offset, length) in enumerate(offsets(file)):
         name = f"{packed.name}:{index}"
@@ -152,7 +153,7 @@ def _records(
 
 
 class Reader:
-    """Reads one example's image when it is needed."""
+    """Reads the image of one example on demand."""
 
     def __init__(self, file: pathlib.Path, offset: int, length: int, key: str):
         self.place = file, offset, length
@@ -167,7 +168,7 @@ class Reader:
 def offsets(file: pathlib.Path) -> Iterator[tuple[int, int]]:
     """Start and length of each example in a TFRecord file.
 
-    A record is an 8-byte length, its 4-byte checksum, the data and their checksum.
+    A record is an 8-byte length, its 4-byte checksum, the data and the data's checksum.
     """
     size, place = file.stat().st_size, 0
     with open(file, "rb") as stream:
@@ -184,7 +185,7 @@ def offsets(file: pathlib.Path) -> Iterator[tuple[int, int]]:
 
 
 def read_range(file: pathlib.Path, offset: int, length: int) -> bytes:
-    """`length` bytes from `offset`."""
+    """Reads `length` bytes from `offset`."""
     with open(file, "rb") as stream:
         stream.seek(offset)
         return stream.read(length)
@@ -198,7 +199,7 @@ def parse(data: bytes, name: str) -> Any:
     try:
         return tf.train.Example.FromString(data).features.feature
     except DecodeError:
-        raise DataError("is no tf.train.Example", where=name) from None
+        raise DataError("is not a tf.train.Example", where=name) from None
 
 
 def _key(example: Any, wanted: str | None, usual: tuple[str, ...], name: str) -> str:
@@ -220,7 +221,7 @@ def _key(example: Any, wanted: str | None, usual: tuple[str, ...], name: str) ->
 
 
 def _labels(feature: Any, key: str, names: list[str] | None, name: str) -> tuple[str, ...]:
-    """All that a feature holds, each once; a feature without values has none."""
+    """The distinct labels of a feature; none for a feature without values."""
     if feature.bytes_list.value:
         texts = [value.decode("utf-8", "replace") for value in feature.bytes_list.value]
         return tuple(dict.fromkeys(texts))

@@ -6,7 +6,7 @@ import json
 import pathlib
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, read_csv, read_text, root_of
+from tlkit.data.labelled import LabelledRow, as_records, read_csv, read_text, root_of
 from tlkit.data.record import SourceData, SplitName
 from tlkit.data.split_name import split_name
 from tlkit.errors import DataError
@@ -19,17 +19,17 @@ USES = ("training", "train", "validation", "test", "unassigned", "")
 
 @register("vertex")
 def vertex(*, path: str, root: str | None = None) -> SourceData:
-    """Vertex AI's (and AutoML Vision's) list: `[use,]gs://bucket/image.jpg,label`, without a header.
+    """Vertex AI's (and AutoML Vision's) list: `[use,]gs://bucket/image.jpg,label`, no header.
 
-    `use` is training, validation, test or UNASSIGNED. JSON lines with `imageGcsUri` are read too. Images
-    are looked for under `root`, where they were copied from the bucket.
+    `use` is training, validation, test or UNASSIGNED. JSON lines with `imageGcsUri` are read too.
+    Images are searched for under `root`, where they were copied from the bucket.
 
     Args:
         path: The .csv or .jsonl file.
-        root: Folder of the images; by default that of the file.
+        root: Folder of the images; by default the folder of the file.
 
     Raises:
-        DataError: if a line is not so.
+        DataError: if a line has another format.
     """
     file = expanded(path)
     base = root_of(root, file.parent)
@@ -37,7 +37,7 @@ def vertex(*, path: str, root: str | None = None) -> SourceData:
     return as_records(rows, base, str(file))
 
 
-def _of_csv(file: pathlib.Path) -> Iterator[Labelled]:
+def _of_csv(file: pathlib.Path) -> Iterator[LabelledRow]:
     for line, cells in read_csv(file):
         where = f"{file}:{line}"
         split: SplitName | None = None
@@ -58,10 +58,10 @@ def _of_csv(file: pathlib.Path) -> Iterator[Labelled]:
                 where=where,
                 hint="Crop each object into an image of its own.",
             )
-        yield Labelled(cells[0], tuple(labels), split, where)
+        yield LabelledRow(cells[0], tuple(labels), split, where)
 
 
-def _of_json_lines(file: pathlib.Path) -> Iterator[Labelled]:
+def _of_json_lines(file: pathlib.Path) -> Iterator[LabelledRow]:
     for line, text in enumerate(read_text(file).split("\n"), 1):
         if not text.strip():
             continue
@@ -83,7 +83,7 @@ def _of_json_lines(file: pathlib.Path) -> Iterator[Labelled]:
             raise DataError(
                 "expected an object with imageGcsUri and a label", where=where
             ) from None
-        yield Labelled(image, labels, split_name(use), where)
+        yield LabelledRow(image, labels, split_name(use), where)
 
 
 def _is_number(text: str) -> bool:

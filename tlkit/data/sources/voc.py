@@ -7,7 +7,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
-from tlkit.data.labelled import Labelled, as_records, read_text, root_of, split_of_path
+from tlkit.data.labelled import LabelledRow, as_records, read_text, root_of, split_of_path
 from tlkit.data.record import SourceData, SplitName
 from tlkit.data.split_name import split_name
 from tlkit.data.tree import Tree
@@ -18,14 +18,15 @@ from tlkit.registry import register
 
 @register("voc")
 def voc(*, path: str) -> SourceData:
-    """Pascal VOC annotations: the classes that an image shows; boxes are not used.
+    """Pascal VOC annotations: the classes shown in an image; boxes are not used.
 
-    Classes are read from `ImageSets/Main/CLASS_train.txt` and the like (1: it shows the class) where
-    they are there, else from the objects in `Annotations/*.xml`, or beside the images. Splits are
-    those of `ImageSets/Main/train.txt`, `val.txt` and `test.txt`, or of the folders.
+    Classes are read from `ImageSets/Main/CLASS_train.txt` and similar files (1: the image shows
+    the class) if they exist, else from the objects in `Annotations/*.xml` or in XML files beside
+    the images. Splits are those of `ImageSets/Main/train.txt`, `val.txt` and `test.txt`, or the
+    folders.
 
     Args:
-        path: The folder, as `VOC2012`.
+        path: The folder, such as `VOC2012`.
 
     Raises:
         DataError: if there are no annotations.
@@ -43,8 +44,8 @@ def voc(*, path: str) -> SourceData:
     return as_records(rows, root, str(root))
 
 
-def _of_lists(root: pathlib.Path, lists: list[str]) -> Iterator[Labelled]:
-    """Images by the lists of one class each."""
+def _of_lists(root: pathlib.Path, lists: list[str]) -> Iterator[LabelledRow]:
+    """Images from lists, one per class."""
     splits = _splits(root, lists)
     for name in lists:
         found = re.fullmatch(r"(.+)_(train|val|trainval|test)", pathlib.PurePosixPath(name).stem)
@@ -59,12 +60,12 @@ def _of_lists(root: pathlib.Path, lists: list[str]) -> Iterator[Labelled]:
                 raise DataError(f"expected an image and -1, 0 or 1; found {text!r}", where=where)
             labels = (found[1],) if cells[1] == "1" else ()
             split = splits.get(cells[0]) or split_name(found[2])
-            # 0: what it shows is hard to tell
-            yield Labelled(cells[0], labels, split, where, certain=cells[1] != "0")
+            # 0: difficult to tell whether it shows the class
+            yield LabelledRow(cells[0], labels, split, where, certain=cells[1] != "0")
 
 
 def _splits(root: pathlib.Path, lists: list[str]) -> dict[str, SplitName]:
-    """Which split each image is in, by train.txt, val.txt and test.txt."""
+    """The split of each image, from train.txt, val.txt and test.txt."""
     splits: dict[str, SplitName] = {}
     for name in lists:
         split = split_name(pathlib.PurePosixPath(name).stem)
@@ -75,22 +76,22 @@ def _splits(root: pathlib.Path, lists: list[str]) -> dict[str, SplitName]:
     return splits
 
 
-def _of_xml(root: pathlib.Path, name: str, splits: dict[str, SplitName]) -> Iterator[Labelled]:
-    """The image of one XML file; nothing for other XML."""
+def _of_xml(root: pathlib.Path, name: str, splits: dict[str, SplitName]) -> Iterator[LabelledRow]:
+    """The image of one annotation file; none for other XML files."""
     told = parse_xml(root / name)
     if told.tag != "annotation":
         return
     image = (told.findtext("filename") or "").strip() or pathlib.PurePosixPath(name).stem
     labels = tuple((item.findtext("name") or "").strip() for item in told.iter("object"))
     split = splits.get(pathlib.PurePosixPath(name).stem) or split_of_path(name)
-    yield Labelled(image, labels, split, str(root / name), name.rpartition("/")[0])
+    yield LabelledRow(image, labels, split, str(root / name), name.rpartition("/")[0])
 
 
 def parse_xml(file: pathlib.Path) -> ElementTree.Element:
     """The root of an XML file.
 
     Raises:
-        DataError: if it is not well-formed, or defines entities, which could grow without end.
+        DataError: if it is not well-formed, or defines entities, which could expand without limit.
     """
     text = read_text(file)
     if "<!ENTITY" in text:

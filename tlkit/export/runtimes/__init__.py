@@ -1,4 +1,4 @@
-"""One file a runtime, each with `load(path)` that gives a function from a batch to probabilities.
+"""One file per runtime, each with `load(path)`: returns a function from batch to probabilities.
 
-They import neither tlkit nor one another: the proof of an export runs their source by itself.
+They import neither tlkit nor one another: the check of an export runs their source on its own.
 """

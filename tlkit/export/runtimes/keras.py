@@ -1,4 +1,4 @@
-"""A Keras file."""
+"""Runs a Keras file."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ BLOCKED = ("tlkit",)
 
 
 def load(path):
-    """A function from pixels to probabilities."""
+    """Returns a function from pixels to probabilities."""
     import keras
 
     loaded = keras.models.load_model(path, compile=False, safe_mode=True)

@@ -1,4 +1,4 @@
-"""A LiteRT file."""
+"""Runs a LiteRT file."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ BLOCKED = ("tlkit", "keras", "tensorflow")
 
 
 def load(path):
-    """A function from pixels to probabilities."""
+    """Returns a function from pixels to probabilities."""
     from ai_edge_litert.interpreter import Interpreter
 
     loaded = Interpreter(model_path=path, num_threads=2)

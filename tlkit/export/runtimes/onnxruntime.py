@@ -1,4 +1,4 @@
-"""An ONNX file in ONNX Runtime."""
+"""Runs an ONNX file in ONNX Runtime."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ BLOCKED = ("tlkit", "keras", "tensorflow")
 
 
 def load(path):
-    """A function from pixels to probabilities."""
+    """Returns a function from pixels to probabilities."""
     import onnxruntime
 
     loaded = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

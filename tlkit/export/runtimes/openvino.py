@@ -1,4 +1,4 @@
-"""OpenVINO's IR."""
+"""Runs OpenVINO's IR."""
 
 import sys
 
@@ -8,7 +8,7 @@ BLOCKED = ("tlkit", "keras", "tensorflow")
 
 
 def load(path):
-    """A function from pixels to probabilities."""
+    """Returns a function from pixels to probabilities."""
     # it would tell its makers of each import
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino

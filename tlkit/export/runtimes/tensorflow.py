@@ -1,4 +1,4 @@
-"""A SavedModel in TensorFlow."""
+"""Runs a SavedModel in TensorFlow."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ BLOCKED = ("tlkit", "keras")  # TensorFlow imports Keras by itself where it can
 
 
 def load(path):
-    """A function from encoded files, or from pixels as uint8 or float32, to probabilities."""
+    """Returns a function from encoded files, or uint8 or float32 pixels, to probabilities."""
     import tensorflow as tf
 
     if any(character in path for character in "*?[]\\"):

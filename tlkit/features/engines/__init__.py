@@ -1,5 +1,5 @@
-"""What runs the frozen part of a network: one engine a file.
+"""Inference backends for the frozen part of a network: one engine per file.
 
-Each is a function of a functional Keras model that gives its compiled pass, a
-function from images `(n, height, width, channels)` to a list of float32 arrays.
+Each is a function from a functional Keras model to its compiled form, which maps
+images `(n, height, width, channels)` to a list of float32 arrays.
 """

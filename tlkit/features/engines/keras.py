@@ -10,36 +10,40 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.features.compiled_model import CompiledModel
 from tlkit.features.fingerprint import add_arrays
 from tlkit.registry import register
+from tlkit.tensors import Forward, KerasModel, Tensor
 
-# bytes of weights; a graph's constants are part of one message, which cannot be larger than 2 GiB
+# bytes of weights; a graph's constants are in one message, which is limited to 2 GiB
 MOST_CONSTANTS = 1_800_000_000
 _TRACED: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-# with a hash of the weights that are in it
+# with a hash of the weights in it
 _CONSTANT: weakref.WeakKeyDictionary[Any, tuple[bytes, Any]] = weakref.WeakKeyDictionary()
 
 
 @register("keras", rank=4, least_cosine=0.0, precisions="float32")
-def keras(model: Any) -> Any:
-    """Keras itself, compiled by TensorFlow; what the others are compared with."""
-    return as_arrays(traced(model))
+def keras(model: KerasModel) -> CompiledModel:
+    """Keras itself, compiled by TensorFlow; the reference for the other engines."""
+    return CompiledModel(as_arrays(traced(model)))
 
 
-def as_arrays(forward: Any) -> Any:
-    """A function of uint8 tensors to a list of them as one from arrays to arrays."""
+def as_arrays(forward: Forward) -> Callable[[Any], list[np.ndarray]]:
+    """Wraps a function from uint8 tensors to a list of tensors to use arrays instead."""
     import tensorflow as tf
 
-    def run(images: Any) -> list[np.ndarray]:
+    def run(images: Tensor) -> list[np.ndarray]:
         return [x.numpy() for x in forward(tf.convert_to_tensor(images, tf.uint8))]
 
     return run
 
 
-def in_parts(run: Callable[[Any], list[np.ndarray]], size: int) -> Any:
-    """A pass that takes no more than `size` images at a time."""
+def in_parts(
+    run: Callable[[Any], list[np.ndarray]], size: int
+) -> Callable[[Any], list[np.ndarray]]:
+    """Wraps a compiled network so that it gets at most `size` images at a time."""
 
-    def whole(images: Any) -> list[np.ndarray]:
+    def whole(images: Tensor) -> list[np.ndarray]:
         parts = [run(images[first : first + size]) for first in range(0, len(images), size)]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
@@ -48,8 +52,10 @@ def in_parts(run: Callable[[Any], list[np.ndarray]], size: int) -> Any:
 
 @contextlib.contextmanager
 def as_traced() -> Iterator[None]:
-    """Inside, functions run as they were traced: for a few batches, TensorFlow's rewriting of a graph
-    takes longer than it saves."""
+    """Context in which functions run as traced, without graph optimisation.
+
+    For a few batches, optimising takes longer than it saves.
+    """
     import tensorflow as tf
 
     options = tf.config.optimizer
@@ -61,18 +67,18 @@ def as_traced() -> Iterator[None]:
         options.set_experimental_options({"disable_meta_optimizer": before})
 
 
-def traced(model: Any) -> Any:
-    """A concrete function of any number of uint8 images to float32 outputs; traced once a model."""
+def traced(model: KerasModel) -> Any:
+    """A concrete function from any number of uint8 images to float32 outputs; traced once."""
     if model not in _TRACED:
         _TRACED[model] = _trace(model, contextlib.nullcontext)
     return _TRACED[model]
 
 
-def constant(model: Any) -> Any:
-    """The same with the weights of this moment as constants of its graph; made once for them.
+def constant(model: KerasModel) -> Any:
+    """The same with the current weights as constants of its graph; cached per set of weights.
 
     Raises:
-        ValueError: if there are too many of them.
+        ValueError: if the weights are too large.
     """
     digest = hashlib.sha256()
     add_arrays(digest, model.variables)
@@ -82,15 +88,15 @@ def constant(model: Any) -> Any:
     return made[1]
 
 
-def trace_constants(model: Any, instead: list[tuple[Any, np.ndarray]]) -> Any:
-    """A concrete function with constants for variables.
+def trace_constants(model: KerasModel, instead: list[tuple[Any, np.ndarray]]) -> Any:
+    """A concrete function with constants in place of variables.
 
     Args:
-        model: Whose variables they are.
-        instead: Values that some variables read as in the place of their own.
+        model: Model that owns the variables.
+        instead: Values to use for some variables in place of their own.
 
     Raises:
-        ValueError: if there are too many of them.
+        ValueError: if the weights are too large.
     """
     import keras
     import tensorflow as tf
@@ -105,11 +111,11 @@ def trace_constants(model: Any, instead: list[tuple[Any, np.ndarray]]) -> Any:
     )
 
 
-def _trace(model: Any, inside: Callable[[], Any]) -> Any:
+def _trace(model: KerasModel, inside: Callable[[], Any]) -> Any:
     import tensorflow as tf
 
     @tf.function(autograph=False)
-    def forward(images: Any) -> Any:
+    def forward(images: Tensor) -> Any:
         with inside():
             outputs = model(tf.cast(images, tf.float32), training=False)
         return [tf.cast(x, tf.float32) for x in tf.nest.flatten(outputs)]

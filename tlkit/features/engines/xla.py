@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+import tensorflow as tf
+
+from tlkit.features.compiled_model import CompiledModel
 from tlkit.features.engines.keras import as_arrays, traced
 from tlkit.registry import register
 from tlkit.surgery import fold_batch_norm
+from tlkit.tensors import KerasModel
 
 
 @register("xla", rank=0, device="GPU", least_cosine=0.98, precisions="float16")
-def xla(model: Any) -> Any:
-    """TensorFlow with XLA and mixed float16, BatchNorm folded; taken where there is a GPU."""
-    import tensorflow as tf
-
+def xla(model: KerasModel) -> CompiledModel:
+    """TensorFlow with XLA and mixed float16, and BatchNorm folded; used if there is a GPU."""
     folded, _ = fold_batch_norm(model)
     forward = tf.function(traced(_in_half_precision(folded)), jit_compile=True, autograph=False)
-    run = as_arrays(forward)
-    run.precision = "float16"
-    return run
+    return CompiledModel(as_arrays(forward), "float16")
 
 
-def _in_half_precision(model: Any) -> Any:
+def _in_half_precision(model: KerasModel) -> KerasModel:
     """A copy whose layers compute in float16 and keep their weights in float32."""
-    import keras
-
     config = model.get_config()
     _set_policy(config)
     copy = keras.Model.from_config(config)

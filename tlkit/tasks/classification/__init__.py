@@ -1,4 +1,4 @@
-"""Classification: one class an image."""
+"""Classification: one class per image."""
 
 from tlkit.tasks.classification.task import Classification
 

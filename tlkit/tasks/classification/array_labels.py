@@ -1,4 +1,4 @@
-"""Labels in memory as names of classes: whole numbers, names, or one-hot rows."""
+"""In-memory labels as class names: whole numbers, names, or one-hot rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tlkit.errors import DataError, some_of
 
 
 def checked_names(classes: Any) -> list[str] | None:
-    """Names of classes as they were given, if they were.
+    """The given class names, or None.
 
     Raises:
-        DataError: if there are two alike.
+        DataError: if two are identical.
     """
     if classes is None:
         return None
@@ -28,15 +28,15 @@ def checked_names(classes: Any) -> list[str] | None:
 def class_names(
     parts: Sequence[tuple[np.ndarray, str]], named: list[str] | None, known: Sequence[str]
 ) -> tuple[list[list[str]], list[str] | None]:
-    """The class of each image of each split by name, and the classes in their order if it is known.
+    """The class name of each image of each split, and the classes in order if that is known.
 
     Args:
-        parts: Labels of each split, and what a message names.
-        named: Names of the classes, where the data say them.
-        known: Classes of a model that is to be measured.
+        parts: Labels of each split, and the location that error messages name.
+        named: Names of the classes, if the data give them.
+        known: Classes of the model to evaluate.
 
     Raises:
-        DataError: if the labels are none, or not of these classes.
+        DataError: if the labels are invalid, or not of these classes.
     """
     kinds = {_kind_of(labels, where) for labels, where in parts}
     if len(kinds) > 1:
@@ -48,7 +48,9 @@ def class_names(
         texts = [[_text(label, where) for label in labels] for labels, where in parts]
         unknown = {name for names in texts for name in names} - set(named or ())
         if named and unknown:
-            raise DataError(f"labels that are no class: {some_of(sorted(unknown))}", where="data")
+            raise DataError(
+                f"labels that are not a class: {some_of(sorted(unknown))}", where="data"
+            )
         return texts, named
     ids = [
         labels.argmax(axis=1) if kind == "one-hot rows" else labels.reshape(-1)
@@ -65,17 +67,17 @@ def class_names(
         named = named or (None if known else [str(k) for k in range(widths[0])])
         order = order or named or []
     elif not named and all(str(label) in known for part in ids for label in np.unique(part)):
-        order = []  # the model was trained on such numbers
+        order = []  # the model was trained on these numbers as class names
     return [_named(part, order) for part in ids], named
 
 
 def _named(ids: np.ndarray, order: Sequence[str]) -> list[str]:
-    """Names of classes that are given by their ids."""
+    """Class names for class ids."""
     if not order:
         return [str(int(label)) for label in ids]
     if ids.max() >= len(order):
         raise DataError(
-            f"label {ids.max()} is no class: there are {len(order)}, from 0 ({some_of(order, 5)})",
+            f"label {ids.max()} is not a class: there are {len(order)}, from 0 ({some_of(order, 5)})",
             where="data",
         )
     return [order[int(label)] for label in ids]
@@ -85,7 +87,7 @@ def _kind_of(labels: np.ndarray, where: str) -> str:
     """`names`, `whole numbers` or `one-hot rows`.
 
     Raises:
-        DataError: if they are none of these.
+        DataError: if they are of no such kind.
     """
     hint = "Labels are whole numbers from 0, names, or one-hot rows."
     if labels.dtype.kind in "US" or (

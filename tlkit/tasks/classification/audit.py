@@ -1,4 +1,4 @@
-"""How many images each class has, and where."""
+"""How many images each class has, and in which splits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tlkit.errors import some_of
 from tlkit.finding import Finding, Level
 from tlkit.tasks.classification.labels import IMBALANCED
 
-LISTED = 20  # classes that a sentence names
-FEW = 10  # images of a class below which it can hardly be learned or measured
-VERY_IMBALANCED = 10.0  # largest class over smallest; see IMBALANCED for where it is said
+LISTED = 20  # most classes that a message names
+FEW = 10  # below this number of images, a class can hardly be learned or measured
+VERY_IMBALANCED = 10.0  # largest class over smallest, for a warning; IMBALANCED is for a note
 
 
 def class_findings(records: Sequence[Record], splits: Sequence[str]) -> Iterator[Finding]:
-    """What is odd about the numbers of classes.
+    """Findings about the class sizes.
 
     Args:
-        records: Of the images that are whole.
-        splits: Of the same images.
+        records: Records of the valid images.
+        splits: Splits of the same images.
     """
     several = [r for r in records if r.labels is not None and len(set(r.labels)) > 1]
     if several:

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say."""
+"""How well predicted probabilities match observed accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 15
 def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> dict[str, Any]:
     """Expected calibration error and the points of the reliability curve.
 
-    ECE = sum over bins of n_b / n * |accuracy_b - confidence_b|, the bins of equal width in the
+    ECE = sum over bins of n_b / n * |accuracy_b - confidence_b|, with bins of equal width in the
     probability of the predicted class. (Guo et al. 2017, "On Calibration of Modern Neural
     Networks", equation 3.)
 
@@ -22,7 +22,7 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
         bins: Number of bins.
 
     Returns:
-        `ece`, and `bins`: of each that is not empty its images, mean probability and accuracy.
+        `ece`, and `bins`: images, mean probability and accuracy of each bin that is not empty.
     """
     confidence = probabilities.max(1).astype("float64")
     right = probabilities.argmax(1) == labels

@@ -1,4 +1,4 @@
-"""Labels that a network would not give: confident learning."""
+"""Probably wrong labels, found by confident learning."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from tlkit.tasks.base import Doubts
 from tlkit.tasks.classification.metrics import softmax
 
-MOST_CELLS = 1 << 22  # probabilities in memory at once
+MOST_CELLS = 1 << 22  # most probabilities in memory at once
 
 
 def label_doubts(logits: np.ndarray, ids: np.ndarray, classes: Sequence[str]) -> Doubts:
     """Finds labels that are probably wrong.
 
-    Linear heads say of images that they were not solved on how probable each class is. A
-    label is suspect where another class is at least as probable as it is for its own images on
-    average, and more so than the label's own. (Northcutt et al. 2021, "Confident Learning",
-    equations 1 to 3; ranked by the normalised margin of section 3.2.)
+    Class probabilities are predicted out of fold by linear heads. A label is suspect if another
+    class is more probable, and at least as probable as it is on average for that class's own
+    images. (Northcutt et al. 2021, "Confident Learning", equations 1 to 3; ranked by the normalised
+    margin of section 3.2.)
 
     Args:
-        logits: Of held-out images, `(images, classes)`.
-        ids: Class ids `(images,)`, of which each occurs.
-        classes: Their names.
+        logits: Logits of held-out images, `(images, classes)`.
+        ids: Class ids, `(images,)`; each class occurs.
+        classes: Names of the classes.
     """
-    # by parts, as of thousands of classes the probabilities of all images would fill the memory
+    # in parts, as with thousands of classes the probabilities of all images would fill the memory
     parts = np.array_split(np.arange(len(ids)), -(-logits.size // MOST_CELLS))
     own = np.concatenate(
         [_probabilities(logits[part])[np.arange(len(part)), ids[part]] for part in parts]

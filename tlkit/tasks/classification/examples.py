@@ -1,4 +1,4 @@
-"""Images worth looking at: confident mistakes, and those the network is least sure of."""
+"""Images to show: confident mistakes, and those the network is least sure of."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 def choose_examples(
     probabilities: np.ndarray, labels: np.ndarray, most: int = 24
 ) -> dict[str, list[int]]:
-    """Positions of the most confident mistakes and of the least sure images, the worst first.
+    """Positions of the most confident mistakes and of the least certain images, worst first.
 
     Args:
-        probabilities: `(n, classes)`.
+        probabilities: Probabilities, `(n, classes)`.
         labels: Class ids `(n,)`, -1 where unknown.
-        most: Of each kind.
+        most: Maximum number of each kind.
     """
     best = probabilities.max(1)
     wrong = np.flatnonzero((probabilities.argmax(1) != labels) & (labels >= 0))

@@ -1,4 +1,4 @@
-"""The figures of an evaluation, with types."""
+"""The metrics of an evaluation as typed objects."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """How well one class is told apart; None where there is nothing to divide by.
+    """Metrics of one class; None where the denominator is zero.
 
     Attributes:
-        name: Of the class.
-        images: Of it.
-        precision: Share of the images that were called so which are of it.
-        recall: Share of its images that were called so.
-        f1: Harmonic mean of both.
+        name: Name of the class.
+        images: Number of images of the class.
+        precision: Fraction of the images predicted as the class that belong to it.
+        recall: Fraction of the images of the class that are predicted as it.
+        f1: Harmonic mean of precision and recall.
     """
 
     name: str
@@ -28,19 +28,20 @@ class ClassFigures:
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """Figures of a model on labelled images; None where no image has a known label.
+    """Metrics of a model on labelled images; None if no image has a known label.
 
     Attributes:
-        split: `test` or `val` of the run, or `data` where other images were measured.
-        images: How many.
-        accuracy: Share of right answers.
+        split: `test` or `val` of the run, or `data` if other images were evaluated.
+        images: Number of images.
+        accuracy: Fraction of correct answers.
         loss: Mean cross-entropy in nats.
-        balanced_accuracy: Mean recall of the classes.
-        macro_f1: Mean F1 of the classes.
-        top_5_accuracy: Share of images whose class is among the five most probable; of six classes on.
-        accuracy_interval: Bounds between which the accuracy is with 95 %.
-        per_class: The figures of each class.
-        figures: All there are, as result.json has them.
+        balanced_accuracy: Mean recall over the classes.
+        macro_f1: Mean F1 over the classes.
+        top_5_accuracy: Fraction of images whose class is among the five most probable; only with
+            six or more classes.
+        accuracy_interval: 95 % confidence interval of the accuracy.
+        per_class: Metrics of each class.
+        figures: All metrics, as in result.json.
     """
 
     split: str
@@ -56,11 +57,11 @@ class Metrics:
 
     @classmethod
     def of(cls, split: str, figures: Mapping[str, Any]) -> Metrics:
-        """The figures of an evaluation.
+        """Builds the metrics of an evaluation.
 
         Args:
-            split: Of the run, or `data`.
-            figures: As `tlkit.tasks.classification.metrics.evaluate` gives them.
+            split: Split of the run, or `data`.
+            figures: Result of `tlkit.tasks.classification.metrics.evaluate`.
         """
         names = ("accuracy", "loss", "balanced_accuracy", "macro_f1", "top_5_accuracy")
         bounds = figures.get("intervals", {}).get("accuracy")

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals over the images it was measured on."""
+"""Confidence intervals of metrics, by bootstrap over the evaluated images."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 RESAMPLES = 2000
-MOST_CLASSES = 60  # up to which figures other than accuracy are resampled
+MOST_CLASSES = 60  # up to this many classes, metrics other than accuracy are resampled
 
 
 def intervals(matrix: np.ndarray, level: float = 0.95, seed: int = 0) -> dict[str, Any]:
     """Percentile intervals of accuracy, balanced accuracy and macro F1.
 
-    To draw images with replacement is to draw the cells of the confusion matrix from a
+    Drawing images with replacement is the same as drawing the cells of the confusion matrix from a
     multinomial. (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.)
 
     Args:
-        matrix: Confusion matrix `(classes, classes)`, a row for each true class.
-        level: Share of resamples that lie inside.
-        seed: Of the draws.
+        matrix: Confusion matrix, `(classes, classes)`, a row for each true class.
+        level: Fraction of resamples inside the interval.
+        seed: Seed of the resampling.
 
     Returns:
-        Figure -> [low, high].
+        Metric -> [low, high].
     """
     count, classes = int(matrix.sum()), len(matrix)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Class ids of images: which classes there are, in which order, and what is odd about them."""
+"""Class ids of images: which classes exist, in which order, and remarks about them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tlkit.data.refused_rows import refuse_rows
 from tlkit.data.sources.folder import class_name
 from tlkit.errors import DataError, some_of
 
-IMBALANCED = 3.0  # largest class over smallest from which it is worth saying
+IMBALANCED = 3.0  # largest class over smallest, from which a note is given
 MOST_NOTES = 10
 
 
 def refuse_sets(records: Sequence[Record]) -> None:
-    """Refuses images of several classes, or of none.
+    """Rejects images with several classes, or with none.
 
     Raises:
-        DataError: naming them, with the lines of their list.
+        DataError: naming them, with their lines in the list.
     """
     listed = [record for record in records if record.labels is not None]
     refuse_rows(
@@ -42,7 +42,7 @@ def refuse_sets(records: Sequence[Record]) -> None:
 
 
 def find_classes(records: Sequence[Record], source: SourceData) -> tuple[list[str], list[str]]:
-    """The class names in order, with what is odd about them."""
+    """The class names in order, and remarks about them."""
     refuse_sets(records)
     labels = {record.label for record in records}
     classes = sorted(labels, key=natural)
@@ -73,19 +73,19 @@ def find_classes(records: Sequence[Record], source: SourceData) -> tuple[list[st
 
 
 def _first(notes: list[str], most: int) -> list[str]:
-    """Some notes, and how many more there are."""
+    """The first notes, and how many more there are."""
     return notes if len(notes) <= most else [*notes[:most], f"and {len(notes) - most} more alike"]
 
 
 def meant_classes(
     classes: Sequence[str], records: Sequence[Record], match: Callable[[str], str | None] | None
 ) -> dict[str, int | None]:
-    """The class id that each label of other data means; None where the model knows no such class.
+    """The class id of each label of other data; None if the model does not know the class.
 
     Args:
-        classes: Of the model.
-        records: Of the other data.
-        match: From a label to the model's class, where they are not spelt alike.
+        classes: Classes of the model.
+        records: Records of the other data.
+        match: Maps a label to the model's class, if they are spelt differently.
     """
     ids = {name: index for index, name in enumerate(classes)}
     composed = {class_name(name): index for name, index in ids.items()}
@@ -97,7 +97,7 @@ def meant_classes(
 
 
 def refuse_unknown(classes: Sequence[str], meant: dict[str, int | None], where: str) -> None:
-    """Refuses labels that mean no class of the model.
+    """Rejects labels that match no class of the model.
 
     Raises:
         DataError: naming them.
@@ -112,10 +112,10 @@ def refuse_unknown(classes: Sequence[str], meant: dict[str, int | None], where: 
 
 
 def check_counts(classes: Sequence[str], split: str, counts: np.ndarray) -> list[str]:
-    """What is odd about the classes of a split.
+    """Remarks about the classes of a split.
 
     Raises:
-        DataError: if there is nothing to train a class on.
+        DataError: if a class has no training images.
     """
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
     if missing and split == "train":

@@ -1,4 +1,4 @@
-"""Two classifiers on the same images."""
+"""Compares two classifiers on the same images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Hashable, Mapping
 
 @dataclasses.dataclass(frozen=True)
 class McNemar:
-    """Two classifiers on the same images.
+    """Comparison of two classifiers on the same images.
 
     Attributes:
-        images: That both have judged.
-        only_first: Named rightly by the first alone.
-        only_second: Named rightly by the second alone.
-        p: Probability of such a difference or a larger one if there were none.
+        images: Number of images that both have judged.
+        only_first: Number classified correctly by the first alone.
+        only_second: Number classified correctly by the second alone.
+        p: Probability of at least this difference if there were none.
     """
 
     images: int
@@ -24,14 +24,14 @@ class McNemar:
 
 
 def mcnemar(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -> McNemar:
-    """McNemar's test in its exact form, on the images that one alone names rightly.
+    """McNemar's exact test, on the images that only one of the two classifies correctly.
 
     (McNemar 1947; Dietterich 1998, "Approximate Statistical Tests for Comparing Supervised
     Classification Learning Algorithms", section 3.1.)
 
     Args:
-        first: Image -> whether it was named rightly.
-        second: The same of another.
+        first: Image -> whether the first classified it correctly.
+        second: The same for the second.
     """
     from scipy.stats import binomtest
 
@@ -43,12 +43,12 @@ def mcnemar(first: Mapping[Hashable, float], second: Mapping[Hashable, float]) -
 
 
 def verdict(first: Mapping[Hashable, float], second: Mapping[Hashable, float], name: str) -> str:
-    """Which of A and another classifier is better, in a sentence.
+    """Which of A and another classifier is better, as a sentence.
 
     Args:
-        first: Image -> whether A named it rightly.
-        second: The same of the other.
-        name: Of the other.
+        first: Image -> whether A classified it correctly.
+        second: The same for the other classifier.
+        name: Name of the other classifier.
     """
     test = mcnemar(first, second)
     better = "A" if test.only_first > test.only_second else name

@@ -1,4 +1,4 @@
-"""Accuracy and what stands behind it, in NumPy."""
+"""Accuracy and related metrics, in NumPy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from tlkit.tasks.classification.calibration import calibration
 from tlkit.tasks.classification.intervals import intervals
 
-MOST_CELLS = 200  # classes up to which the confusion matrix is whole
-MOST_CONFUSED = 1000  # pairs of classes that are told in its place
-AT_ONCE = 1 << 22  # values that are computed together
+MOST_CELLS = 200  # up to this many classes, the full confusion matrix is stored
+MOST_CONFUSED = 1000  # most pairs of classes that are listed instead
+AT_ONCE = 1 << 22  # values that are computed at once
 
 
 def blocks(count: int, classes: int) -> Iterator[slice]:
-    """Rows of `(count, classes)` in parts of bounded size."""
+    """Slices over the rows of `(count, classes)`, in parts of bounded size."""
     step = max(1, AT_ONCE // max(classes, 1))
     return (slice(start, start + step) for start in range(0, count, step))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities `(n, classes)` of logits, in float64 and rounded to float32 at the end."""
+    """Probabilities `(n, classes)` from logits, in float64 and rounded to float32 at the end."""
     result = np.empty(logits.shape, np.float32)
     for rows in blocks(*logits.shape):
         part = logits[rows]
@@ -32,7 +32,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def most_probable(probabilities: np.ndarray, k: int) -> np.ndarray:
-    """Ids `(n, k)` of the most probable classes, the first of equals first."""
+    """Ids `(n, k)` of the most probable classes; ties in class order."""
     parts = [
         np.argsort(-probabilities[rows], axis=1, kind="stable")[:, :k]
         for rows in blocks(*probabilities.shape)
@@ -41,27 +41,27 @@ def most_probable(probabilities: np.ndarray, k: int) -> np.ndarray:
 
 
 def loss_and_accuracy(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Mean cross-entropy in nats, and the share of right answers."""
+    """Mean cross-entropy in nats, and the fraction of correct answers."""
     chosen = np.maximum(softmax(logits)[np.arange(len(labels)), labels], 1e-12)
     right = logits.argmax(axis=1) == labels
     return float(-np.log(chosen.astype(np.float64)).mean()), float(right.mean())
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts `(classes, classes)`: a row is a true class, a column a predicted one."""
+    """Counts `(classes, classes)`: rows are true classes, columns are predicted ones."""
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix
 
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of images whose class is among the k most probable."""
+    """Fraction of images whose class is among the k most probable."""
     nearest = most_probable(probabilities, k)
     return float((nearest == labels[:, None]).any(axis=1).mean())
 
 
 def confused(labels: np.ndarray, predicted: np.ndarray, classes: list[str]) -> list[dict[str, Any]]:
-    """The pairs of classes that are taken for each other most often, at most `MOST_CONFUSED`."""
+    """The most frequently confused pairs of classes, at most `MOST_CONFUSED`."""
     wrong = labels != predicted
     pairs, counts = np.unique(
         labels[wrong].astype(np.int64) * len(classes) + predicted[wrong], return_counts=True
@@ -80,7 +80,7 @@ def confused(labels: np.ndarray, predicted: np.ndarray, classes: list[str]) -> l
 def class_table(
     labels: np.ndarray, predicted: np.ndarray, classes: list[str]
 ) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each class; None where there is nothing to divide by."""
+    """Precision, recall and F1 of each class; None where the denominator is zero."""
     rows = []
     of_class, named, hit = (
         np.bincount(ids, minlength=len(classes)).tolist()
@@ -100,18 +100,18 @@ def class_table(
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """All figures of a set of predictions.
+    """All metrics of a set of predictions.
 
     Args:
-        probabilities: `(n, classes)`.
-        labels: `(n,)` class ids; -1 where the class is unknown, which is left out.
-        classes: Names.
+        probabilities: Probabilities, `(n, classes)`.
+        labels: Class ids, `(n,)`; -1 is unknown and left out.
+        classes: Names of the classes.
 
     Returns:
         `images`, `loss`, `accuracy`, `balanced_accuracy`, `macro_f1`,
         `top_5_accuracy` (from six classes on), `intervals` (95 %), `calibration`,
-        `per_class`, and `confusion`, the matrix of up to 200 classes, or `confused`, the most
-        frequent pairs of more.
+        `per_class`, and `confusion`, the matrix for up to 200 classes, or `confused`, the most
+        frequently confused pairs if there are more.
     """
     known = labels >= 0
     probabilities, labels = probabilities[known], labels[known]

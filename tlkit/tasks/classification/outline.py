@@ -1,4 +1,4 @@
-"""What `tlkit init` says of classes."""
+"""What `tlkit init` prints about classes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tlkit.errors import DataError
 from tlkit.tasks.base import Outline
 from tlkit.tasks.classification.labels import IMBALANCED, refuse_sets
 
-SHOWN = 8  # classes that are counted one by one
+SHOWN = 8  # classes whose counts are listed
 
 
 def outline(records: Sequence[Record], where: str) -> Outline:
-    """How many images the classes have, and lines for a recipe.
+    """Number of images per class, and recipe lines.
 
     Args:
-        records: Of the data.
-        where: What a message names.
+        records: Records of the data.
+        where: Location that error messages name.
 
     Raises:
-        DataError: if there are fewer than two classes, or images of several or none.
+        DataError: if there are fewer than two classes, or images with several or none.
     """
     refuse_sets(records)
     counts = Counter(record.label for record in records)

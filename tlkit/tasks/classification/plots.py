@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each a PNG file."""
+"""The plots of an evaluation, each as a PNG file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from tlkit.report.glyphs import drawn, literal
 from tlkit.report.plots import BLUE, GREY, axes_of
 
-MOST_NAMES = 40  # classes up to which the confusion matrix has names and numbers
+MOST_NAMES = 40  # up to this many classes, the confusion matrix shows names and numbers
 
 
 def plot_calibration(found: dict[str, Any], target: pathlib.Path) -> None:
-    """Accuracy over probability, a point a bin, as large as the bin is full."""
+    """Accuracy over probability, one point per bin, sized by the number of images."""
     figure, axis = axes_of(4.6, 4.2)
     rows = found["bins"]
     most = max(row["images"] for row in rows)
@@ -34,13 +34,13 @@ def plot_calibration(found: dict[str, Any], target: pathlib.Path) -> None:
 
 
 def _labels(classes: list[str]) -> tuple[list[str], list[str]]:
-    """Names of classes as matplotlib draws them, and the families of their fonts."""
+    """Class names as matplotlib draws them, and their font families."""
     names, families = drawn(classes)
     return [literal(name) for name in names], families
 
 
 def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path) -> None:
-    """The confusion matrix, colours by share of the true class."""
+    """The confusion matrix, coloured by fraction of the true class."""
     named = len(classes) <= MOST_NAMES
     side = min(14.0, max(4.0, 0.42 * len(classes) + 2.2)) if named else 8.0
     figure, axis = axes_of(side, side * 0.92)
@@ -64,7 +64,7 @@ def plot_confusion(matrix: np.ndarray, classes: list[str], target: pathlib.Path)
 
 
 def plot_classes(table: list[dict[str, Any]], target: pathlib.Path) -> None:
-    """F1 of each class, the weakest on top."""
+    """F1 of each class, weakest on top."""
     rows = sorted(table, key=lambda row: -1 if row["f1"] is None else row["f1"])[:MOST_NAMES]
     figure, axis = axes_of(6, 0.8 + 0.28 * len(rows))
     numbers = {row["class"]: number for number, row in enumerate(table)}

@@ -1,4 +1,4 @@
-"""The program beside a golden pack that compares the answers of a port."""
+"""The program in a golden pack that checks the answers of a port."""
 
 from __future__ import annotations
 

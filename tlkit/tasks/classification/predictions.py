@@ -1,4 +1,4 @@
-"""predictions.csv: what the model says about each image."""
+"""predictions.csv: the model's answers for each image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from tlkit.tasks.classification.metrics import most_probable
 from tlkit.text import cell
 
-MOST_COLUMNS = 200  # classes up to which each has its own column
+MOST_COLUMNS = 200  # up to this many classes, each has its own column
 
 
 def write_predictions(
@@ -22,9 +22,9 @@ def write_predictions(
     probabilities: np.ndarray,
     classes: Sequence[str],
 ) -> None:
-    """Writes one row an image: name, true label, predicted label, its probability, all others.
+    """Writes one row per image: name, true label, predicted label, its probability, all others.
 
-    With many classes only the five most probable are written. Names are `tlkit.text.cell`s.
+    With many classes, only the five most probable are written. Names are `tlkit.text.cell`s.
     """
     wide = len(classes) <= MOST_COLUMNS
     buffer = io.StringIO()

@@ -1,4 +1,4 @@
-"""What report.html says of an evaluation."""
+"""The part of report.html about an evaluation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FIGURES = (
     ("macro_f1", "macro F1"),
     ("top_5_accuracy", "top-5 accuracy"),
 )
-MOST_ROWS = 200  # classes that the page lists
-MOST_CONFUSED = 50  # pairs of classes
+MOST_ROWS = 200  # most classes that the page lists
+MOST_CONFUSED = 50  # most pairs of classes
 
 
 def headlines(evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
-    """The metrics with their intervals, value and what it is."""
+    """The metrics with their confidence intervals, as pairs of value and description."""
     found = []
     sure = evaluation.get("intervals", {})
     for key, title in FIGURES:
@@ -49,7 +49,7 @@ def overview(evaluation: dict[str, Any], plots: pathlib.Path) -> list[str]:
 
 
 def details(evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]:
-    """A row for each class, and which are taken for which."""
+    """A table with a row for each class, and the most confused classes."""
     if "per_class" not in evaluation:
         return []
     rows = _classes(evaluation["per_class"], trained_on)
@@ -57,7 +57,7 @@ def details(evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]
 
 
 def _confusion(evaluation: dict[str, Any]) -> list[str]:
-    """The confusion matrix as a table, whose names the browser draws; of few classes only."""
+    """The confusion matrix as an HTML table, so that the browser draws names; few classes only."""
     rows = evaluation.get("per_class", ())
     if not rows or len(rows) > MOST_NAMES or "confusion" not in evaluation:
         return []
@@ -104,14 +104,14 @@ def _classes(rows: Sequence[dict[str, Any]], counts: dict[str, int]) -> str:
 
 
 def _weakest(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """As many classes as a person can read: those of the lowest F1 where there are more."""
+    """The classes to list: those with the lowest F1 if there are too many to read."""
     if len(rows) <= MOST_ROWS:
         return rows
     return sorted(rows, key=lambda row: 2.0 if row["f1"] is None else row["f1"])[:MOST_ROWS]
 
 
 def _confused(evaluation: dict[str, Any]) -> list[str]:
-    """Which classes are taken for which, where the matrix would be too large."""
+    """Which classes are confused, if the matrix would be too large."""
     rows = [
         (row["class"], row["predicted"], row["images"]) for row in evaluation.get("confused", ())
     ]

@@ -1,4 +1,4 @@
-"""What a class id, a loss and a linear head must obey before any training."""
+"""Checks of class ids, the loss and a linear head before any training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlkit.tensors import KerasLoss
 
 
 def odd_order(labels: np.ndarray) -> Iterator[Finding]:
-    """Images that are not shuffled.
+    """Finds images that are not shuffled.
 
     Args:
         labels: Class ids `(n,)` in the order of an epoch; -1 is unknown.
@@ -36,7 +36,7 @@ def odd_order(labels: np.ndarray) -> Iterator[Finding]:
 def same_classes(
     labels: np.ndarray, hashes: Sequence[str], classes: Sequence[str]
 ) -> Iterator[Finding]:
-    """Two classes with the same images.
+    """Finds pairs of classes with the same images.
 
     Args:
         labels: Class ids `(n,)`; -1 is unknown.
@@ -61,11 +61,11 @@ def same_classes(
 
 
 def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
-    """A softmax does not change when a number is added to all logits, and so no loss on it does.
+    """Adding a number to all logits must not change a softmax, and so must not change the loss.
 
     Args:
-        loss: Cross-entropy, as it was made.
-        targets: Two unlike ones, `(2, classes)`.
+        loss: Cross-entropy, as built.
+        targets: Two different targets, `(2, classes)`.
     """
     logits = np.random.default_rng(0).normal(size=(8, targets.shape[1])).astype("float32")
     targets = np.repeat(targets, 4, axis=0)
@@ -82,7 +82,7 @@ def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
 
 
 def odd_probe(logits: np.ndarray, ids: np.ndarray) -> Finding | None:
-    """A linear head must beat chance on held-out images, if labels have to do with images."""
+    """A linear head must beat chance on held-out images if labels are related to the images."""
     accuracy = float((logits.argmax(1) == ids).mean())
     chance = float(np.bincount(ids).max() / len(ids))
     spread = math.sqrt(chance * (1 - chance) / len(ids))

@@ -1,4 +1,4 @@
-"""One class an image, out of two or more: labels are class ids, answers are probabilities."""
+"""One class per image, out of two or more: labels are class ids, answers are probabilities."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tlkit.tasks.base import (
     Agreement,
     Doubts,
     Example,
-    Learned,
     Match,
     Metric,
     Outline,
     ServedOutput,
+    TaskData,
 )
 from tlkit.tasks.classification import metrics, plots, report, sanity
 from tlkit.tasks.classification.audit import class_findings
@@ -47,15 +47,15 @@ from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 from tlkit.text import cell, one_line, shortened
 
 PROBABILITIES = "probabilities"
-PROBED = 5  # images of a class from which a linear head can be judged on it
+PROBED = 5  # fewest images of a class for judging a linear head on it
 
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-    """One class an image.
+    """One class per image.
 
     Attributes:
-        classes: Names; a class id, int32, is the position in this list, -1 an unknown class.
+        classes: Class names; a class id, int32, is a position in this list; -1 is an unknown class.
     """
 
     classes: list[str]
@@ -100,7 +100,7 @@ class Classification:
         return True
 
     @classmethod
-    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+    def learn(cls, records: Sequence[Record], source: SourceData) -> TaskData:
         if len(source.columns) > 1:
             raise DataError(
                 f"each image has values in {len(source.columns)} columns ({some_of(source.columns, 5)}), "
@@ -111,7 +111,7 @@ class Classification:
         classes, notes = find_classes(records, source)
         ids = {name: index for index, name in enumerate(classes)}
         labels = np.array([ids[record.label] for record in records], np.int32)
-        return Learned(cls(classes), labels, notes)
+        return TaskData(cls(classes), labels, notes)
 
     @classmethod
     def split(
@@ -184,14 +184,14 @@ class Classification:
         return both
 
     def score(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Right answers; that of a mixed image is the class with the larger share."""
+        """Number of correct answers; a mixed image counts as the class with the larger share."""
         import tensorflow as tf
 
         right = tf.argmax(logits, -1) == tf.argmax(targets, -1)
         return tf.reduce_sum(tf.cast(right, tf.float32))
 
     def image_weights(self, targets: Tensor, weights: np.ndarray) -> Tensor:
-        """A class's weight counts by its share in a mixed label."""
+        """In a mixed label, class weights are averaged by the shares of the classes."""
         import tensorflow as tf
 
         return tf.linalg.matvec(targets, tf.cast(weights, targets.dtype))
@@ -204,7 +204,7 @@ class Classification:
         return {"loss": loss, "accuracy": accuracy}
 
     def quality(self, logs: dict[str, float]) -> tuple[float, ...]:
-        """Equal accuracies are told apart by the loss."""
+        """The loss breaks ties in accuracy."""
         return logs["val_accuracy"], -logs["val_loss"]
 
     def loss_of_a_guess(self) -> float | None:
@@ -222,7 +222,7 @@ class Classification:
         return Classification([self.classes[k] for k in known]), ids.astype(np.int32)
 
     def sample(self, labels: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
-        """Two of each class at the least."""
+        """Includes at least two images of each class."""
         single = [self.classes[k] for k, images in enumerate(self.counts(labels)) if images < 2]
         if single:
             raise DataError(
@@ -230,7 +230,7 @@ class Classification:
                 "one to learn from and one to measure.",
                 hint="Add images, or leave these classes out.",
             )
-        ranks = np.empty(len(order), int)  # how many of its class were drawn before an image
+        ranks = np.empty(len(order), int)  # how many of its class precede each image
         seen = np.zeros(len(self.classes), int)
         for index in order:
             ranks[index] = seen[labels[index]]
@@ -420,7 +420,7 @@ class Classification:
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
     ) -> Agreement:
-        """Labels must be the same where the two most probable classes are further apart than rounding."""
+        """Labels must agree unless the two most probable classes are closer than rounding."""
         guess, before = found.argmax(1), expected.argmax(1)
         known = labels >= 0
         accuracy = evaluated = None

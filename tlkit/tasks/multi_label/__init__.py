@@ -1,4 +1,4 @@
-"""Multi-label: any number of labels an image, none among them."""
+"""Multi-label: any number of labels per image, including none."""
 
 from tlkit.tasks.multi_label.task import MultiLabel
 

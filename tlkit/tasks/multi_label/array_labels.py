@@ -1,4 +1,4 @@
-"""Labels in memory that are sets: rows of 0 and 1, or lists of names."""
+"""In-memory label sets: rows of 0 and 1, or lists of names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def sets_in(parts: Sequence[tuple[np.ndarray, str]]) -> bool:
     """Whether labels are sets: lists of names, or rows of 0 and 1 that are not all one-hot.
 
     Args:
-        parts: Labels of each split, and what a message names.
+        parts: Labels of each split, and the location that error messages name.
     """
     arrays = [labels for labels, _ in parts]
     if any(_are_lists(labels) for labels in arrays):
@@ -39,12 +39,12 @@ def _are_flags(labels: np.ndarray) -> bool:
 def set_texts(
     parts: Sequence[tuple[np.ndarray, str]], named: Sequence[str] | None, known: Sequence[str]
 ) -> tuple[list[list[tuple[str, ...]]], list[str] | None]:
-    """The labels of each image of each split by name, and all in their order if it is known.
+    """The label names of each image of each split, and all labels in order if that is known.
 
     Args:
-        parts: Labels of each split, and what a message names.
-        named: Names of the labels, where the data say them.
-        known: Labels of a model that is to be measured.
+        parts: Labels of each split, and the location that error messages name.
+        named: Names of the labels, if the data give them.
+        known: Labels of the model to evaluate.
 
     Raises:
         DataError: if they are of different kinds or widths, or a name is unknown.
@@ -53,7 +53,9 @@ def set_texts(
         texts = [[_names(own, where) for own in labels] for labels, where in parts]
         unknown = {name for rows in texts for own in rows for name in own} - set(named or ())
         if named and unknown:
-            raise DataError(f"labels that are no class: {some_of(sorted(unknown))}", where="data")
+            raise DataError(
+                f"labels that are not a class: {some_of(sorted(unknown))}", where="data"
+            )
         return texts, None if named is None else list(named)
     widths = sorted({labels.shape[1] for labels, _ in parts})
     order = list(named or known)
@@ -70,7 +72,7 @@ def set_texts(
 
 
 def _names(own: object, where: str) -> tuple[str, ...]:
-    """The labels of one image, each once, in the order of their names."""
+    """The distinct labels of one image, sorted by name."""
     if not isinstance(own, list | tuple | set | frozenset | np.ndarray) or not all(
         isinstance(name, str | bytes) for name in own
     ):

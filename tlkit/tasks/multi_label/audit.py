@@ -1,4 +1,4 @@
-"""How many images each label has, where, and which labels go together."""
+"""How many images each label has, in which splits, and which labels occur together."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tlkit.data.record import Record
 from tlkit.errors import some_of
 from tlkit.finding import Finding
 
-LISTED = 20  # labels that a sentence names
-FEW = 10  # images of a label below which it can hardly be learned or measured
-MOSTLY_EMPTY = 0.5  # share of images without labels from which it is worth a warning
+LISTED = 20  # most labels that a message names
+FEW = 10  # below this number of images, a label can hardly be learned or measured
+MOSTLY_EMPTY = 0.5  # fraction of images without labels from which to warn
 
 
 def label_findings(records: Sequence[Record], splits: Sequence[str]) -> Iterator[Finding]:
-    """What is odd about the labels.
+    """Findings about the labels.
 
     Args:
-        records: Of the images that are whole.
-        splits: Of the same images.
+        records: Records of the valid images.
+        splits: Splits of the same images.
     """
     sets = [frozenset(record.labels or (record.label,)) - {""} for record in records]
     found = Counter(name for own in sets for name in own)
@@ -54,7 +54,7 @@ def label_findings(records: Sequence[Record], splits: Sequence[str]) -> Iterator
 
 
 def _together(sets: Sequence[frozenset[str]], counts: Counter[str]) -> Iterator[Finding]:
-    """Labels that always come together, of which one says nothing more."""
+    """Labels that always occur together, so that one adds nothing to the other."""
     images = defaultdict(list)
     for index, own in enumerate(sets):
         for label in own:

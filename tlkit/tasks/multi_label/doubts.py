@@ -1,4 +1,4 @@
-"""Labels that a network would not give, or would: confident learning of each label alone."""
+"""Probably wrong or missing labels: confident learning for each label separately."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from tlkit.tasks.multi_label.metrics import sigmoid
 
 
 def label_doubts(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Doubts:
-    """Finds images with a label too much or too few.
+    """Finds images with a wrong or a missing label.
 
-    A label is suspect where its opposite is at least as probable as it is for its own images on average,
-    and more so than itself. (Northcutt et al. 2021, "Confident Learning", equations 1 to 3, with two
-    classes for each label.) An image is as doubtful as its most doubtful label.
+    Having or not having a label is suspect if the opposite is more probable, and at least as
+    probable as it is on average for the images that are labelled so. (Northcutt et al. 2021,
+    "Confident Learning", equations 1 to 3, with two classes for each label.) An image is as
+    doubtful as its most doubtful label.
 
     Args:
-        logits: Of held-out images, `(n, classes)`.
-        labels: 0 or 1, `(n, classes)`, of which each has both.
-        classes: Their names.
+        logits: Logits of held-out images, `(n, classes)`.
+        labels: 0 or 1, `(n, classes)`; both values occur for each class.
+        classes: Names of the classes.
     """
     p, has = sigmoid(logits).astype("float64"), labels > 0
     own = np.where(has, p, 1 - p)
@@ -29,7 +30,7 @@ def label_doubts(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str])
     needed = np.where(has, without, with_label)
     margin = 2 * own - 1
     suspect = (1 - own >= needed) & (margin < 0)
-    # among labels of an image, a suspect one comes first
+    # a suspect label comes first among the labels of an image
     worst = np.where(suspect, margin - 2, margin).argmin(1)
     rows = np.arange(len(p))
     return Doubts(

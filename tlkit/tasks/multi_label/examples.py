@@ -1,4 +1,4 @@
-"""Images worth looking at: labels that were missed, and those that were given wrongly."""
+"""Images to show: labels that were missed, and labels that were given wrongly."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 def choose_examples(
     answers: np.ndarray, labels: np.ndarray, thresholds: np.ndarray, most: int
 ) -> dict[str, list[tuple[int, int]]]:
-    """Image and label of the worst mistakes, one an image and kind, the worst first.
+    """Image and label of the worst mistakes, one per image and kind, worst first.
 
     Args:
         answers: Probabilities `(n, classes)`.
         labels: 0 or 1, `(n, classes)`; a row of -1 is unknown.
-        thresholds: `(classes,)`.
-        most: Of each kind.
+        thresholds: Threshold of each class, `(classes,)`.
+        most: Maximum number of each kind.
     """
     chosen = answers >= thresholds.astype(np.float32)
-    # how far on the wrong side of its threshold a label is, as a share of the way to 0 or 1
+    # how far a label is on the wrong side of its threshold, as a fraction of the way to 0 or 1
     below = (thresholds - answers) / np.maximum(thresholds, 1e-6)
     above = (answers - thresholds) / np.maximum(1 - thresholds, 1e-6)
     missed = np.where((labels == 1) & ~chosen, below, -1.0)

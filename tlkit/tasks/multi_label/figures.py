@@ -1,4 +1,4 @@
-"""The figures of an evaluation, with types."""
+"""The metrics of an evaluation as typed objects."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class LabelFigures:
-    """How well one label is found; None where there is nothing to divide by.
+    """Metrics of one label; None where the denominator is zero.
 
     Attributes:
-        name: Of the label.
-        images: That have it.
+        name: Name of the label.
+        images: Number of images that have it.
         ap: Average precision.
-        precision: Share of the images that were given the label which have it.
-        recall: Share of its images that were given it.
-        f1: Harmonic mean of both.
-        threshold: Probability from which on an image is given it.
+        precision: Fraction of the images predicted to have the label that do have it.
+        recall: Fraction of the images that have the label that are predicted to.
+        f1: Harmonic mean of precision and recall.
+        threshold: Smallest probability at which an image is given the label.
     """
 
     name: str
@@ -32,19 +32,19 @@ class LabelFigures:
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelMetrics:
-    """Figures of a model on images with known labels; None where no image has any.
+    """Metrics of a model on images with known labels; None if no image has any.
 
     Attributes:
-        split: `test` or `val` of the run, or `data` where other images were measured.
-        images: How many.
-        map: Mean of the labels' average precision.
+        split: `test` or `val` of the run, or `data` if other images were evaluated.
+        images: Number of images.
+        map: Mean average precision over the labels.
         loss: Mean binary cross-entropy in nats.
-        f1_micro: F1 of all labels together.
-        f1_macro: Mean F1 of the labels.
-        exact: Share of the images with all labels right and no other.
-        map_interval: Bounds between which the mean average precision is with 95 %.
-        per_class: The figures of each label.
-        figures: All there are, as result.json has them.
+        f1_micro: F1 over all labels together.
+        f1_macro: Mean of the labels' F1.
+        exact: Fraction of the images whose labels are all correct.
+        map_interval: 95 % confidence interval of the mean average precision.
+        per_class: Metrics of each label.
+        figures: All metrics, as in result.json.
     """
 
     split: str
@@ -60,11 +60,11 @@ class MultiLabelMetrics:
 
     @classmethod
     def of(cls, split: str, figures: Mapping[str, Any]) -> MultiLabelMetrics:
-        """The figures of an evaluation.
+        """Builds the metrics of an evaluation.
 
         Args:
-            split: Of the run, or `data`.
-            figures: As `tlkit.tasks.multi_label.metrics.evaluate` gives them.
+            split: Split of the run, or `data`.
+            figures: Result of `tlkit.tasks.multi_label.metrics.evaluate`.
         """
         bounds = figures.get("intervals", {}).get("map")
         keys = ("class", "images", "ap", "precision", "recall", "f1", "threshold")

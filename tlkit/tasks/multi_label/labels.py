@@ -1,4 +1,4 @@
-"""Label sets of images: which labels there are, and which of them each image has."""
+"""Label sets of images: which labels exist, and which of them each image has."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tlkit.data.record import Record, SourceData
 from tlkit.data.sources.folder import class_name
 from tlkit.errors import DataError, some_of
 
-SOME = 0.05  # share of images with several labels from which data are for several
+SOME = 0.05  # fraction of images with several labels from which the data count as multi-label
 HINT = "List the images with all of their labels in a CSV, and use: source: {manifest: LIST.csv}"
 
 
 def holds_sets(source: SourceData) -> bool:
-    """Whether images are meant to have several labels: some of them have.
+    """Whether images are meant to have several labels, because some of them do.
 
-    Fewer than `SOME` are taken for mistakes, which classification tells.
+    Below a fraction of `SOME` they count as mistakes, which classification reports.
     """
     records = source.records
     if any(record.labels is None for record in records) or len(source.columns) > 1:
@@ -29,10 +29,10 @@ def holds_sets(source: SourceData) -> bool:
 
 
 def refuse_folders(records: Sequence[Record]) -> None:
-    """Refuses images whose folder is their one class.
+    """Rejects images whose folder is their only class.
 
     Raises:
-        DataError: if there are such.
+        DataError: if there are any.
     """
     if any(record.labels is None for record in records):
         raise DataError(
@@ -76,12 +76,12 @@ def find_labels(records: Sequence[Record], source: SourceData) -> list[str]:
 def meant_labels(
     classes: Sequence[str], records: Sequence[Record], match: Callable[[str], str | None] | None
 ) -> dict[str, int | None]:
-    """The position of each label of other data; None where the model knows no such label.
+    """The position of each label of other data; None if the model does not know the label.
 
     Args:
-        classes: Of the model.
-        records: Of the other data.
-        match: From a label to the model's, where they are not spelt alike.
+        classes: Classes of the model.
+        records: Records of the other data.
+        match: Maps a label to the model's label, if they are spelt differently.
     """
     ids = {name: index for index, name in enumerate(classes)}
     composed = {class_name(name): index for name, index in ids.items()}
@@ -95,10 +95,10 @@ def meant_labels(
 def refuse_unknown(
     classes: Sequence[str], records: Sequence[Record], meant: dict[str, int | None], where: str
 ) -> None:
-    """Refuses labels that mean none of the model's.
+    """Rejects labels that match none of the model's.
 
     Raises:
-        DataError: naming them, and where the first of them stands.
+        DataError: naming them, and where the first of them occurs.
     """
     unknown = [label for label, index in meant.items() if index is None]
     if unknown:
@@ -121,15 +121,15 @@ def sets_of(records: Sequence[Record], meant: dict[str, int | None], classes: in
 
 
 def check_counts(classes: Sequence[str], split: str, labels: np.ndarray) -> list[str]:
-    """What is odd about the labels of a split.
+    """Remarks about the labels of a split.
 
     Args:
         classes: Names of the labels.
-        split: Its name.
-        labels: `(n, classes)`.
+        split: Name of the split.
+        labels: Labels, `(n, classes)`.
 
     Raises:
-        DataError: if there is nothing to train a label on.
+        DataError: if a label has no training images.
     """
     counts = (labels > 0).sum(0)
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]

@@ -1,4 +1,4 @@
-"""Average precision, F1 and what stands behind them, in NumPy."""
+"""Average precision, F1 and related metrics, in NumPy."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import numpy as np
 
 RESAMPLES = 200
 FEWEST_RESAMPLES = 50
-AT_ONCE = 100_000_000  # values that the intervals may go through
-MOST_CURVES = 24  # classes whose precision-recall curve is kept
-MOST_POINTS = 100  # of a curve
+AT_ONCE = 100_000_000  # most values to process for the confidence intervals
+MOST_CURVES = 24  # classes whose precision-recall curve is stored
+MOST_POINTS = 100  # points per curve
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, computed in float64 and rounded to float32 at the end."""
+    """Probabilities from logits, computed in float64 and rounded to float32 at the end."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits.astype("float64"))), np.float32)
 
 
 def average_precision(scores: np.ndarray, own: np.ndarray) -> float:
-    """AP of one class, sum over n of (R_n - R_(n-1)) P_n; NaN where no image is of it.
+    """AP of one class, sum over n of (R_n - R_(n-1)) P_n; NaN if no image has the class.
 
     Args:
-        scores: `(n,)`; images of equal scores are found together.
-        own: Whether an image is of it, `(n,)`.
+        scores: Scores, `(n,)`; images with equal scores share one threshold.
+        own: Whether each image has the class, `(n,)`.
     """
     return float(_of_resamples(scores, own, np.ones((1, len(own))))[0])
 
 
 def _of_resamples(scores: np.ndarray, own: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AP for each row of `weights`, how often an image was drawn, `(resamples, n)`."""
+    """AP for each row of `weights`, `(resamples, n)`: how often each image was drawn."""
     order = np.argsort(-scores, kind="stable")
     scores, own, weights = scores[order], own[order].astype(float), weights[:, order]
     ends = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
@@ -53,8 +53,8 @@ def uncertainty(scores: np.ndarray, own: np.ndarray) -> float:
     """Standard error of the mean AP, by the bootstrap.
 
     Args:
-        scores: `(n, classes)`.
-        own: Whether an image is of a class, `(n, classes)`.
+        scores: Scores, `(n, classes)`.
+        own: Whether each image has each class, `(n, classes)`.
     """
     count = len(own)
     resamples = int(np.clip(AT_ONCE // max(own.size, 1), 20, RESAMPLES))
@@ -65,19 +65,19 @@ def uncertainty(scores: np.ndarray, own: np.ndarray) -> float:
 
 
 def mean_known(values: np.ndarray) -> float | None:
-    """The mean of what is no NaN."""
+    """The mean of the values that are not NaN."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else None
 
 
 def loss_of(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Binary cross-entropy in nats, the mean of images and classes."""
+    """Binary cross-entropy in nats, averaged over images and classes."""
     wide = logits.astype("float64")
     return float((np.logaddexp(0, wide) - labels * wide).mean())
 
 
 def f1(right: np.ndarray, called: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """2 TP / (called + there); NaN where there is nothing to divide by."""
+    """2 TP / (called + there); NaN where the denominator is zero."""
     total = called + there
     return np.asarray(np.where(total > 0, 2 * right / np.maximum(total, 1), np.nan))
 
@@ -85,17 +85,18 @@ def f1(right: np.ndarray, called: np.ndarray, there: np.ndarray) -> np.ndarray:
 def evaluate(
     answers: np.ndarray, labels: np.ndarray, classes: Sequence[str], thresholds: np.ndarray
 ) -> dict[str, Any]:
-    """All figures of a set of answers.
+    """All metrics of a set of answers.
 
     Args:
         answers: Probabilities `(n, classes)`.
-        labels: 0 or 1, `(n, classes)`; a row of -1 is unknown, and left out.
-        classes: Names.
-        thresholds: From which probability on an image has a label, `(classes,)`.
+        labels: 0 or 1, `(n, classes)`; a row of -1 is unknown and left out.
+        classes: Names of the classes.
+        thresholds: Probability threshold of each class, `(classes,)`.
 
     Returns:
-        `images`, `loss` (mean binary cross-entropy), `map`, `f1_micro`, `f1_macro`, `exact` (share of the
-        images with all labels right and no other), `intervals` (95 %, bootstrap over the images),
+        `images`, `loss` (mean binary cross-entropy), `map`, `f1_micro`, `f1_macro`, `exact`
+        (fraction of the images whose labels are all correct), `intervals` (95 %, bootstrap over the
+        images),
         `per_class`, and `curves` of the classes with the lowest AP.
     """
     known = (labels >= 0).all(axis=1)
@@ -135,7 +136,7 @@ def evaluate(
 
 
 def _curve(scores: np.ndarray, own: np.ndarray) -> dict[str, list[float]]:
-    """Recall and precision as ever more images are called so, some points of them."""
+    """Some points of recall and precision as the threshold is lowered."""
     order = np.argsort(-scores, kind="stable")
     right = np.cumsum(own[order])
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
@@ -152,7 +153,7 @@ def _intervals(
 ) -> dict[str, list[float]]:
     """Percentile intervals by the bootstrap (Efron and Tibshirani 1993, section 13.3).
 
-    There are none where so many images of so many classes would take too long.
+    There are none if so many images and classes would take too long.
     """
     resamples = min(RESAMPLES, AT_ONCE // truth.size)
     if resamples < FEWEST_RESAMPLES:

@@ -1,4 +1,4 @@
-"""What `tlkit init` says of label sets."""
+"""What `tlkit init` prints about label sets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tlkit.data.record import Record
 from tlkit.errors import DataError
 from tlkit.tasks.base import Outline
 
-SHOWN = 8  # labels that are counted one by one
+SHOWN = 8  # labels whose counts are listed
 
 
 def outline(records: Sequence[Record], where: str) -> Outline:
-    """How many images the labels have, and lines for a recipe.
+    """Number of images per label, and recipe lines.
 
     Args:
-        records: Of the data.
-        where: What a message names.
+        records: Records of the data.
+        where: Location that error messages name.
 
     Raises:
         DataError: if no image has a label.

@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each a PNG file."""
+"""The plots of an evaluation, each as a PNG file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def plot_curves(
     table: Sequence[Mapping[str, Any]],
     target: pathlib.Path,
 ) -> None:
-    """Precision over recall of each label, and the point of its threshold.
+    """Precision over recall for each label, with the point of its threshold marked.
 
     Args:
-        curves: As `tlkit.tasks.multi_label.metrics.evaluate` gives them.
+        curves: `curves` of `tlkit.tasks.multi_label.metrics.evaluate`.
         table: Its `per_class`.
-        target: The file.
+        target: File to write.
     """
     rows = {row["class"]: row for row in table}
     columns = min(COLUMNS, len(curves))
@@ -52,7 +52,7 @@ def plot_curves(
 
 
 def plot_labels(table: Sequence[Mapping[str, Any]], target: pathlib.Path) -> None:
-    """AP of each label, the weakest on top."""
+    """AP of each label, weakest on top."""
     known = [row for row in table if row["ap"] is not None]
     rows = sorted(known, key=lambda row: float(row["ap"]))[:MOST_BARS]
     figure, axis = axes_of(6, 0.8 + 0.28 * len(rows))

@@ -1,27 +1,27 @@
-"""predictions.csv: what the model says about each image."""
+"""predictions.csv: the model's answers for each image."""
 
 from __future__ import annotations
 
 import csv
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tlkit.text import cell
 
-MOST_COLUMNS = 200  # classes up to which each has its own column
-BETWEEN = "|"  # labels of one image
+MOST_COLUMNS = 200  # up to this many classes, each has its own column
+BETWEEN = "|"  # separates the labels of one image
 
 
 def chosen_text(names: Sequence[str]) -> str:
-    """Labels of an image in one text."""
+    """The labels of an image as one text."""
     return BETWEEN.join(names)
 
 
 def parsed_text(text: str) -> set[str]:
-    """The labels of such a text."""
+    """The labels in a text of `chosen_text`."""
     return set(text.split(BETWEEN)) if text else set()
 
 
@@ -30,13 +30,20 @@ def write_predictions(
     names: Sequence[str],
     labels: Sequence[str],
     probabilities: np.ndarray,
-    classes: Sequence[str],
-    thresholds: np.ndarray,
+    thresholds: Mapping[str, float],
 ) -> None:
-    """Writes one row an image: name, true labels, predicted labels, and each label's probability.
+    """Writes one row per image: name, true labels, predicted labels, probability of each label.
 
-    With many classes only the ten most probable are written. Names are `tlkit.text.cell`s.
+    With many classes, only the ten most probable are written. Names are `tlkit.text.cell`s.
+
+    Args:
+        path: File to write.
+        names: Names of the images.
+        labels: Known labels, `(images,)`.
+        probabilities: Probabilities, `(images, classes)`.
+        thresholds: Threshold of each class, by name and in class order.
     """
+    classes = list(thresholds)
     wide = len(classes) <= MOST_COLUMNS
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -45,7 +52,7 @@ def write_predictions(
     for name, label, row in zip(names, labels, probabilities, strict=True):
         chosen = [
             label
-            for label, p, least in zip(classes, row, thresholds, strict=True)
+            for (label, least), p in zip(thresholds.items(), row, strict=True)
             if p >= np.float32(least)
         ]
         best = np.argsort(-row, kind="stable")[:10]

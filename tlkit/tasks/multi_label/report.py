@@ -1,4 +1,4 @@
-"""What report.html says of an evaluation."""
+"""The part of report.html about an evaluation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FIGURES = (
     ("exact", "images with all labels right"),
 )
 BY_THRESHOLD = ("f1_micro", "f1_macro", "exact")
-MOST_ROWS = 200  # labels that the page lists
+MOST_ROWS = 200  # most labels that the page lists
 SAME_IMAGES = "its thresholds chosen on the same images"
 
 
 def headlines(evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
-    """The metrics with their intervals, value and what it is.
+    """The metrics with their confidence intervals, as pairs of value and description.
 
     Args:
-        evaluation: Of a split.
-        split: Its name; on the images of val thresholds were chosen.
+        evaluation: Evaluation of a split.
+        split: Name of the split; thresholds were chosen on the images of val.
     """
     found = []
     sure = evaluation.get("intervals", {})
@@ -53,7 +53,7 @@ def overview(plots: pathlib.Path) -> list[str]:
 
 
 def details(evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]:
-    """A row for each label."""
+    """A table with a row for each label."""
     if "per_class" not in evaluation:
         return []
     rows = evaluation["per_class"]
@@ -80,7 +80,7 @@ def details(evaluation: dict[str, Any], trained_on: dict[str, int]) -> list[str]
 
 
 def _weakest(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """As many labels as a person can read: those of the lowest AP where there are more."""
+    """The labels to list: those with the lowest AP if there are too many to read."""
     if len(rows) <= MOST_ROWS:
         return rows
     return sorted(rows, key=lambda row: 2.0 if row["ap"] is None else row["ap"])[:MOST_ROWS]

@@ -1,4 +1,4 @@
-"""What label sets, a loss and a linear head must obey before any training."""
+"""Checks of label sets, the loss and a linear head before any training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tlkit.finding import Finding
 from tlkit.tasks.multi_label.metrics import average_precisions, mean_known
 from tlkit.tensors import KerasLoss
 
-SHUFFLES = 20  # by which chance is known
+SHUFFLES = 20  # number of shuffles that estimate chance
 
 
 def odd_order(labels: np.ndarray) -> Iterator[Finding]:
-    """Neighbours in an epoch whose labels are alike.
+    """Finds neighbours in an epoch whose labels are too similar.
 
     Args:
         labels: 0 or 1, `(n, classes)`, in the order of an epoch; a row of -1 is unknown.
@@ -44,10 +44,10 @@ def _shared(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
-    """One picture with several label sets.
+    """Finds identical images with different label sets.
 
     Args:
-        labels: `(n, classes)`.
+        labels: Labels, `(n, classes)`.
         hashes: SHA-256 of the images.
     """
     unlike = {(digest, tuple(row)) for digest, row in zip(hashes, labels.tolist(), strict=True)}
@@ -62,11 +62,11 @@ def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
 
 
 def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
-    """At a logit of 0, a half, binary cross-entropy is log 2, whatever the label.
+    """Binary cross-entropy at a logit of 0 (probability 0.5) must be log 2, whatever the label.
 
     Args:
-        loss: As it was made.
-        targets: Two unlike ones, `(2, classes)`.
+        loss: The loss, as built.
+        targets: Two different targets, `(2, classes)`.
     """
     found = float(loss(targets, np.zeros_like(targets)))
     if abs(found - np.log(2)) < 1e-3:
@@ -81,7 +81,7 @@ def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
 
 
 def odd_probe(logits: np.ndarray, labels: np.ndarray) -> Finding | None:
-    """A linear head must beat chance on held-out images, if labels have to do with images."""
+    """A linear head must beat chance on held-out images if labels are related to the images."""
     found = mean_known(average_precisions(logits, labels))
     rng, drawn = np.random.default_rng(0), []
     for _ in range(SHUFFLES):

@@ -1,4 +1,4 @@
-"""Images divided so that each part has its share of every class."""
+"""Divides images so that each part has its fraction of every class."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ SIDES: tuple[SplitName, ...] = ("train", "val", "test")
 def stratified_parts(
     sets: np.ndarray, wanted: np.ndarray, shares: Sequence[float], order: np.ndarray
 ) -> np.ndarray:
-    """A part for each image, by iterative stratification.
+    """Assigns each image to a part, by iterative stratification.
 
-    The class with the fewest images that are left is dealt out first, each of its images to the part
-    that wants most of that class, then to that which wants most images. (Sechidis, Tsoumakas and Vlahavas
-    2011, "On the Stratification of Multi-Label Data", algorithm 1.)
+    The class with the fewest images left is dealt out first. Each of its images goes to the part
+    that still needs most images of that class; ties go to the part that needs most images overall.
+    (Sechidis, Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-Label Data",
+    algorithm 1.)
 
     Args:
-        sets: Whether an image has a class, bool `(n, classes)`.
-        wanted: Images of each class that each part should get, `(parts, classes)`.
-        shares: Of all images, for each part; they add up to 1.
-        order: In which images are dealt out, which also settles ties, `(n,)`.
+        sets: Whether each image has each class, bool `(n, classes)`.
+        wanted: Number of images of each class that each part should get, `(parts, classes)`.
+        shares: Fraction of all images for each part; they sum to 1.
+        order: Order in which images are dealt out, which also breaks ties, `(n,)`.
     """
     room, wanted = len(sets) * np.array(shares, float), wanted.astype(float)
     part = np.full(len(sets), -1)
@@ -35,7 +36,7 @@ def stratified_parts(
     left = sets.sum(0)
 
     def deal(image: int, most: np.ndarray) -> None:
-        """To the part of the largest `most`, of several to that with the most room."""
+        """Deals to the part with the largest `most`; ties go to the part with the most room."""
         best = np.flatnonzero(most == most.max())
         chosen = best[room[best].argmax()]
         part[image] = chosen
@@ -55,15 +56,15 @@ def stratified_parts(
 
 
 def split_sets(sets: np.ndarray, hashes: Sequence[str], val: float, test: float) -> list[SplitName]:
-    """The split of each image; copies of one stay together.
+    """The split of each image; identical images stay together.
 
-    A class of two images or more has one to train on and one to validate with, where that can be.
+    A class with two or more images has one in train and one in val, where possible.
 
     Args:
-        sets: Whether an image has a class, bool `(n, classes)`.
+        sets: Whether each image has each class, bool `(n, classes)`.
         hashes: SHA-256 of each image's bytes, hexadecimal.
-        val: Share for validation, in [0, 1).
-        test: Share for the test, in [0, 1).
+        val: Fraction for validation, in [0, 1).
+        test: Fraction for the test, in [0, 1).
     """
     kinds, first, of_kind = np.unique(hashes, return_index=True, return_inverse=True)
     own = sets[first]
@@ -73,14 +74,14 @@ def split_sets(sets: np.ndarray, hashes: Sequence[str], val: float, test: float)
         several = own.sum(0) >= 2
         wanted[1, several] = np.maximum(wanted[1, several], 1.0)
         wanted[0] = own.sum(0) - wanted[1:].sum(0)
-    # an order that has nothing to do with what stands where
+    # an order that is independent of the order of the data
     order = np.argsort([hashlib.sha256(digest.encode()).digest() for digest in kinds])
     part = stratified_parts(own, wanted, shares, order)[of_kind]
     return [SIDES[k] for k in part]
 
 
 def stratified_folds(sets: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """A fold for each image, `(n,)`, every class spread over all folds as evenly as can be."""
+    """A fold for each image, `(n,)`; every class is spread as evenly as possible."""
     shares = [1 / folds] * folds
     order = np.random.default_rng(seed).permutation(len(sets))
     return stratified_parts(sets, np.outer(shares, sets.sum(0)), shares, order)

@@ -1,4 +1,4 @@
-"""Any number of labels an image: labels are rows of 0 and 1, answers a probability of each label."""
+"""Any number of labels per image: labels are rows of 0 and 1, answers are probabilities."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tlkit.tasks.base import (
     Agreement,
     Doubts,
     Example,
-    Learned,
     Match,
     Metric,
     Outline,
     ServedOutput,
+    TaskData,
 )
 from tlkit.tasks.link import SIGMOID, Link
 from tlkit.tasks.multi_label import metrics, plots, report, sanity
@@ -54,16 +54,16 @@ from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 from tlkit.text import cell, from_cell, one_line, shortened
 
 PROBABILITIES = "probabilities"
-FEWEST = 10  # images from which folds say anything
+FEWEST = 10  # fewest images for which cross-validation means anything
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabel:
-    """Any number of labels an image, none among them.
+    """Any number of labels per image, including none.
 
     Attributes:
-        classes: Names; labels are int8 `(n, classes)` of 0 and 1, a row of -1 is unknown.
-        thresholds: From which probability on an image has a label; a half each where none were chosen.
+        classes: Class names; labels are int8 `(n, classes)` of 0 and 1, a row of -1 is unknown.
+        thresholds: Probability threshold of each class; 0.5 by default.
     """
 
     classes: list[str]
@@ -106,12 +106,12 @@ class MultiLabel:
         return holds_sets(source)
 
     @classmethod
-    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+    def learn(cls, records: Sequence[Record], source: SourceData) -> TaskData:
         classes = find_labels(records, source)
         ids: dict[str, int | None] = {name: index for index, name in enumerate(classes)}
         empty = sum(not record.labels for record in records)
         notes = [f"{empty} images have no label"] if empty else []
-        return Learned(cls(classes), sets_of(records, ids, len(classes)), notes)
+        return TaskData(cls(classes), sets_of(records, ids, len(classes)), notes)
 
     @classmethod
     def split(
@@ -151,10 +151,10 @@ class MultiLabel:
     # training
 
     def weights(self, wanted: ClassWeight, labels: np.ndarray) -> np.ndarray:
-        """`(2, classes)`, of images without and with each label.
+        """`(2, classes)`: weights of images without and with each label.
 
-        `balanced` is n / (2 n_with) and n / (2 n_without): both weigh the same. A number of a label is
-        the weight of the images with it.
+        `balanced` is n / (2 n_with) and n / (2 n_without), so that both sides weigh the same. A
+        number given for a label is the weight of the images that have it.
         """
         from tlkit.losses.class_weights import effective_number, inverse_frequency
 
@@ -180,7 +180,7 @@ class MultiLabel:
 
     @staticmethod
     def _of_pair(rule: Callable[[np.ndarray], np.ndarray], pair: np.ndarray) -> np.ndarray:
-        """Weights of images without and with a label; 1 where all or none have it."""
+        """Weights of images without and with a label; 1 if all or none have it."""
         return rule(pair) if pair.all() else np.ones(2, np.float32)
 
     def targets(self, labels: Tensor) -> Tensor:
@@ -199,17 +199,17 @@ class MultiLabel:
         return np.stack([one, ~one]).astype("float32")
 
     def score(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Average precision of each image's labels among all: label ranking average precision.
+        """Label ranking average precision: AP of each image's labels among all labels.
 
-        That of a label among the images of an epoch cannot be added up. An image without labels counts 1.
-        A label of a mixed image is one with the larger share.
+        The AP of a label over an epoch's images cannot be summed by batch. An image without labels
+        counts as 1. A mixed image has the labels whose share is at least a half.
         """
         import tensorflow as tf
 
         logits = tf.cast(logits, tf.float32)
         there = targets >= 0.5
         own = tf.cast(there, tf.float32)
-        # of each label how many, and how many of the image's, are at least as probable
+        # for each label: how many labels, and how many of the image's, are at least as probable
         rank = _at_least(logits, logits)
         right = _at_least(tf.where(there, logits, -np.inf), logits)
         count = tf.reduce_sum(own, -1)
@@ -228,7 +228,7 @@ class MultiLabel:
         return np.asarray((labels > 0).sum(axis=0))
 
     def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """mAP of the labels that occur; of images without any, 0."""
+        """mAP of the labels that occur; 0 if no image has a label."""
         value = metrics.mean_known(metrics.average_precisions(logits, labels > 0))
         return {"loss": metrics.loss_of(logits, labels), "map": 0.0 if value is None else value}
 
@@ -244,7 +244,7 @@ class MultiLabel:
     # a linear head on features
 
     def among(self, labels: np.ndarray) -> tuple[MultiLabel, np.ndarray]:
-        """With the labels that two images or more have, and two or more do not."""
+        """Reduced to the labels that at least two images have and at least two do not."""
         there = self.counts(labels)
         kept = np.flatnonzero((there >= 2) & (len(labels) - there >= 2))
         if len(labels) < FEWEST or not len(kept):
@@ -254,7 +254,7 @@ class MultiLabel:
         return MultiLabel([self.classes[k] for k in kept]), labels[:, kept]
 
     def sample(self, labels: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
-        """Two of each label at the least."""
+        """Includes at least two images of each label."""
         single = [self.classes[k] for k, n in enumerate(self.counts(labels)) if n < 2]
         if single:
             raise DataError(
@@ -275,7 +275,7 @@ class MultiLabel:
         return stratified_folds(labels > 0, count, seed)
 
     def uncertainty(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        """By the bootstrap."""
+        """Uses the bootstrap."""
         return metrics.uncertainty(logits, labels > 0)
 
     def probed(self, labels: np.ndarray) -> np.ndarray:
@@ -321,7 +321,7 @@ class MultiLabel:
         }
 
     def _names(self, answer: np.ndarray) -> list[str]:
-        """The labels that one image is given."""
+        """The labels predicted for one image."""
         return [self.classes[k] for k in np.flatnonzero(answer >= self._thresholds)]
 
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
@@ -331,7 +331,7 @@ class MultiLabel:
         return tf.argmax(answered[PROBABILITIES], axis=-1)
 
     def tuned(self, answers: Callable[[], np.ndarray], labels: np.ndarray) -> MultiLabel:
-        """With the thresholds of the best F1."""
+        """With the thresholds that maximize F1."""
         known = (labels >= 0).all(axis=1)
         if not known.any():
             return self
@@ -401,7 +401,7 @@ class MultiLabel:
         return [labels, *cells, *[""] * (2 * top - len(cells))]
 
     def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
-        """The labels it is given, and the `top` most probable ones."""
+        """The predicted labels, and the `top` most probable ones."""
         best = np.argsort(-answer, kind="stable")[:top]
         values = [
             float(answer[k]) if digits is None else round(float(answer[k]), digits) for k in best
@@ -415,7 +415,8 @@ class MultiLabel:
     def write_predictions(
         self, path: pathlib.Path, names: Sequence[str], labels: Sequence[str], answers: np.ndarray
     ) -> None:
-        write_predictions(path, names, labels, answers, self.classes, self._thresholds)
+        thresholds = dict(zip(self.classes, self._thresholds, strict=True))
+        write_predictions(path, names, labels, answers, thresholds)
 
     def captions(self, labels: np.ndarray) -> list[str]:
         return [
@@ -467,7 +468,7 @@ class MultiLabel:
     # runs side by side
 
     def judge(self, row: dict[str, str]) -> float:
-        """How many labels are wrong, with a minus."""
+        """Minus the number of wrong labels."""
         true, found = (parsed_text(from_cell(row[key])) for key in ("label", "predicted"))
         return -float(len(true ^ found))
 
@@ -481,7 +482,7 @@ class MultiLabel:
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
     ) -> Agreement:
-        """Labels must be the same where a probability is further from its threshold than rounding."""
+        """Labels must agree where a probability is further than `tolerance` from its threshold."""
         now, before = found >= self._thresholds, expected >= self._thresholds
         clear = np.abs(expected - self._thresholds) > tolerance
         known = (labels >= 0).all(axis=1)
@@ -500,7 +501,7 @@ class MultiLabel:
 
 
 def _at_least(values: Tensor, each: Tensor) -> Tensor:
-    """How many of a row's `values` are at least as large as each of another row, `(batch, k)`."""
+    """For each value of `each`, how many of the row's `values` are at least as large."""
     import tensorflow as tf
 
     below = tf.searchsorted(tf.sort(values, axis=-1), each, side="left")

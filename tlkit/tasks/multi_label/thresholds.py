@@ -1,18 +1,19 @@
-"""From which probability on an image has a label."""
+"""The probability threshold of each label."""
 
 from __future__ import annotations
 
 import numpy as np
 
 USUAL = 0.5
-FEWEST = 3  # images of a class by which a threshold can be chosen
+FEWEST = 3  # fewest images of a class for choosing a threshold
 
 
 def best_thresholds(answers: np.ndarray, labels: np.ndarray) -> list[float]:
-    """For each class the probability that gives the best F1 on these images.
+    """For each class, the threshold with the best F1 on these images.
 
-    Of equally good ones, that which is nearest to a half; a half where fewer than `FEWEST` images are of
-    a class, or all. (Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize F1 Measure".)
+    Among equally good ones, the one nearest to 0.5; 0.5 if fewer than `FEWEST` images have the
+    class, or if all have it. (Lipton et al. 2014, "Optimal Thresholding of Classifiers to Maximize
+    F1 Measure".)
 
     Args:
         answers: Probabilities `(n, classes)`.
@@ -29,10 +30,10 @@ def _best(p: np.ndarray, own: np.ndarray) -> float:
     p, right = p[order].astype("float64"), np.cumsum(own[order])
     f1 = 2 * right / (np.arange(1, len(p) + 1) + total)
     below = np.append(p[1:], 0.0)
-    f1[p == below] = -1.0  # between equal probabilities is no threshold
+    f1[p == below] = -1.0  # no threshold lies between equal probabilities
     middle = np.float32((p + below) / 2).astype("float64")
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    # a half itself, where it parts the same images
+    # 0.5 itself, if it separates the same images
     half = best[(below[best] < USUAL) & (p[best] >= USUAL)]
     if half.size:
         return USUAL

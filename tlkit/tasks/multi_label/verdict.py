@@ -1,4 +1,4 @@
-"""Which of two models gives fewer wrong labels, in a sentence."""
+"""Which of two models predicts fewer wrong labels, as a sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tlkit.tasks.wilcoxon import signed_rank
 
 
 def verdict(first: Mapping[Hashable, float], second: Mapping[Hashable, float], name: str) -> str:
-    """Which of A and another model is better, by Wilcoxon's signed-rank test.
+    """Whether A or another model is better, by Wilcoxon's signed-rank test.
 
     Args:
-        first: Image -> how many labels A has wrong, with a minus.
-        second: The same of the other.
-        name: Of the other.
+        first: Image -> minus the number of A's wrong labels.
+        second: The same for the other model.
+        name: Name of the other model.
     """
     test = signed_rank(first, second)
     better = "A" if test.first_is_better else name

@@ -1,4 +1,4 @@
-"""Regression: one number an image, or several."""
+"""Regression: one or more numbers per image."""
 
 from tlkit.tasks.regression.task import Regression
 

@@ -1,4 +1,4 @@
-"""Labels in memory that are numbers: one an image, or a row of several."""
+"""In-memory labels that are numbers: one per image, or a row of several."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tlkit.errors import DataError
 
 
 def numbers_in(parts: Sequence[tuple[np.ndarray, str]], known: Sequence[str]) -> bool:
-    """Whether labels are numbers to learn: floats that are neither whole nor shares of classes.
+    """Whether labels are regression targets: floats, neither whole numbers nor class shares.
 
     Args:
-        parts: Labels of each split, and what a message names.
-        known: Outputs of a model that is to be measured.
+        parts: Labels of each split, and the location that error messages name.
+        known: Outputs of the model to evaluate.
     """
     arrays = [labels for labels, _ in parts]
     if not all(labels.dtype.kind == "f" and labels.ndim in (1, 2) for labels in arrays):
@@ -26,7 +26,7 @@ def numbers_in(parts: Sequence[tuple[np.ndarray, str]], known: Sequence[str]) ->
 
 
 def _are_shares(labels: np.ndarray) -> bool:
-    """Whether rows are one-hot, or shares of classes."""
+    """Whether rows are one-hot, or shares of classes that sum to 1."""
     if labels.ndim != 2 or labels.shape[1] < 2:
         return False
     inside = bool((labels >= 0).all() and (labels <= 1).all())
@@ -36,14 +36,14 @@ def _are_shares(labels: np.ndarray) -> bool:
 def number_texts(
     parts: Sequence[tuple[np.ndarray, str]], names: Sequence[str] | None
 ) -> tuple[list[list[tuple[str, ...]]], tuple[str, ...]]:
-    """The numbers of each image of each split as texts, and what they are called.
+    """The numbers of each image of each split as texts, and their names.
 
     Args:
-        parts: Labels of each split, and what a message names.
-        names: Of the numbers, where the data or a model say them.
+        parts: Labels of each split, and the location that error messages name.
+        names: Names of the numbers, if the data or a model give them.
 
     Raises:
-        DataError: if splits have different numbers of them, or there are not as many names.
+        DataError: if splits have different numbers of columns, or the number of names differs.
     """
     rows = [labels.reshape(len(labels), -1) for labels, _ in parts]
     widths = sorted({labels.shape[1] for labels in rows})

@@ -1,4 +1,4 @@
-"""The figures of an evaluation, with types."""
+"""The metrics of an evaluation as typed objects."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class OutputFigures:
-    """How well one number is predicted.
+    """Metrics of one output.
 
     Attributes:
-        name: Of the number.
-        r2: Share of its variance that is explained; None where it has none.
-        mae: Mean absolute error, in its own units.
-        rmse: Root of the mean squared error, in its own units.
+        name: Name of the output.
+        r2: Fraction of the variance that is explained; None if the variance is zero.
+        mae: Mean absolute error, in the units of the label.
+        rmse: Root mean squared error, in the units of the label.
     """
 
     name: str
@@ -26,18 +26,18 @@ class OutputFigures:
 
 @dataclasses.dataclass(frozen=True)
 class RegressionMetrics:
-    """Figures of a model on images with known numbers; None where no image has any.
+    """Metrics of a model on images with known numbers; None if no image has any.
 
     Attributes:
-        split: `test` or `val` of the run, or `data` where other images were measured.
-        images: How many.
-        r2: Share of the variance that is explained, the mean of the outputs.
+        split: `test` or `val` of the run, or `data` if other images were evaluated.
+        images: Number of images.
+        r2: Fraction of the variance that is explained, averaged over the outputs.
         loss: Mean squared error of standardised numbers.
-        mae: Mean absolute error where there is one output.
-        rmse: Root of the mean squared error where there is one output.
-        r2_interval: Bounds between which R2 is with 95 %.
-        per_output: The figures of each number.
-        figures: All there are, as result.json has them.
+        mae: Mean absolute error if there is one output.
+        rmse: Root mean squared error if there is one output.
+        r2_interval: 95 % confidence interval of R2.
+        per_output: Metrics of each output.
+        figures: All metrics, as in result.json.
     """
 
     split: str
@@ -52,11 +52,11 @@ class RegressionMetrics:
 
     @classmethod
     def of(cls, split: str, figures: Mapping[str, Any]) -> RegressionMetrics:
-        """The figures of an evaluation.
+        """Builds the metrics of an evaluation.
 
         Args:
-            split: Of the run, or `data`.
-            figures: As `tlkit.tasks.regression.metrics.evaluate` gives them.
+            split: Split of the run, or `data`.
+            figures: Result of `tlkit.tasks.regression.metrics.evaluate`.
         """
         bounds = figures.get("intervals", {}).get("r2")
         return cls(

@@ -1,4 +1,4 @@
-"""Numbers of images: read from a list's texts, and what is odd about them."""
+"""Numeric labels of images: parsed from the texts of a list, with remarks about them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tlkit.data.record import Record, SourceData
 from tlkit.data.refused_rows import refuse_rows
 from tlkit.errors import DataError, some_of
 
-ENOUGH = 10  # images from which labels that are numbers can be known for what they are
+ENOUGH = 10  # fewest images for recognising that labels are measured numbers
 COMMA = re.compile(r"[+-]?\d+,\d+")
 HINT = "List the images with a number each in a CSV, and use: source: {manifest: LIST.csv}"
 
 
 def looks_like_numbers(records: Sequence[Record]) -> bool:
-    """Whether labels are measured: all numbers, some of them not whole, and most unlike the others."""
+    """Whether labels are measured: all numbers, some of them not whole, and mostly distinct."""
     values = [_number(text) for record in records for text in record.labels or ("",)]
     if len({len(record.labels or ()) for record in records}) > 1:
         return False
@@ -30,10 +30,10 @@ def looks_like_numbers(records: Sequence[Record]) -> bool:
 
 
 def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarray, list[str]]:
-    """The numbers of records, float64 `(n, columns)`, and what the columns are called.
+    """The numbers of records, float64 `(n, columns)`, and the column names.
 
     Raises:
-        DataError: naming the lines, if there is anything else.
+        DataError: naming the lines that hold anything else.
     """
     if any(record.labels is None for record in records):
         raise DataError("its folders are classes, and regression learns numbers.", hint=HINT)
@@ -54,18 +54,18 @@ def numbers_of(records: Sequence[Record], source: SourceData) -> tuple[np.ndarra
         for column, text in enumerate(texts):
             values[row, column] = _number(text)
             if not math.isfinite(values[row, column]):
-                problems.append((record.where, f"{text!r} in {columns[column]!r} is no number"))
+                problems.append((record.where, f"{text!r} in {columns[column]!r} is not a number"))
     refuse_rows(problems, "numbers cannot be used", _hint(problems, len(records)))
     return values, columns
 
 
 def _number(text: str) -> float:
-    """NaN where it is none."""
+    """The number, or NaN if the text is not one."""
     return float(text) if NUMBER.fullmatch(text) else math.nan
 
 
 def _hint(problems: Sequence[tuple[str, str]], images: int) -> str:
-    """What to do about rows that hold no numbers."""
+    """A hint for rows that hold no numbers."""
     if any(COMMA.search(text) for _, text in problems):
         return "Write numbers with a point: 3.5"
     return "If these are classes: task: classification" if len(problems) > images / 2 else ""

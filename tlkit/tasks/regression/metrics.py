@@ -1,4 +1,4 @@
-"""Errors of numbers, in NumPy."""
+"""Regression errors, in NumPy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 RESAMPLES = 1000
-MOST_POINTS = 2000  # images whose values the plots show
+MOST_POINTS = 2000  # most images whose values the plots show
 
 
 def explained(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """R2 of each column: 1 - sum (y - f)^2 / sum (y - mean y)^2; NaN where all are the same.
+    """R2 of each column: 1 - sum (y - f)^2 / sum (y - mean y)^2; NaN if all labels are equal.
 
     Args:
-        found: `(n, columns)`, or many such sets, `(..., n, columns)`.
-        true: The same of the images.
+        found: Predictions, `(n, columns)`, or many such sets, `(..., n, columns)`.
+        true: True values, in the same shape.
     """
     left = np.square(true - found).sum(-2)
     spread = np.square(true - true.mean(-2, keepdims=True)).sum(-2)
@@ -25,7 +25,7 @@ def explained(found: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def mean_known(values: np.ndarray) -> float | None:
-    """The mean of what is no NaN."""
+    """The mean of the values that are not NaN."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else None
 
@@ -33,18 +33,18 @@ def mean_known(values: np.ndarray) -> float | None:
 def evaluate(
     answers: np.ndarray, labels: np.ndarray, columns: Sequence[str], deviation: np.ndarray
 ) -> dict[str, Any]:
-    """All figures of a set of answers.
+    """All metrics of a set of answers.
 
     Args:
-        answers: `(n, columns)`, in the units of the labels.
-        labels: `(n, columns)`; a row of NaN is unknown, and left out.
-        columns: Names.
-        deviation: Of the training labels, by which the loss counts, `(columns,)`.
+        answers: Answers, `(n, columns)`, in the units of the labels.
+        labels: True values, `(n, columns)`; a row of NaN is unknown and left out.
+        columns: Names of the columns.
+        deviation: Standard deviations of the training labels, used by the loss, `(columns,)`.
 
     Returns:
-        `images`, `loss` (mean squared error of standardised numbers), `r2` (the mean of the columns),
-        `mae` and `rmse` of a single column, `intervals` (95 %, bootstrap over the images),
-        `per_output` and `points`, true and predicted values of some images.
+        `images`, `loss` (mean squared error of standardised numbers), `r2` (mean over the columns),
+        `mae` and `rmse` if there is one column, `intervals` (95 %, bootstrap over the images),
+        `per_output` and `points`, the true and predicted values of some images.
     """
     known = np.isfinite(labels).all(axis=1)
     found, true = answers[known].astype("float64"), labels[known].astype("float64")

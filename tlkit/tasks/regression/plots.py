@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each a PNG file."""
+"""The plots of an evaluation, each as a PNG file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_OUTPUTS = 12
 
 
 def plot_predicted(true: np.ndarray, found: np.ndarray, name: str, target: pathlib.Path) -> None:
-    """Predicted over true values, with the line on which both are equal."""
+    """Predicted over true values, with the line of equality."""
     figure, axis = axes_of(4.8, 4.4)
     low, high = float(min(true.min(), found.min())), float(max(true.max(), found.max()))
     axis.plot([low, high], [low, high], color=GREY, lw=1, ls="--", label="as it should be")
@@ -27,7 +27,7 @@ def plot_predicted(true: np.ndarray, found: np.ndarray, name: str, target: pathl
 
 
 def plot_residuals(true: np.ndarray, found: np.ndarray, name: str, target: pathlib.Path) -> None:
-    """Errors over predicted values: what is left should not depend on them."""
+    """Residuals over predicted values; residuals should not depend on the prediction."""
     figure, axis = axes_of(4.8, 4.4)
     axis.axhline(0, color=GREY, lw=1, ls="--")
     axis.scatter(found, found - true, s=14, color=BLUE, alpha=0.5, linewidths=0)
@@ -38,7 +38,7 @@ def plot_residuals(true: np.ndarray, found: np.ndarray, name: str, target: pathl
 
 
 def files_of(outputs: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Output, and the names of its two pictures, for as many as a page shows."""
+    """Each output with the names of its two plots, for as many outputs as a page shows."""
     return [
         (name, f"predicted_{k}.png", f"residuals_{k}.png")
         for k, name in enumerate(outputs[:MOST_OUTPUTS])

@@ -1,4 +1,4 @@
-"""predictions.csv: what the model says about each image."""
+"""predictions.csv: the model's answers for each image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tlkit.text import cell
 
-PREDICTED = "predicted:"  # before the name of a number, in the head
+PREDICTED = "predicted:"  # prefix of an output's name in the header
 
 
 def write_predictions(
@@ -21,7 +21,7 @@ def write_predictions(
     answers: np.ndarray,
     columns: Sequence[str],
 ) -> None:
-    """Writes one row an image: its name, what it is labelled with, and each predicted value."""
+    """Writes one row per image: its name, its label, and each predicted value."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["image", "label", *(f"{PREDICTED}{name}" for name in columns)])

@@ -1,4 +1,4 @@
-"""What report.html says of an evaluation."""
+"""The part of report.html about an evaluation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIGURES = (("r2", "R2"), ("mae", "mean absolute error"), ("rmse", "root of the m
 
 
 def headlines(evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
-    """The metrics with their intervals, value and what it is."""
+    """The metrics with their confidence intervals, as pairs of value and description."""
     found = []
     sure = evaluation.get("intervals", {})
     for key, title in FIGURES:
@@ -27,7 +27,7 @@ def headlines(evaluation: dict[str, Any], split: str) -> list[tuple[str, str]]:
 
 
 def overview(outputs: Sequence[str], plots: pathlib.Path) -> list[str]:
-    """Predicted and true values of each output, and what is left."""
+    """Predicted and true values of each output, and the residuals."""
     parts = []
     for name, predicted, residuals in files_of(outputs):
         for file, title in ((predicted, "predicted and true"), (residuals, "errors")):
@@ -37,7 +37,7 @@ def overview(outputs: Sequence[str], plots: pathlib.Path) -> list[str]:
 
 
 def details(evaluation: dict[str, Any]) -> list[str]:
-    """A row for each output."""
+    """A table with a row for each output."""
     rows = [
         (
             one_line(row["output"]),

@@ -1,4 +1,4 @@
-"""What numbers, a loss and a linear head must obey before any training."""
+"""Checks of numeric labels, the loss and a linear head before any training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tlkit.finding import Finding
 from tlkit.tasks.base import Doubts
 from tlkit.tensors import KerasLoss
 
-FAR = 8.0  # robust deviations from which a number is like no other
-SUSPECT = 4.0  # robust deviations of the errors from which a label is doubted
+FAR = 8.0  # robust deviations from which a number is an outlier
+SUSPECT = 4.0  # robust deviations of the errors from which a label is doubtful
 LISTED = 20
 
 
 def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
-    """One picture with several numbers.
+    """Finds identical images with different numbers.
 
     Args:
-        labels: `(n, columns)`.
+        labels: Labels, `(n, columns)`.
         hashes: SHA-256 of the images.
     """
     unlike = {(digest, tuple(row)) for digest, row in zip(hashes, labels.tolist(), strict=True)}
@@ -37,10 +37,10 @@ def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
 
 
 def odd_order(labels: np.ndarray, columns: Sequence[str]) -> Iterator[Finding]:
-    """Neighbours in an epoch whose numbers are alike.
+    """Finds neighbours in an epoch whose numbers are too similar.
 
     Args:
-        labels: `(n, columns)` in the order of an epoch.
+        labels: Labels, `(n, columns)`, in the order of an epoch.
         columns: Names of the numbers.
     """
     if len(labels) < 30:
@@ -59,14 +59,14 @@ def odd_order(labels: np.ndarray, columns: Sequence[str]) -> Iterator[Finding]:
 
 
 def far_numbers(records: Sequence[Record]) -> Iterator[Finding]:
-    """Numbers that are far from all others, as a wrong unit or a slipped point makes them."""
+    """Numbers far from all others, as caused by a wrong unit or a misplaced decimal point."""
     rows = [record for record in records if record.labels]
     for column in range(max((len(record.labels or ()) for record in rows), default=0)):
         found = []
         for record in rows:
             try:
                 found.append((record, float((record.labels or ())[column])))
-            except (ValueError, IndexError):  # what is no number is refused when it is learned
+            except (ValueError, IndexError):  # other texts are rejected when the task learns
                 continue
         values = np.array([value for _, value in found])
         if not len(values):
@@ -82,11 +82,11 @@ def far_numbers(records: Sequence[Record]) -> Iterator[Finding]:
 
 
 def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
-    """The mean squared error of a number is zero where it is right, and alike on both sides.
+    """The loss must be zero where the number is correct, and equal on both sides of it.
 
     Args:
-        loss: As it was made.
-        targets: Two unlike ones, `(2, outputs)`.
+        loss: The loss, as built.
+        targets: Two different targets, `(2, outputs)`.
     """
     right, above, below = (float(loss(targets, targets + shift)) for shift in (0.0, 0.5, -0.5))
     if right < 1e-6 and abs(above - below) < 1e-3 * max(above, 1e-6) and above > right:
@@ -101,7 +101,7 @@ def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:
 
 
 def odd_probe(r2: float, error: float) -> Finding | None:
-    """A linear head must explain something of held-out images, if numbers have to do with images."""
+    """A linear head must explain some held-out variance if numbers are related to the images."""
     if r2 > error:
         return None
     return Finding(
@@ -114,12 +114,12 @@ def odd_probe(r2: float, error: float) -> Finding | None:
 
 
 def doubts(answers: np.ndarray, labels: np.ndarray, deviation: np.ndarray) -> Doubts:
-    """Labels far from what held-out images look like, by the errors of all.
+    """Labels far from their held-out predictions, compared with the errors of all.
 
     Args:
-        answers: Of a head that was not solved on these images, `(n, columns)`.
-        labels: Their numbers.
-        deviation: Of each number.
+        answers: Answers of a head that was not solved on these images, `(n, columns)`.
+        labels: Labels of the images.
+        deviation: Standard deviation of each number.
     """
     apart = (np.abs(answers - labels) / deviation).max(axis=1)
     usual = 1.4826 * float(np.median(apart)) or 1.0

@@ -1,4 +1,4 @@
-"""Numbers of images: labels and answers are in units of their own, logits are standardised."""
+"""Numbers per image: labels and answers are in their own units, logits are standardised."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tlkit.tasks.base import (
     Agreement,
     Doubts,
     Example,
-    Learned,
     Match,
     Metric,
     Outline,
     ServedOutput,
+    TaskData,
 )
 from tlkit.tasks.folds import random_folds
 from tlkit.tasks.link import IDENTITY, Link
@@ -37,18 +37,18 @@ from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 from tlkit.text import from_cell, one_line, shortened
 
 VALUES = "values"
-FEWEST = 10  # images from which folds say anything
-ROUNDED = 0.02  # standard deviations that float16 may differ by
+FEWEST = 10  # fewest images for which cross-validation means anything
+ROUNDED = 0.02  # tolerated difference of float16, in standard deviations
 
 
 @dataclasses.dataclass(frozen=True)
 class Regression:
-    """One number an image, or several.
+    """One or more numbers per image.
 
     Attributes:
         columns: Names of the numbers; labels are float64 `(n, columns)`, a row of NaN is unknown.
-        mean: Of each number in the data.
-        deviation: Their standard deviations; the network learns (label - mean) / deviation.
+        mean: Mean of each number in the data.
+        deviation: Standard deviation of each; the network learns (label - mean) / deviation.
     """
 
     columns: list[str]
@@ -90,14 +90,14 @@ class Regression:
         return all(record.labels is not None for record in records) and looks_like_numbers(records)
 
     @classmethod
-    def learn(cls, records: Sequence[Record], source: SourceData) -> Learned:
+    def learn(cls, records: Sequence[Record], source: SourceData) -> TaskData:
         values, columns = numbers_of(records, source)
         deviation = values.std(axis=0)
         flat = [name for name, one in zip(columns, np.ptp(values, axis=0), strict=True) if not one]
         if flat:
             raise DataError(f"{some_of(flat)} has the same value for all images: nothing to learn.")
         task = cls(columns, values.mean(axis=0).tolist(), deviation.tolist())
-        return Learned(task, values, [])
+        return TaskData(task, values, [])
 
     @classmethod
     def split(
@@ -151,7 +151,7 @@ class Regression:
     # training
 
     def weights(self, wanted: ClassWeight, labels: np.ndarray) -> np.ndarray:
-        """`(outputs,)`, of each number."""
+        """`(outputs,)`: the weight of each number."""
         weights = np.ones(len(self.columns), np.float32)
         if wanted == "none":
             return weights
@@ -160,14 +160,14 @@ class Regression:
         for name, weight in wanted.items():
             if name not in self.columns:
                 raise UserError(
-                    f"{name!r} is no output. {did_you_mean(name, self.columns)}",
+                    f"{name!r} is not an output. {did_you_mean(name, self.columns)}",
                     where="finetune.class_weight",
                 )
             weights[self.columns.index(name)] = weight
         return weights
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Standardised; labels are float64, targets float32."""
+        """Standardised targets; labels are float64, targets are float32."""
         import tensorflow as tf
 
         labels = tf.convert_to_tensor(labels)
@@ -184,7 +184,7 @@ class Regression:
         return np.array([[-1.0], [1.0]], "float32").repeat(len(self.columns), axis=1)
 
     def score(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Its mean over all training images is R2, whose numbers have a variance of 1."""
+        """Averages to R2 over all training images, where the targets have a variance of 1."""
         import tensorflow as tf
 
         return tf.reduce_sum(1 - tf.reduce_mean(tf.square(logits - targets), axis=-1))
@@ -200,7 +200,7 @@ class Regression:
         return np.isfinite(labels).sum(axis=0)
 
     def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """R2 is that of the images; of images that are all alike, 1 - the loss."""
+        """R2 is computed on these images; if they all have the same labels, it is 1 - loss."""
         standard = (labels - self._mean) / self._deviation
         loss = float(np.square(logits - standard).mean())
         value = metrics.mean_known(metrics.explained(logits, standard))
@@ -233,7 +233,7 @@ class Regression:
         return random_folds(len(labels), count, seed)
 
     def uncertainty(self, logits: np.ndarray, labels: np.ndarray) -> float:
-        """By the bootstrap."""
+        """Uses the bootstrap."""
         rng, values = np.random.default_rng(0), []
         for _ in range(100):
             rows = rng.integers(0, len(labels), len(labels))
@@ -275,7 +275,7 @@ class Regression:
         return {VALUES: answers}
 
     def explained_output(self, answered: dict[str, Tensor]) -> Tensor:
-        """The first."""
+        """The first output."""
         import tensorflow as tf
 
         return tf.zeros((tf.shape(answered[VALUES])[0],), tf.int64)
@@ -333,7 +333,7 @@ class Regression:
         return [values.get(name, "") for name in self.columns]
 
     def describe(self, answer: np.ndarray, top: int, digits: int | None = None) -> dict[str, Any]:
-        """All numbers, whatever `top` is; seven digits of each where they are rounded."""
+        """All numbers, whatever `top` is; rounded numbers have seven significant digits."""
         values = [float(v) if digits is None else float(f"{v:.7g}") for v in answer]
         return {"values": dict(zip(self.columns, values, strict=True))}
 
@@ -390,7 +390,7 @@ class Regression:
     # runs side by side
 
     def judge(self, row: dict[str, str]) -> float:
-        """Less its error, the sum of all numbers."""
+        """The negative absolute error, summed over all numbers."""
         found = [float(value) for key, value in row.items() if key.startswith(PREDICTED)]
         true = [float(text or "nan") for text in from_cell(row["label"]).split("|")]
         return -sum(abs(a - b) for a, b in zip(found, true, strict=True))
@@ -405,7 +405,7 @@ class Regression:
     def agreement(
         self, found: np.ndarray, expected: np.ndarray, labels: np.ndarray, tolerance: float
     ) -> Agreement:
-        """Answers are the same that differ by a small share of a standard deviation."""
+        """Answers agree if they differ by at most a small fraction of a standard deviation."""
         apart = np.abs(found - expected) / self._deviation
         known = np.isfinite(labels).all(axis=1)
         value = evaluated = None

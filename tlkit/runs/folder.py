@@ -1,4 +1,4 @@
-"""The run folder: where everything about a run is, written whole or not at all."""
+"""The run folder, which holds everything about a run; its files are written atomically."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from tlkit.text import cell, from_cell
 if TYPE_CHECKING:
     from tlkit.data.dataset import Dataset
 
-LOCK = ".lock"  # the file whose lock a running process holds
-# what there may be, beside it, of a run that was killed before it could be continued
+LOCK = ".lock"  # a running process holds a lock on it
+# other files that a run may leave if it is killed before it can be resumed
 LEFT = {LOCK, "recipe.yaml", "recipe.yaml.partial", "resolved.yaml.partial"}
-LEAST_DISK = 200 * 1024**2  # bytes that a run may need at the least
+LEAST_DISK = 200 * 1024**2  # bytes; the least that a run may need
 
 
 def write_atomic(path: pathlib.Path, text: str) -> None:
-    """Replaces a text file in one step."""
+    """Replaces a text file atomically."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, "utf-8")
     os.replace(partial, path)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Replaces a JSON file in one step."""
+    """Replaces a JSON file atomically."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """What `write_json` wrote as a mapping.
+    """Reads a mapping that `write_json` wrote.
 
     Raises:
-        RunError: if the file is not there, or is damaged.
+        RunError: if the file is missing or damaged.
     """
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -66,12 +66,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def keep_modules(recipe: str, beside: pathlib.Path, folder: pathlib.Path) -> None:
-    """Copies a person's own modules that a recipe names into a run's folder, where it finds them.
+    """Copies the user's modules named in a recipe into the run folder, if they are found.
 
     Args:
-        recipe: Its text.
-        beside: The folder that the recipe lies in.
-        folder: Of the run.
+        recipe: Text of the recipe.
+        beside: Folder that contains the recipe.
+        folder: Run folder.
     """
     places = [place.resolve() for place in (beside, beside / MODULES, pathlib.Path.cwd())]
     named = [thing.name for thing in own_things_in(recipe) if is_place(thing.name)]
@@ -90,10 +90,10 @@ def keep_modules(recipe: str, beside: pathlib.Path, folder: pathlib.Path) -> Non
 
 
 def try_to_write(folder: pathlib.Path) -> None:
-    """Makes a folder that is written to later, and sees to it that it can be.
+    """Creates a folder for later output, and checks that it is writable.
 
     Raises:
-        RunError: if it cannot.
+        RunError: if it is not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,12 +109,12 @@ def try_to_write(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def new_run_folder(name: str, run_dir: str | os.PathLike[str] | None) -> Iterator[pathlib.Path]:
-    """Makes `runs/<name>/<id>/`, or takes the folder that the user names, and holds it meanwhile.
+    """Creates `runs/<name>/<id>/`, or uses the folder that the user names, and locks it.
 
     Two runs never get the same folder, however close together they start.
 
     Raises:
-        RunError: if that folder holds a run or anything else, is in use, or cannot be made.
+        RunError: if that folder contains a run or other files, is in use, or cannot be created.
         UserError: if the disk is nearly full.
     """
     folder = pathlib.Path("runs") / name if run_dir is None else expanded(run_dir)
@@ -134,7 +134,7 @@ def new_run_folder(name: str, run_dir: str | os.PathLike[str] | None) -> Iterato
                 _expect_free(folder)
             held.enter_context(locked(folder))
             if run_dir is not None:
-                _expect_free(folder)  # a run that ended meanwhile has left something
+                _expect_free(folder)  # another run may have ended here meanwhile
         except OSError as error:
             raise RunError(
                 f"cannot be made: {error.strerror}.",
@@ -147,21 +147,21 @@ def new_run_folder(name: str, run_dir: str | os.PathLike[str] | None) -> Iterato
 
 
 def _new_in(base: pathlib.Path) -> pathlib.Path:
-    """A new folder in `base`, called after the time."""
+    """Creates a folder in `base`, named after the current time."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     for count in itertools.count(1):
         folder = base / (stamp if count == 1 else f"{stamp}-{count}")
-        with contextlib.suppress(FileExistsError):  # another run's, of this very second
+        with contextlib.suppress(FileExistsError):  # another run started in the same second
             folder.mkdir()
             return folder
     raise AssertionError("counting has no end")
 
 
 def _expect_free(folder: pathlib.Path) -> None:
-    """Refuses a folder with something in it, but for what a run leaves that cannot be continued.
+    """Refuses a folder that contains anything but the remains of a run that cannot be resumed.
 
     Raises:
-        RunError: if there is something else.
+        RunError: if there is anything else.
     """
     names = {item.name for item in folder.iterdir()}
     killed_early = LOCK in names and names <= LEFT
@@ -174,7 +174,7 @@ def _expect_free(folder: pathlib.Path) -> None:
 
 
 def _reusable(folder: pathlib.Path) -> bool:
-    """Whether a folder holds nothing but a run that failed before it trained anything."""
+    """Whether a folder contains only a run that failed before it trained anything."""
     result = folder / "result.json"
     if not result.is_file() or (folder / "checkpoints").exists():
         return False
@@ -182,10 +182,10 @@ def _reusable(folder: pathlib.Path) -> bool:
 
 
 def _point_latest(folder: pathlib.Path) -> None:
-    """`runs/latest` leads to the newest run."""
+    """Links `runs/latest` to the newest run."""
     link = pathlib.Path("runs") / "latest"
     partial = link.with_name("latest.partial")
-    with contextlib.suppress(OSError):  # a file system without links does without it
+    with contextlib.suppress(OSError):  # some file systems have no links
         partial.unlink(missing_ok=True)
         partial.symlink_to(folder.relative_to("runs"))
         os.replace(partial, link)
@@ -193,10 +193,10 @@ def _point_latest(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
-    """Holds a run folder against other processes.
+    """Locks a run folder against other processes.
 
     Raises:
-        RunError: if another process holds it.
+        RunError: if another process holds the lock.
     """
     with open(folder / LOCK, "w") as file:
         try:
@@ -207,7 +207,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
 
 
 def open_run(folder: str | os.PathLike[str], needs: str = "result.json") -> pathlib.Path:
-    """A run folder that exists and has the file that is needed.
+    """A run folder that exists and contains the needed file.
 
     Raises:
         RunError: saying what is missing.
@@ -222,15 +222,15 @@ def open_run(folder: str | os.PathLike[str], needs: str = "result.json") -> path
                 where=str(path),
                 hint=f"Continue it with: tlkit finetune --resume {path}",
             )
-        raise RunError(f"is no run folder: it has no {needs}", where=str(path))
+        raise RunError(f"is not a run folder: it has no {needs}", where=str(path))
     return path
 
 
 def finished(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, dict[str, Any]]:
-    """The folder of a run that came to its end, and its result.json.
+    """The folder of a run that finished, and its result.json.
 
     Raises:
-        RunError: if it did not.
+        RunError: if it did not finish.
     """
     path = open_run(folder)
     result = read_json(path / "result.json")
@@ -240,13 +240,13 @@ def finished(folder: str | os.PathLike[str]) -> tuple[pathlib.Path, dict[str, An
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """The whole recipe, defaults and all, as YAML that can be run again."""
+    """The whole recipe, including defaults, as YAML that can be run again."""
     return recipe.to_yaml()
 
 
 @contextlib.contextmanager
 def silenced(*streams: int) -> Iterator[None]:
-    """Keeps what C++ and libraries write to 1, standard output, or 2, standard error, to themselves."""
+    """Discards the output of C++ and libraries to 1, standard output, or 2, standard error."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [(stream, os.dup(stream)) for stream in streams]
@@ -267,7 +267,7 @@ def silenced(*streams: int) -> Iterator[None]:
 def image_list(dataset: Dataset) -> str:
     """All images as CSV: split, name, label and the SHA-256 of the file."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer)  # whose line ends make it quote both of their characters
+    writer = csv.writer(buffer)  # its line terminator makes it quote both CR and LF
     writer.writerow(("split", "image", "label", "sha256"))
     for name, split in dataset.splits.items():
         for record, digest in zip(split.records, split.hashes, strict=True):
@@ -276,7 +276,7 @@ def image_list(dataset: Dataset) -> str:
 
 
 def changed_images(before: str, now: str) -> list[str]:
-    """What was added, removed, changed or labelled anew between two such lists, named."""
+    """Names of images added, removed, changed or relabelled between two such lists."""
     one, other = (
         {row["image"]: row for row in csv.DictReader(io.StringIO(text))} for text in (before, now)
     )
@@ -295,7 +295,7 @@ def changed_images(before: str, now: str) -> list[str]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and the state of the code, for `environment.json`."""
+    """Versions, machine and state of the code, for `environment.json`."""
     from importlib.metadata import distributions
 
     packages = {d.metadata["Name"].lower(): d.version for d in distributions()}
@@ -310,7 +310,7 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system provides it."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if line.startswith("model name"):
@@ -319,7 +319,7 @@ def _processor() -> str:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the working directory, and whether files differ from it; None outside of git."""
+    """Commit of the working directory, and whether it has changes; None outside of git."""
     try:
         found = [
             subprocess.run(
@@ -333,7 +333,7 @@ def _git() -> dict[str, Any] | None:
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process has used, in megabytes."""
+    """Peak memory of this process, in megabytes."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

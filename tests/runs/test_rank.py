@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from tlkit.cli.main import cli
 from tlkit.errors import RunFailed, UserError
-from tlkit.rank import rank
+from tlkit.runs.rank import rank
 
 
 def test_a_backbone_is_measured(photos):

@@ -135,20 +135,15 @@ def test_the_export_is_refused_if_it_answers_otherwise(run):
     from tlkit.data.dataset import Split
     from tlkit.data.record import Record
     from tlkit.export.parity import check_export
+    from tlkit.export.served import Proof
+    from tlkit.recipe.schema import Component
 
     data = (run.folder / "plots" / "classes.png").read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     split = Split([Record("x", "", None, lambda: data)], np.array([0]), [digest])
+    proof = Proof(Classification(["a", "b", "c"]), split, None, np.array([[0.1, 0.1, 0.8]]))
     with pytest.raises(RunFailed, match="is not what was evaluated"):
-        check_export(
-            run.folder / "export/saved_model/1",
-            "tensorflow",
-            "bytes",
-            Classification(["a", "b", "c"]),
-            split,
-            None,
-            np.array([[0.1, 0.1, 0.8]]),
-        )
+        check_export(run.folder / "export/saved_model/1", Component("saved_model"), proof)
 
 
 def test_model_keras_loads_with_keras_alone(run, tmp_path):
@@ -219,7 +214,7 @@ def test_a_folder_in_use_or_full_or_finished_is_refused(run, recipe, tmp_path):
         tlkit.resume(run.folder)
     with pytest.raises(RunError, match="no such run folder"):
         tlkit.resume(tmp_path / "gone")
-    from tlkit.run import locked
+    from tlkit.runs.folder import locked
 
     with locked(run.folder), pytest.raises(RunError, match="is in use"), locked(run.folder):
         pass
@@ -235,7 +230,7 @@ def test_a_full_disk_is_told_before_the_work(recipe, tmp_path, monkeypatch):
 
 
 def test_a_run_that_the_disk_ends_says_so_in_its_folder(recipe, tmp_path, monkeypatch):
-    def refused(*_):
+    def refused(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", "/photos/x.png")
 
     monkeypatch.setattr("tlkit.steps.read_data", refused)
@@ -249,11 +244,11 @@ def test_a_run_that_the_disk_ends_says_so_in_its_folder(recipe, tmp_path, monkey
 
 
 def test_where_not_even_that_can_be_written_the_first_error_is_told(recipe, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tlkit.steps.read_data", full)
-    monkeypatch.setattr("tlkit.run.write_json", full)
+    monkeypatch.setattr("tlkit.runs.folder.write_json", full)
     with pytest.raises(RunFailed, match="the disk is full"):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
 

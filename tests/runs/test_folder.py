@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from tlkit import run as runs
-from tlkit import workflow
 from tlkit.errors import RunError
 from tlkit.paths import expanded, legible
+from tlkit.runs import folder as run_folder
+from tlkit.runs import workflow
 
 
 def started_together(count, start):
@@ -38,7 +38,7 @@ def started_together(count, start):
 def taken():
     """Takes a folder as a run does, and holds it until the test ends."""
     with contextlib.ExitStack() as held:
-        yield lambda folder: held.enter_context(runs.new_run_folder("pets", folder))
+        yield lambda folder: held.enter_context(run_folder.new_run_folder("pets", folder))
 
 
 def test_runs_that_start_together_have_a_folder_each(tmp_path, monkeypatch, taken):
@@ -57,19 +57,18 @@ def test_one_of_those_that_name_the_same_folder_gets_it(tmp_path, taken):
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="is not empty"), runs.new_run_folder("pets", tmp_path):
+    with pytest.raises(RunError, match="is not empty"), run_folder.new_run_folder("pets", tmp_path):
         pass
     assert os.listdir(tmp_path) == ["notes.txt"]
 
 
 KILLED = """
 import os, signal, sys
-from tlkit import run as runs
-from tlkit import workflow
-from tlkit import workflow
+from tlkit.runs import folder as run_folder
+from tlkit.runs import workflow
 def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "taken":
-    with runs.new_run_folder("pets", sys.argv[1]):
+    with run_folder.new_run_folder("pets", sys.argv[1]):
         kill()
 setattr(*{"copied": (runs, "recipe_yaml"), "begun": (workflow, "_guarded")}[sys.argv[2]], kill)
 workflow.finetune(sys.argv[3], run_dir=sys.argv[1])
@@ -88,7 +87,9 @@ def test_what_a_killed_run_leaves_is_taken_again_or_can_be_continued(
     if when == "begun":  # there is something to continue, and the hint says so
         with pytest.raises(RunError, match=r"is not empty.*--resume"):
             taken(folder)
-        monkeypatch.setattr(workflow, "_guarded", lambda recipe, path, *_: (recipe.name, path))
+        monkeypatch.setattr(
+            workflow, "_straight_way", lambda start, _: (start.recipe.name, start.folder)
+        )
         assert workflow.resume(folder) == ("test", folder)
     else:
         assert taken(folder) == folder
@@ -98,7 +99,7 @@ def test_what_a_killed_run_leaves_is_taken_again_or_can_be_continued(
 
 def test_a_recipe_of_the_users_own_is_not_what_a_run_left(tmp_path):
     (tmp_path / "recipe.yaml").write_text("mine")
-    with pytest.raises(RunError, match="is not empty"), runs.new_run_folder("pets", tmp_path):
+    with pytest.raises(RunError, match="is not empty"), run_folder.new_run_folder("pets", tmp_path):
         pass
 
 

@@ -1,49 +1,50 @@
-"""`tlkit check`: a data set audited, told and written down."""
+"""`tlkit check`: audits a data set, prints the findings and writes them to files."""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
-from tlkit import run as runs
 from tlkit.audit.audit import Audit, audit
 from tlkit.draft import source_of
 from tlkit.out_of_memory import out_of_memory_is_told
-from tlkit.rank import own_size, parse_backbone
 from tlkit.recipe.load import load_recipe
 from tlkit.recipe.schema import Data
+from tlkit.reporter import Reporter, Reporting, console_of
+from tlkit.runs import folder as run_folder
+from tlkit.runs.rank import own_size, parse_backbone
 from tlkit.tasks.find import TASKS
 from tlkit.text import one_line, shortened
 
 DEFAULT = "mobilenet_v2"
-SHOWN = 5  # findings of a kind that the terminal lists
+SHOWN = 5  # findings of each kind listed on the terminal
 
 
 @out_of_memory_is_told()
 def check(
     data: pathlib.Path,
+    *,
     backbone: str | None = None,
     output: pathlib.Path | None = None,
     engine: str = "auto",
-    console: Any = None,
+    console: Reporting = None,
     given: Sequence[str] = (),
 ) -> tuple[Audit, pathlib.Path]:
     """Audits a data set; writes check.json and check.html.
 
     Args:
-        data: A folder, a manifest, a TFRecord file or a recipe.
-        backbone: Name, `name=weights-file` or `none`; the recipe's, or MobileNetV2, if not given.
-        output: Folder to write to; `checks/NAME` if not given.
-        engine: What computes features.
+        data: Folder, manifest, TFRecord file or recipe.
+        backbone: Name, `name=weights-file` or `none`; by default the recipe's, or MobileNetV2.
+        output: Output folder; `checks/NAME` by default.
+        engine: Inference backend for the features.
         console: Where to report to.
         given: Arguments of the data source, or values of the recipe, as `key=value`.
 
     Returns:
-        What was found, and the folder.
+        The findings, and the output folder.
 
     Raises:
-        UserError: for an unknown backbone, or data that are not there.
+        UserError: for an unknown backbone, or missing data.
         RunError: if the folder cannot be written to.
     """
     from tlkit import steps
@@ -52,8 +53,8 @@ def check(
     if backbone is not None:
         wanted = None if backbone == "none" else parse_backbone(backbone)
     folder = output or pathlib.Path("checks") / name
-    runs.try_to_write(folder)
-    say = steps.Speaker(console)
+    run_folder.try_to_write(folder)
+    reporter = Reporter(console_of(console))
     if wanted is not None:
         steps.import_tensorflow()
     size = config.image_size or (224 if wanted is None else own_size(wanted[0]))
@@ -62,25 +63,24 @@ def check(
         config,
         wanted,
         (height, width),
-        engine,
-        say.progress if console is not None else None,
-        lambda line: say.line(f"  {line}"),
-        None if task is None else TASKS[task],
+        engine=engine,
+        task=None if task is None else TASKS[task],
+        reporter=reporter,
     )
     from tlkit.report.audit_page import write_audit_page
 
-    runs.write_json(folder / "check.json", found.as_json())
+    run_folder.write_json(folder / "check.json", found.as_json())
     write_audit_page(found, name, folder / "check.html")
     for line in describe(found):
-        say.line(line)
-    say.line(f"written to {folder / 'check.html'} and check.json")
+        reporter.line(line)
+    reporter.line(f"written to {folder / 'check.html'} and check.json")
     return found, folder
 
 
 def _what(
     data: pathlib.Path, given: Sequence[str]
 ) -> tuple[Data, tuple[str, str] | None, str, str | None]:
-    """The data, the network to judge its labels, a name, and the task where a recipe says it."""
+    """The data, the network that judges labels, a name, and the task if a recipe sets it."""
     if data.suffix in (".yaml", ".yml"):
         recipe = load_recipe(data, given)
         model = recipe.model
@@ -89,7 +89,7 @@ def _what(
 
 
 def describe(found: Audit) -> list[str]:
-    """An audit as lines for a person."""
+    """An audit as lines of text."""
     lines = found.account.lines() + [f"note: {note}" for note in found.notes]
     for split, row in found.counts.items():
         shown = ", ".join(

@@ -1,4 +1,4 @@
-"""An engine kept beside its model, so that neither is made again for every use."""
+"""An engine cached beside its model, so that it is not built again for every use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from tlkit import registry
 from tlkit.errors import first_line
+from tlkit.features.compiled_model import CompiledModel
 from tlkit.features.engine import Engine, missing, ranked
 
 ABOUT = "engine.json"
@@ -22,17 +23,17 @@ ABOUT = "engine.json"
 def keep_engine(
     engine: Engine, model: pathlib.Path, folder: pathlib.Path, say: Callable[[str], None]
 ) -> None:
-    """Writes an engine that can be read again, with how it compared with Keras.
+    """Saves an engine that can be loaded again, with how it compared with Keras.
 
-    Those that cannot are passed over, and so is a folder that cannot be written to.
+    Does nothing if the engine cannot be saved, or the folder cannot be written to.
 
     Args:
-        engine: Compared with Keras already.
-        model: The file it was made from.
-        folder: To keep it in; another model's engine there is replaced.
-        say: Is told why it could not be written.
+        engine: Engine, already compared with Keras.
+        model: Model file that it was built from.
+        folder: Cache folder; another model's engine in it is replaced.
+        say: Called with the reason if it could not be written.
     """
-    save = getattr(engine.run, "save", None)
+    save = engine.run.save
     if save is None:
         return
     what = _what(model, engine.name)
@@ -50,8 +51,8 @@ def keep_engine(
             os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    except (OSError, RuntimeError) as error:  # the latter is OpenVINO's where it cannot write
-        # a run on a disk that is full or cannot be written to is still good for predicting
+    except (OSError, RuntimeError) as error:  # OpenVINO raises RuntimeError if it cannot write
+        # a run on a full or read-only disk can still predict
         reason = getattr(error, "strerror", None) or first_line(error)
         say(f"the engine is not kept in {folder} ({reason}), and will be made again next time")
 
@@ -59,14 +60,14 @@ def keep_engine(
 def kept_engine(
     model: pathlib.Path, folder: pathlib.Path, wanted: str, exact: bool, say: Callable[[str], None]
 ) -> Engine | None:
-    """The engine that would be made first, read again; None where it is not kept.
+    """Loads the cached engine that would otherwise be built first; None if it is not cached.
 
     Args:
-        model: The file it must have been made from.
-        folder: That it is kept in.
+        model: Model file that it must have been built from.
+        folder: Cache folder.
         wanted: `auto` or a registered name.
-        exact: Its answers are to be Keras's own but for rounding in float32.
-        say: Is told of one that cannot be read.
+        exact: Outputs must match Keras's up to float32 rounding.
+        say: Called with a message if it cannot be read.
     """
     name = ranked(wanted, exact)[0]
     about = _about(folder)
@@ -76,16 +77,17 @@ def kept_engine(
     if agreed is None:
         return None
     try:
-        engines = importlib.import_module(registry.ENGINES[name].module)
-        run = engines.read(folder, about["outputs"], name)
-    except Exception as error:  # whatever is wrong with the file, it can be made again
+        entry = registry.ENGINES[name]
+        load = getattr(importlib.import_module(entry.module), entry.facts.loader)
+        run: CompiledModel = load(folder, about["outputs"], name)
+    except Exception as error:  # whatever is wrong with the file, the engine can be built again
         say(f"the engine in {folder} cannot be read ({first_line(error)}) and is made again")
         return None
-    return Engine(name, run, run.precision, agreed["cosine"], agreed["difference"])
+    return Engine(name, run, agreed["cosine"], agreed["difference"])
 
 
 def _what(model: pathlib.Path, name: str) -> list[str]:
-    """What an engine is made of: the model, and the package that can read it."""
+    """What an engine depends on: the model, and the package that can read it."""
     package = registry.ENGINES[name].facts.needs or "tensorflow"
     with open(model, "rb") as file:
         return [

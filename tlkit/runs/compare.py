@@ -1,4 +1,4 @@
-"""Runs side by side: what was done otherwise, what came of it, and whether that is chance."""
+"""Runs side by side: how they differ, their results, and whether these differ by chance."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from tlkit import run as runs
 from tlkit.recipe.load import load_recipe
 from tlkit.report.parts import page, plot, table
 from tlkit.report.plots import plot_runs
+from tlkit.runs import folder as run_folder
 from tlkit.tasks.base import Task
 from tlkit.tasks.find import make_task
 
 
 @dataclasses.dataclass
-class Compared:
-    """One finished run among others.
+class Comparison:
+    """One of the finished runs to compare.
 
     Attributes:
-        folder: Of the run.
-        result: What result.json says.
-        recipe: Resolved, as dotted keys and values.
-        task: What it learned.
-        judged: Image name, SHA-256 of its file and its label -> how good its answer is.
+        folder: Run folder.
+        result: Contents of result.json.
+        recipe: Resolved recipe, as dotted keys and values.
+        task: Task of the run.
+        judged: Image name, SHA-256 of its file and its label -> score of its prediction.
     """
 
     folder: pathlib.Path
@@ -38,27 +38,27 @@ class Compared:
     judged: dict[Hashable, float]
 
 
-def read_compared(folder: str | pathlib.Path) -> Compared:
-    """Reads what a comparison needs of a run.
+def read_compared(folder: str | pathlib.Path) -> Comparison:
+    """Reads what a comparison needs from a run.
 
     Raises:
-        RunError: if it did not come to its end.
+        RunError: if it did not finish.
     """
-    path, result = runs.finished(folder)
+    path, result = run_folder.finished(folder)
     recipe = load_recipe(path / "resolved.yaml").model_dump(mode="json", exclude_none=True)
     with open(path / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    # two data sets may call different pictures alike
+    # different images may have the same name in two data sets
     content = _contents(path / "images.csv")
     task = make_task(result.get("task", "classification"), [])
     judged: dict[Hashable, float] = {
         (row["image"], content.get(row["image"], ""), row["label"]): task.judge(row) for row in rows
     }
-    return Compared(path, result, flat(recipe), task, judged)
+    return Comparison(path, result, flat(recipe), task, judged)
 
 
 def _contents(path: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of each image's file by its name; empty where a run noted none."""
+    """SHA-256 of each image file by its name; empty if the run did not record any."""
     if not path.is_file():
         return {}
     with open(path, newline="", encoding="utf-8") as file:
@@ -79,15 +79,15 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def differences(compared: Sequence[Compared]) -> list[tuple[str, list[Any]]]:
+def differences(compared: Sequence[Comparison]) -> list[tuple[str, list[Any]]]:
     """Keys of the recipes whose values are not the same in all runs."""
     keys = list(dict.fromkeys(key for run in compared for key in run.recipe))
     rows = [(key, [run.recipe.get(key, "-") for run in compared]) for key in keys]
     return [(key, values) for key, values in rows if any(v != values[0] for v in values)]
 
 
-def describe(compared: Sequence[Compared]) -> list[str]:
-    """The comparison as lines for a person."""
+def describe(compared: Sequence[Comparison]) -> list[str]:
+    """The comparison as lines of text."""
     names = [str(run.folder) for run in compared]
     lines = [f"{chr(65 + k)}  {name}" for k, name in enumerate(names)]
     rows = differences(compared)
@@ -103,8 +103,8 @@ def describe(compared: Sequence[Compared]) -> list[str]:
     return lines
 
 
-def figures(compared: Sequence[Compared]) -> list[list[str]]:
-    """Figures of each run with their intervals, a row each, and a head."""
+def figures(compared: Sequence[Comparison]) -> list[list[str]]:
+    """Metrics of each run with confidence intervals, one row each, and a header."""
     rows = [["", *(chr(65 + k) for k in range(len(compared)))]]
     for key in compared[0].task.compared:
         cells = []
@@ -120,12 +120,12 @@ def figures(compared: Sequence[Compared]) -> list[list[str]]:
     return rows
 
 
-def _measured(run: Compared) -> str:
+def _measured(run: Comparison) -> str:
     return f"{run.result['evaluation']['images']} of {run.result['evaluated']}"
 
 
-def verdicts(compared: Sequence[Compared]) -> list[str]:
-    """Each run against the first, on the images that both have judged."""
+def verdicts(compared: Sequence[Comparison]) -> list[str]:
+    """Compares each run with the first, on the images that both have predicted."""
     first, lines = compared[0], []
     for index, other in enumerate(compared[1:], start=1):
         name = chr(65 + index)
@@ -139,12 +139,12 @@ def verdicts(compared: Sequence[Compared]) -> list[str]:
     return lines
 
 
-def write_comparison(compared: Sequence[Compared], target: pathlib.Path) -> None:
+def write_comparison(compared: Sequence[Comparison], target: pathlib.Path) -> None:
     """Writes the comparison as a page.
 
     Args:
-        compared: Two runs or more.
-        target: The file to write.
+        compared: Two or more runs.
+        target: Output file.
     """
     letters = [chr(65 + k) for k in range(len(compared))]
     parts = ["<h1>Runs compared</h1>"]
@@ -175,16 +175,16 @@ def write_comparison(compared: Sequence[Compared], target: pathlib.Path) -> None
 
 
 def same_numbers(one: pathlib.Path, other: pathlib.Path) -> list[str]:
-    """What differs between two runs of one recipe; nothing where they are equal to the bit.
+    """The differences between two runs of one recipe; empty if they are bit-identical.
 
-    Compared are the rows of metrics.csv but for their times, the weights of model.keras, the
+    It compares the rows of metrics.csv except for times, the weights of model.keras, the
     images and the environment.
     """
     import keras
 
     found = []
     for name in ("environment.json", "data.json"):
-        a, b = (flat(runs.read_json(f / name)) for f in (one, other))
+        a, b = (flat(run_folder.read_json(f / name)) for f in (one, other))
         for key in dict.fromkeys([*a, *b]):
             if a.get(key) != b.get(key) and not key.startswith(("notes", "git.")):
                 found.append(f"{name[:-5]} {key}: {a.get(key)} before, {b.get(key)} now")

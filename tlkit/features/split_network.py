@@ -1,4 +1,4 @@
-"""Cuts a network where what trains begins."""
+"""Cuts a network where its trained part begins."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import keras
 
 from tlkit.freeze import FreezePlan
 from tlkit.surgery.walk import nodes_of
+from tlkit.tensors import KerasLayer, KerasModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Cut:
     """A network in two parts, which together are exactly the network.
 
     Attributes:
-        frozen: From the network's input to the tensors that cross the cut.
-        trained: From those tensors to the network's output.
-        shapes: Of one image's tensors at the cut.
+        frozen: Model from the network's input to the tensors at the cut.
+        trained: Model from those tensors to the network's output.
+        shapes: Shapes of one image's tensors at the cut.
     """
 
     frozen: Any
@@ -28,16 +29,16 @@ class Cut:
     shapes: list[tuple[int, ...]]
 
     def bytes_per_image(self) -> int:
-        """Of the tensors at the cut, as float32."""
+        """Size of the tensors at the cut, as float32."""
         return 4 * sum(math.prod(shape) for shape in self.shapes)
 
 
-def flatten_model(model: Any) -> Any:
-    """The same network with the layers of nested models as its own; layers are shared."""
+def flatten_model(model: KerasModel) -> KerasModel:
+    """The same network with the layers of nested models inlined; layers are shared."""
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: KerasLayer, *args: Any, **kwargs: Any) -> Any:
         if isinstance(layer, keras.Model):
-            # called as a function, a model leaves the nodes of its layers, not one of its own
+            # `call` adds the nodes of the model's layers instead of a single node of its own
             return layer.call(*args)
         return layer(*args, **kwargs)
 
@@ -48,21 +49,21 @@ def flatten_model(model: Any) -> Any:
     return model
 
 
-def outputs_of(model: Any, wanted: Callable[[Any], bool]) -> list[Any]:
-    """What chosen layers give inside a flat model, input first."""
+def outputs_of(model: KerasModel, wanted: Callable[[Any], bool]) -> list[Any]:
+    """Outputs of chosen layers in a flat model, in order from the input."""
     return [x for node in nodes_of(model) if wanted(node.operation) for x in node.outputs]
 
 
-def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
+def find_cut(model: KerasModel, plan: FreezePlan) -> Cut | None:
     """Cuts a network at the deepest place before which nothing trains and nothing is random.
 
     Args:
-        model: A functional Keras model with one input, nested ones in it allowed.
+        model: Functional Keras model with one input; nested models are allowed.
         plan: What trains in it, and which layers run in inference mode.
 
     Returns:
-        The cut, or None where something trains or is random from the start on, or
-        nothing with weights lies before the cut.
+        The cut; None if something trains or is random from the start, or if nothing with
+        weights comes before the cut.
     """
     trainable, frozen = set(plan.trainable), set(plan.frozen_layers)
     flat = flatten_model(model)
@@ -90,14 +91,14 @@ def find_cut(model: Any, plan: FreezePlan) -> Cut | None:
     )
 
 
-def whole(model: Any) -> Cut:
-    """A cut behind all of a network, for what is only looked at."""
+def whole(model: KerasModel) -> Cut:
+    """A cut after the whole network, for use without training."""
     flat = flatten_model(model)
     return Cut(flat, None, [tuple(tensor.shape[1:]) for tensor in flat.outputs])
 
 
 def _is_active(operation: Any, trainable: set[str], frozen: set[str]) -> bool:
-    """Whether a layer trains, or is random while training."""
+    """Whether a layer trains, or is random during training."""
     if not isinstance(operation, keras.layers.Layer):
         return False
     if any(v.path in trainable for v in operation.variables):

@@ -1,4 +1,4 @@
-"""Which backbone suits a data set, measured on its features and without training."""
+"""Ranking backbones for a data set by their features, without training."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from tlkit.draft import source_of
 from tlkit.errors import RunFailed, UserError, first_line
 from tlkit.out_of_memory import out_of_memory_is_told
 from tlkit.recipe.schema import Data
+from tlkit.reporter import Reporter, Reporting, console_of
 
 COMMON = ("mobilenet_v2", "efficientnet_v2_b0", "resnet50_v2", "convnext_tiny")
 
 
 @dataclasses.dataclass
-class Ranked:
-    """One backbone on one data set.
+class BackboneScore:
+    """The score of one backbone on one data set.
 
     Attributes:
-        backbone: Its name.
+        backbone: Name of the backbone.
         size: Side of the images, in pixels.
-        features: Numbers that it gives for an image.
-        parameters: Of the backbone.
-        value: Of the task's metric, of a linear head on held-out folds.
+        features: Number of features per image.
+        parameters: Parameters of the backbone.
+        value: The task's metric of a linear head on held-out folds.
         error: Standard error of the value.
-        metric: What it is called.
+        metric: Name of the metric.
         log_me: Logarithm of maximum evidence, per image and class.
-        images_per_second: Of the pass, decoding included where images are not in memory.
-        seconds: For all of it.
-        problem: Why it could not be measured; all else is empty then.
+        images_per_second: Inference throughput, including decoding if images are not in memory.
+        seconds: Total duration.
+        problem: Why it could not be measured; the measurements are then empty.
     """
 
     backbone: str
@@ -52,7 +53,7 @@ class Ranked:
     problem: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """With the value called as its metric."""
+        """The values, with `value` under the name of its metric."""
         found = dataclasses.asdict(self)
         return {found.pop("metric") or "value": found.pop("value"), **found}
 
@@ -67,43 +68,43 @@ def rank(
     weights: str = "auto",
     engine: str = "auto",
     seed: int = 0,
-    console: Any = None,
-) -> list[Ranked]:
+    console: Reporting = None,
+) -> list[BackboneScore]:
     """Measures backbones on the training images of a data set, best first.
 
     Args:
-        data: A folder of class folders, a manifest or a TFRecord file.
+        data: Folder of class folders, manifest or TFRecord file.
         backbones: Names, or `name=weights-file`.
-        image_size: Side in pixels; each backbone's own if not given.
-        images: Most that are looked at, drawn at random.
-        weights: Where a name has no file: `auto`, `imagenet`, `bundled` or `none`.
-        engine: What computes the features.
-        seed: Of the draw and the folds.
+        image_size: Side in pixels; by default, each backbone's own.
+        images: Maximum number of images, sampled at random.
+        weights: Weights for names without a file: `auto`, `imagenet`, `bundled` or `none`.
+        engine: Inference backend for the features.
+        seed: Seed of the sample and the folds.
         console: Where to report to.
 
     Raises:
         UserError: for an unknown backbone, or data that cannot be used.
-        RunFailed: if none could be measured.
+        RunFailed: if no backbone could be measured.
     """
     from tlkit import steps
 
     wanted = [parse_backbone(item, weights) for item in backbones]
     steps.import_tensorflow()
-    say = steps.Speaker(console)
+    reporter = Reporter(console_of(console))
     config = Data(source=source_of(data))
     dataset: Dataset | None = None
     rows = []
     for name, file in wanted:
         side = image_size or own_size(name)
         if dataset is None:
-            dataset = load_dataset(config, (side, side), say.progress("reading images"))
+            dataset = load_dataset(config, (side, side), reporter.progress("reading images"))
             for line in steps.describe_data(dataset):
-                say.line(line)
+                reporter.line(line)
             dataset = _sample(dataset, images, seed)
         elif dataset.image_size != (side, side):
             dataset = resized(dataset, config, (side, side))
-        say.line(f"{name}: {len(dataset.train)} training images of {side} pixels ...")
-        rows.append(_measure(name, file, dataset, engine, seed, say))
+        reporter.line(f"{name}: {len(dataset.train)} training images of {side} pixels ...")
+        rows.append(_measure((name, file), dataset, engine, seed, reporter))
     if all(row.problem for row in rows):
         problems = "".join(f"\n    {row.backbone}: {row.problem}" for row in rows)
         raise RunFailed(f"no backbone could be measured:{problems}")
@@ -111,10 +112,10 @@ def rank(
 
 
 def parse_backbone(item: str, weights: str = "auto") -> tuple[str, str]:
-    """`name` or `name=file` as a name and its weights.
+    """Splits `name` or `name=file` into a name and its weights.
 
     Raises:
-        UserError: if either is not there.
+        UserError: if either does not exist.
     """
     name, _, file = item.partition("=")
     if not name.startswith("hub:") and name not in specs.names():
@@ -130,10 +131,10 @@ def own_size(name: str) -> int:
 
 
 def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Some of the training images, as many of each output as folds need, and no others.
+    """A sample of the training images with enough of each output for folds, and no others.
 
     Raises:
-        DataError: if there are not so many.
+        DataError: if there are too few.
     """
     train = dataset.train
     order = epoch_order(len(train), seed, 0)
@@ -149,33 +150,34 @@ def _sample(dataset: Dataset, count: int, seed: int) -> Dataset:
     return dataclasses.replace(dataset, splits={"train": part, "val": nothing})
 
 
-def _measure(name: str, weights: str, dataset: Dataset, engine: str, seed: int, say: Any) -> Ranked:
-    """One pass of a backbone, and what its features are worth."""
+def _measure(
+    wanted: tuple[str, str], dataset: Dataset, engine: str, seed: int, reporter: Reporter
+) -> BackboneScore:
+    """Computes a backbone's features, and measures how good they are."""
     from tlkit.embed import embed
     from tlkit.features.logme import log_me
     from tlkit.features.probe import linear_probe
 
-    began = time.perf_counter()
-    side = dataset.image_size[0]
+    name, weights = wanted
+    began, side = time.perf_counter(), dataset.image_size[0]
     try:
         found = embed(
             name,
             weights,
             dataset,
             dataset.train,
-            engine,
-            say.progress,
-            lambda line: say.line(f"  {line}"),
+            engine=engine,
+            reporter=reporter,
         )
     except UserError as error:
-        say.line(f"  left out: {first_line(error)}")
-        return Ranked(name, side, problem=first_line(error))
+        reporter.detail(f"left out: {first_line(error)}")
+        return BackboneScore(name, side, problem=first_line(error))
     if found is None:
-        return Ranked(name, side, problem="its features fit neither on disk nor in memory")
+        return BackboneScore(name, side, problem="its features fit neither on disk nor in memory")
     x, made, backbone = found
     task, labels = dataset.task, dataset.train.labels
     probe = linear_probe(task, x, labels, seed)
-    return Ranked(
+    return BackboneScore(
         backbone=name,
         size=side,
         features=x.shape[1],

@@ -4,15 +4,15 @@ import io
 
 from rich.console import Console
 
-from tlkit.steps import speaker
+from tlkit import reporter
 from tlkit.tasks.classification import Classification
 from tlkit.train import progress
 
 
 def test_a_long_pass_is_told_now_and_then(monkeypatch):
     told, clock = io.StringIO(), iter(range(0, 10_000, 5))
-    monkeypatch.setattr(speaker.time, "monotonic", lambda: next(clock))
-    show = speaker.Speaker(Console(file=told, soft_wrap=True)).progress("reading images")
+    monkeypatch.setattr(reporter.time, "monotonic", lambda: next(clock))
+    show = reporter.Reporter(Console(file=told, soft_wrap=True)).progress("reading images")
     for done in range(1, 101):
         show(done, 100)
     lines = told.getvalue().splitlines()
@@ -23,11 +23,11 @@ def test_a_long_pass_is_told_now_and_then(monkeypatch):
 
 def test_nothing_is_said_of_a_short_pass_or_to_nobody():
     told = io.StringIO()
-    show = speaker.Speaker(Console(file=told)).progress("reading images")
+    show = reporter.Reporter(Console(file=told)).progress("reading images")
     for done in range(1, 101):
         show(done, 100)
     assert told.getvalue() == ""
-    assert speaker.Speaker(None).progress("reading images") is None
+    assert reporter.SILENT.progress("reading images") is None
 
 
 def test_a_long_epoch_is_told_now_and_then(monkeypatch):

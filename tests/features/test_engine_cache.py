@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from tlkit import use
+from tests.conftest import Listener
 from tlkit.errors import RunError
-from tlkit.features import kept
+from tlkit.features import engine_cache
 from tlkit.features.engine import choose_engine
-from tlkit.features.kept import keep_engine, kept_engine
+from tlkit.features.engine_cache import keep_engine, kept_engine
+from tlkit.runs.predict import predict_files
 
 pytest.importorskip("openvino")
 
@@ -85,7 +86,7 @@ def test_where_there_is_no_room_none_is_kept_and_it_is_said(model, place, monkey
         raise error
 
     engine = choose_engine(model, IMAGES, "openvino-float32")
-    monkeypatch.setattr(kept.os, "replace", full)
+    monkeypatch.setattr(engine_cache.os, "replace", full)
     said = []
     keep_engine(engine, place / "model.keras", place / "other", said.append)
     reason = getattr(error, "strerror", None) or str(error)
@@ -98,16 +99,16 @@ def test_where_there_is_no_room_none_is_kept_and_it_is_said(model, place, monkey
 def test_predicting_again_needs_no_model(tiny_run, photos, tmp_path, monkeypatch):
     run = shutil.copytree(tiny_run.folder, tmp_path / "run")
     said = []
-    made = list(use.predict_files(run, [photos], 3, "openvino", said.append))
+    made = list(predict_files(run, [photos], 3, "openvino", Listener(said)))
     assert "kept" not in said[0]
 
     def none(*_, **__):
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr(keras.models, "load_model", none)
-    assert list(use.predict_files(run, [photos], 3, "openvino", said.append)) == made
+    assert list(predict_files(run, [photos], 3, "openvino", Listener(said))) == made
     assert said[1].startswith("computed by engine openvino") and "kept in" in said[1]
     labels = run / "labels.txt"
     labels.write_text(labels.read_text() + "one more\n")
     with pytest.raises(RunError, match=r"labels\.txt names"):
-        list(use.predict_files(run, [photos], 3, "openvino"))
+        list(predict_files(run, [photos], 3, "openvino"))

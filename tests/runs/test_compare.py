@@ -11,14 +11,14 @@ from scipy.stats import binom
 
 import tlkit
 from tests.conftest import draw
-from tlkit import compare, workflow
 from tlkit.cli.main import cli
 from tlkit.errors import RecipeError, RunError, WeightsError
 from tlkit.recipe.load import load_recipe
-from tlkit.run import changed_images
+from tlkit.runs import compare, workflow
+from tlkit.runs.folder import changed_images
 from tlkit.tasks.classification.mcnemar import mcnemar
-from tlkit.train.fit import Fit
 from tlkit.train.interrupt import Interrupted
+from tlkit.train.loop import StageLoop
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_run_again_nothing_differs(two, tmp_path):
     told = CliRunner().invoke(
         cli, ["reproduce", str(two[0]), "--run-dir", str(tmp_path / "again"), "-q"]
     )
-    assert (told.exit_code, told.output) == (0, "the same in every bit\n")
+    assert (told.exit_code, told.output) == (0, "bit-identical\n")
 
 
 def test_what_differs_is_named(two, tmp_path):
@@ -121,16 +121,16 @@ def test_on_changed_images_a_run_goes_on_only_if_that_is_allowed(
     shutil.copytree(photos, tmp_path / "photos")
     recipe["data"]["source"] = {"folder": str(tmp_path / "photos")}
     recipe["finetune"]["stages"][0]["epochs"] = 2
-    save = Fit.save
+    save = StageLoop.save
 
     def stop(self):
         save(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Fit, "save", stop)
+    monkeypatch.setattr(StageLoop, "save", stop)
     with pytest.raises(Interrupted):
         tlkit.finetune(recipe, run_dir=tmp_path / "run")
-    monkeypatch.setattr(Fit, "save", save)
+    monkeypatch.setattr(StageLoop, "save", save)
     draw(0, 77).save(tmp_path / "photos" / "red" / "new.png")
     (tmp_path / "photos" / "blue" / "3.png").unlink()
     with pytest.raises(RunError, match=r"1 added \(red/new.png\); 1 removed \(blue/3.png\)"):

@@ -1,0 +1,1 @@
+"""Runs: their folders, the workflow from recipe to model, and the use of finished runs."""
