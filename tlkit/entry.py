@@ -399,7 +399,8 @@ class Entry(Generic[F]):
             names: Names of those arguments; a user-defined thing receives only those it needs.
         """
         if self.is_packaged:
-            return self.load()
+            packaged: Callable[..., Any] = self.load()
+            return packaged
 
         def call(*given: Any, **arguments: Any) -> Any:
             return self.call(dict(zip(names, given, strict=False)), **arguments)

@@ -108,7 +108,8 @@ def _joined(group: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not len(a):
         return group
     edges = coo_array((np.ones(len(a)), (group[a], group[b])), (len(group), len(group)))
-    return np.asarray(connected_components(edges, directed=False)[1])[group]
+    _, labels = connected_components(edges, directed=False)
+    return np.asarray(labels[group])
 
 
 def perceptual_hashes(grey: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def principal(features: np.ndarray, most: int = MOST_FEATURES) -> np.ndarray:
     """Features projected onto their first principal axes."""
     centred = features - features.mean(0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
-    return centred @ vectors[:, ::-1][:, : min(most, len(features) - 1)]
+    return np.asarray(centred @ vectors[:, ::-1][:, : min(most, len(features) - 1)])
 
 
 def outliers(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ folder_option = click.option(
 )
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """A size in bytes, such as 500MB or 20G."""
 
     name = "size"

@@ -23,15 +23,15 @@ from tlkit.cli.options import console
     "--output", "-o", type=click.Path(path_type=pathlib.Path), help="Output folder [RUN/export]."
 )
 @click.option(
-    "--max-accuracy-drop",
+    "--max-metric-drop",
     type=click.FloatRange(0, 1),
-    help="Maximum drop in accuracy (0 to 1) of int8 exports [the recipe's, 0.02].",
+    help="Largest drop of the task's metric (0 to 1) in int8 exports [the recipe's, 0.02].",
 )
 def export(
     run: pathlib.Path,
     forms: tuple[str, ...],
     output: pathlib.Path | None,
-    max_accuracy_drop: float | None,
+    max_metric_drop: float | None,
 ) -> None:
     """Export RUN for serving, and verify that its predictions match the evaluation.
 
@@ -40,4 +40,4 @@ def export(
     """
     from tlkit.runs.export import export_run
 
-    export_run(run, forms, output, console(), max_accuracy_drop)
+    export_run(run, forms, output, console(), max_metric_drop)

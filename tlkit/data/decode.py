@@ -382,7 +382,8 @@ def _narrowed(image: Tensor, scaled: Any, wanted: Any, ratio: Any) -> tuple[Any,
 
     pixels, least = (tf.reduce_prod(tf.cast(size, tf.int64)) for size in (scaled, wanted))
     too_many = pixels > tf.maximum(MOST_TIMES * least, MOST_SCALED)
-    return tf.cond(too_many, middle, lambda: (image, scaled))
+    found: tuple[Tensor, Tensor] = tf.cond(too_many, middle, lambda: (image, scaled))
+    return found
 
 
 @functools.lru_cache(maxsize=32)
@@ -394,7 +395,8 @@ def make_preparer(size: tuple[int, int], how: Resize, antialias: bool) -> Decode
     def prepare(contents: Any) -> Tensor:
         return resize(decode(contents), size, how, antialias)
 
-    return prepare
+    preparer: Decoder = prepare
+    return preparer
 
 
 def why_not_decoded(error: Any) -> str:

@@ -90,7 +90,7 @@ class Parity:
 
 
 def check_export(
-    place: pathlib.Path, item: Component, proof: Proof, max_accuracy_drop: float = 0.02
+    place: pathlib.Path, item: Component, proof: Proof, max_metric_drop: float = 0.02
 ) -> Parity:
     """Sends images to an exported model and compares its answers.
 
@@ -98,7 +98,7 @@ def check_export(
         place: File, or folder of a SavedModel.
         item: Format and its arguments.
         proof: Expected answers.
-        max_accuracy_drop: Largest loss of accuracy allowed for int8.
+        max_metric_drop: Largest drop of the task's metric allowed for int8.
 
     Raises:
         RunFailed: if a float32 model differs by more than rounding or in a label that is not a
@@ -121,7 +121,7 @@ def check_export(
         images_per_second=round(speed, 1),
         milliseconds=round(milliseconds, 2),
     )
-    problem = _problem(found, precision_of(item), max_accuracy_drop)
+    problem = _problem(found, precision_of(item), max_metric_drop)
     if problem:
         raise RunFailed(f"what it serves is not what was evaluated: {problem}", where=str(place))
     return found
@@ -135,9 +135,7 @@ def _problem(found: Parity, precision: str, drop: float) -> str | None:
         else:
             lost, what = found.evaluated_value - found.value, f"{found.metric} lost"
         if lost > drop:
-            return (
-                f"{what}: {100 * lost:.1f} points, allowed are {100 * drop:g} (max_accuracy_drop)"
-            )
+            return f"{what}: {100 * lost:.1f} points, allowed are {100 * drop:g} (max_metric_drop)"
         return None
     if precision == "float16":
         if found.agreement < HALF:

@@ -51,7 +51,7 @@ def parse_format(text: str) -> Component:
 
 
 def write_export(
-    item: Component, served: ServedModel, folder: pathlib.Path, max_accuracy_drop: float = 0.02
+    item: Component, served: ServedModel, folder: pathlib.Path, max_metric_drop: float = 0.02
 ) -> tuple[str, pathlib.Path, Parity]:
     """Writes one format with its accompanying files, and checks it.
 
@@ -59,7 +59,7 @@ def write_export(
         item: Format and its arguments.
         served: Model to export.
         folder: Folder of all exports.
-        max_accuracy_drop: Largest loss of accuracy allowed for int8.
+        max_metric_drop: Largest drop of the task's metric allowed for int8.
 
     Returns:
         The name of its folder, the path of the model in it, and the result of the check.
@@ -99,7 +99,7 @@ def write_export(
         raise RunFailed(f"the network cannot be written as {item.name}: {text}") from error
     home = folder / place.relative_to(folder).parts[0]
     try:
-        parity = check_export(place, item, served.proof, max_accuracy_drop)
+        parity = check_export(place, item, served.proof, max_metric_drop)
     except RunFailed:
         bad = home.with_name(home.name + ".failed")
         shutil.rmtree(bad, ignore_errors=True)

@@ -66,7 +66,8 @@ class WeightStandardizedConv2D(keras.layers.Conv2D):
         self.built = True
 
     def _moments(self) -> tuple[Any, Any]:
-        return keras.ops.moments(self._fine(self.kernel), axes=(0, 1, 2), keepdims=True)
+        mean, variance = keras.ops.moments(self._fine(self.kernel), axes=(0, 1, 2), keepdims=True)
+        return mean, variance
 
     def _fine(self, values: Any) -> Any:
         """Casts to float32, unless the values have a higher precision."""

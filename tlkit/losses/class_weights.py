@@ -21,7 +21,7 @@ def inverse_frequency(counts: Any) -> np.ndarray:
             one image in total.
     """
     counts = _checked(counts)
-    return (counts.sum() / (len(counts) * np.maximum(counts, 1))).astype("float32")
+    return np.asarray(counts.sum() / (len(counts) * np.maximum(counts, 1)), np.float32)
 
 
 def effective_number(counts: Any, beta: float = 0.999) -> np.ndarray:
@@ -48,7 +48,7 @@ def effective_number(counts: Any, beta: float = 0.999) -> np.ndarray:
     # 1 - beta^n, exact for beta near 1
     numbers = -np.expm1(counts * np.log(beta)) if beta else np.ones_like(counts)
     weights = (1 - beta) / numbers
-    return (weights * len(counts) / weights.sum()).astype("float32")
+    return np.asarray(weights * len(counts) / weights.sum(), np.float32)
 
 
 def _checked(counts: Any) -> np.ndarray:

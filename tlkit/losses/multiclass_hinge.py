@@ -33,7 +33,8 @@ class Hinge(OfClasses):
         return ops.maximum(0.0, 1.0 + ops.max(rivals, axis=-1) - positive)
 
     def get_config(self) -> dict[str, Any]:
-        return keras.losses.Loss.get_config(self)
+        config: dict[str, Any] = keras.losses.Loss.get_config(self)
+        return config
 
 
 @register("hinge", soft_labels=False, tasks="classification")

@@ -179,8 +179,9 @@ class ByVariable:
             return None
         if isinstance(self, keras.optimizers.Muon) and self._should_use_adamw(variable):
             decay: float | None = self.adam_weight_decay
-            return decay
-        return self.weight_decay  # type: ignore[attr-defined]
+        else:
+            decay = self.weight_decay  # type: ignore[attr-defined]
+        return decay
 
     def get_config(self) -> dict[str, Any]:
         """Returns the optimizer's own configuration, its class and the rules."""

@@ -80,5 +80,6 @@ ALIASES: dict[str, str] = {
     **dict.fromkeys(("class_weights", "cls_pw", "class_weight"), "finetune.class_weight"),
     **dict.fromkeys(("loss_fn", "criterion", "loss"), "finetune.loss"),
     **dict.fromkeys(("stages",), "finetune.stages"),
+    **dict.fromkeys(("max_accuracy_drop",), "max_metric_drop"),
     **dict.fromkeys(("output_dir", "work_dir", "model_dir", "project"), "the option --run-dir"),
 }  # fmt: skip

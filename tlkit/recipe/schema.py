@@ -939,9 +939,10 @@ class Recipe(Section):
         description="Maximum duration of the whole run, such as `30 minutes`. Training stops early "
         "enough to evaluate and export.",
     )
-    max_accuracy_drop: Annotated[Real, Field(ge=0, le=1)] = Field(
+    max_metric_drop: Annotated[Real, Field(ge=0, le=1)] = Field(
         0.02,
-        description="Maximum drop in accuracy (0 to 1) of an int8 export; more is an error.",
+        description="Largest drop of the task's metric, such as accuracy (0 to 1), that an int8 "
+        "export may have; more is an error.",
     )
     export: list[named(registry.EXPORTS)] = Field(  # type: ignore[valid-type]
         default_factory=lambda: [Component("saved_model", {})],

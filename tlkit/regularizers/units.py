@@ -59,6 +59,7 @@ def owners(model: KerasModel) -> dict[str, Any]:
     return found
 
 
-def _inside(layer: KerasLayer) -> Iterable[Any]:
+def _inside(layer: KerasLayer) -> Iterable[KerasLayer]:
     """A layer and all layers inside it, outer ones first."""
-    return layer._flatten_layers(include_self=True, recursive=True)
+    found: Iterable[KerasLayer] = layer._flatten_layers(include_self=True, recursive=True)
+    return found

@@ -25,7 +25,7 @@ def export_run(
     forms: Sequence[str],
     output: pathlib.Path | None = None,
     console: Reporting = None,
-    max_accuracy_drop: float | None = None,
+    max_metric_drop: float | None = None,
 ) -> list[pathlib.Path]:
     """Exports a finished run in some formats, and verifies that each matches the run's outputs.
 
@@ -36,7 +36,7 @@ def export_run(
         forms: Formats, such as `saved_model` or `litert:int8`.
         output: Output folder; the run's `export` by default.
         console: Where to report to.
-        max_accuracy_drop: Accuracy that int8 may lose; the recipe's by default.
+        max_metric_drop: Largest metric drop allowed for int8; the recipe's by default.
 
     Returns:
         Paths of the models.
@@ -86,7 +86,7 @@ def export_run(
             run.task.precise_summary(result["evaluation"], result["evaluated"]),
         ),
     )
-    drop = run.recipe.max_accuracy_drop if max_accuracy_drop is None else max_accuracy_drop
+    drop = run.recipe.max_metric_drop if max_metric_drop is None else max_metric_drop
     places = []
     for item in items:
         name, place, parity = write_export(item, served, target, drop)

@@ -110,7 +110,8 @@ class Run:
     @functools.cached_property
     def metrics(self) -> AnyFigures:
         """Metrics on the test split, or on val if there is none."""
-        return self._task.figures(self.result["evaluated"], self.result["evaluation"])
+        found: AnyFigures = self._task.figures(self.result["evaluated"], self.result["evaluation"])
+        return found
 
     @property
     def exports(self) -> dict[str, pathlib.Path]:
@@ -201,7 +202,8 @@ class Run:
                 engine=expect_engine(engine),
                 given=[f"{key}={value}" for key, value in arguments.items()],
             )
-        return self.trained.task.figures("data", figures)
+        found: AnyFigures = self.trained.task.figures("data", figures)
+        return found
 
     def export(
         self,
@@ -209,7 +211,7 @@ class Run:
         *,
         precision: str | None = None,
         output: Path | None = None,
-        max_accuracy_drop: float | None = None,
+        max_metric_drop: float | None = None,
         console: Reporting = None,
     ) -> pathlib.Path:
         """Exports the model in a format, and verifies that its outputs match the evaluation.
@@ -218,7 +220,7 @@ class Run:
             format: `saved_model`, `keras`, `litert`, `onnx` or `openvino`.
             precision: `float32`, `float16` or `int8`, if the format has it; float32 by default.
             output: Output folder; the run's `export` by default.
-            max_accuracy_drop: Accuracy that int8 may lose; the recipe's by default.
+            max_metric_drop: Largest metric drop allowed for int8; the recipe's by default.
             console: Where to report to; silent by default.
 
         Returns:
@@ -242,7 +244,7 @@ class Run:
                 [form],
                 None if output is None else expanded(output),
                 console_of(console),
-                max_accuracy_drop,
+                max_metric_drop,
             )
         return place
 

@@ -65,7 +65,7 @@ def export(context: RunContext, evaluation: Evaluation) -> list[ExportResult]:
     for item in recipe.export:
         context.reporter.line(f"exporting {item.name} ...")
         name, place, parity = write_export(
-            item, served, context.folder / "export", recipe.max_accuracy_drop
+            item, served, context.folder / "export", recipe.max_metric_drop
         )
         context.reporter.detail(describe(name, parity))
         results.append(ExportResult(name, place, parity))

@@ -31,7 +31,7 @@ class TrainResult:
     @property
     def feature_seconds(self) -> float:
         """Seconds in which features of frozen parts were computed or read."""
-        return sum(stage.features["seconds"] for stage in self.stages if stage.features)
+        return float(sum(stage.features["seconds"] for stage in self.stages if stage.features))
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -60,14 +60,14 @@ def moments(batches: Sequence[Any], axis: int) -> tuple[np.ndarray, np.ndarray]:
     return found.result()
 
 
-def check_images(model: KerasModel, images: Tensor) -> np.ndarray:
+def check_images(model: KerasModel, given: Tensor) -> np.ndarray:
     """Returns the images as model input; raises a ValueError that says what does not fit."""
-    images = np.asarray(images, "float32")
+    images = np.asarray(given, "float32")
     if not len(images):
         raise ValueError("there are no images to calibrate with")
     wanted = tuple(model.inputs[0].shape)[1:]
     fits = images.ndim == len(wanted) + 1 and all(
-        w in (None, given) for w, given in zip(wanted, images.shape[1:], strict=True)
+        w in (None, own) for w, own in zip(wanted, images.shape[1:], strict=True)
     )
     if len(model.inputs) != 1 or not fits:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tlkit import registry
 from tlkit.errors import RecipeError, UserError
@@ -58,7 +59,9 @@ def _unfit(recipe: Recipe, task: type[Task] | Task) -> Iterator[UserError]:
                 yield _no_figure(task, key, known, "require")
 
 
-def _other(things: Registry, name: str, task: type[Task] | Task, where: str) -> Iterator[UserError]:
+def _other(
+    things: Registry[Any], name: str, task: type[Task] | Task, where: str
+) -> Iterator[UserError]:
     """Reports a component that is for other tasks."""
     if not _is_for(things, name, task):
         fit = [other for other in things.packaged if _is_for(things, other, task)]
@@ -68,7 +71,7 @@ def _other(things: Registry, name: str, task: type[Task] | Task, where: str) -> 
         )
 
 
-def _is_for(things: Registry, name: str, task: type[Task] | Task) -> bool:
+def _is_for(things: Registry[Any], name: str, task: type[Task] | Task) -> bool:
     tasks: str | None = things[name].facts.tasks
     return tasks is None or task.name in tasks.split()
 

@@ -86,8 +86,9 @@ class RunContext:
     @property
     def loss(self) -> Component:
         """The loss to minimise."""
-        assert self.config.loss is not None  # the recipe has its defaults
-        return self.config.loss
+        found: Component | None = self.config.loss
+        assert found is not None  # the recipe has its defaults
+        return found
 
     @property
     def folder(self) -> pathlib.Path:

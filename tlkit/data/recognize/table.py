@@ -60,8 +60,8 @@ def fitting(tree: Tree, name: str) -> tuple[float, RecognizedTool] | None:
         )
     others = [c for c in columns if c != path_column and scores[c] < FOUND and not split_flag(c)]
     label_column = _label_column(others, rows)
-    one_hot = label_column is None and _is_one_hot(others, rows)
-    if label_column is None and not one_hot:
+    flags = label_column is None and _is_flags(others, rows)
+    if label_column is None and not flags:
         return None
     arguments = {"path": str(file), "path_column": path_column}
     if label_column is not None:
@@ -70,7 +70,7 @@ def fitting(tree: Tree, name: str) -> tuple[float, RecognizedTool] | None:
     roots = _roots(tree, name, rows, path_column)
     bare = not any(re.search(r"[/\\]", row.get(path_column) or "") for row in rows)
     arguments["root"] = str(tree.root if bare or len(roots) != 1 else tree.root / roots.pop())
-    left = [] if one_hot else [other for other in others if other != label_column]
+    left = [] if flags else [other for other in others if other != label_column]
     notes = (f"other columns of {name}: {some_of(left, 5)}",) if left else ()
     # of several lists, skip the one to be filled in, and prefer the one for training
     score = scores[path_column] - ("submission" in name.lower()) - 0.5 * ("test" in name.lower())
@@ -115,7 +115,7 @@ def _label_column(columns: list[str], rows: list[dict[str, str]]) -> str | None:
         for column in columns:
             if column.lower() == usual:
                 return column
-    if _is_one_hot(columns, rows):
+    if _is_flags(columns, rows):
         return None
     # a column of words that repeat
     fitting = []
@@ -129,7 +129,7 @@ def _label_column(columns: list[str], rows: list[dict[str, str]]) -> str | None:
     return fitting[0] if fitting else None
 
 
-def _is_one_hot(columns: list[str], rows: list[dict[str, str]]) -> bool:
+def _is_flags(columns: list[str], rows: list[dict[str, str]]) -> bool:
     return len(columns) > 1 and all(
         re.fullmatch(r"[01](\.0*)?|true|false", row.get(column) or "", re.IGNORECASE)
         for column in columns

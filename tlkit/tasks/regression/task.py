@@ -197,7 +197,7 @@ class Regression:
         return tf.ones_like(targets) * tf.cast(weights, targets.dtype)
 
     def counts(self, labels: np.ndarray) -> np.ndarray:
-        return np.isfinite(labels).sum(axis=0)
+        return np.asarray(np.isfinite(labels).sum(axis=0))
 
     def measure(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """R2 is computed on these images; if they all have the same labels, it is 1 - loss."""
@@ -241,7 +241,7 @@ class Regression:
         return float(np.std(values))
 
     def probed(self, labels: np.ndarray) -> np.ndarray:
-        return np.isfinite(labels).all(axis=1)
+        return np.asarray(np.isfinite(labels).all(axis=1))
 
     def odd_probe(self, logits: np.ndarray, labels: np.ndarray) -> Finding | None:
         return sanity.odd_probe(
