@@ -116,7 +116,7 @@ def test_status_and_metadata_are_tensorflow_servings_messages(client, tiny_run):
         ({}, "expected either 'instances'"),
         ({"instances": [], "inputs": []}, "expected either 'instances'"),
         ({"instances": []}, "no picture"),
-        ({"instances": 3}, "no list"),
+        ({"instances": 3}, "not a list"),
         ({"instances": [{"b64": "%%%"}]}, "not base64"),
         ({"instances": [{"b64": 7}]}, "expected base64 text"),
         ({"instances": [{"picture": {"b64": ""}}]}, "expected 'image_bytes' or 'images'"),

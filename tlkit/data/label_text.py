@@ -17,8 +17,11 @@ MISSING = frozenset({"", "nan", "<na>", "#n/a"})  # as pandas and spreadsheets w
 DOUBTFUL = frozenset({"none", "null", "na", "n/a"})  # these too, but they may also be class names
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 FRACTION = re.compile(r"\.\d*[1-9]|[eE]-")
+ADJACENT = re.compile(r"('\s+'|\"\s+\")")
+QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 WHOLE = re.compile(r"([+-]?\d+)\.0+")
 SEPARATORS = ("|", ";", ",")
+MAYBE = ("/", "+", "&", " ", "|", ";", ",")  # these may also be part of a name
 DECIMAL = re.compile(r"[+-]?\d+(,\d+)?")  # a number with a decimal comma
 PROSE_WORDS, PROSE_LENGTH = 5, 100  # from this many words or characters, text is not a name
 MOST_ALONE = 9  # this many labels may all differ and still be classes
@@ -40,15 +43,30 @@ def label_text(value: Any) -> str:
 def listed(value: Any) -> list[str] | None:
     """The labels in a value that is a list or text such as `["cat", "red"]`; None for others."""
     if isinstance(value, str) and value.strip()[:1] in ("[", "{", "("):
+        text = value.strip()
         for parse in (json.loads, ast.literal_eval):
             try:
                 value = parse(value)
                 break
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
+        else:
+            value = _bare_list(value)
+        if isinstance(value, list) and ADJACENT.search(text):  # as NumPy writes it, without commas
+            quoted = QUOTED.findall(text)
+            value = [one or other for one, other in quoted] if len(quoted) > len(value) else value
     if isinstance(value, list | tuple | set):
         return sorted({label for item in value if (label := label_text(item))})
     return None
+
+
+def _bare_list(text: str) -> Any:
+    """The items of a list without quotes, as `[cat, red]` or PostgreSQL's `{cat,red}`; else the text."""
+    text = text.strip()
+    if (text[0], text[-1]) not in (("[", "]"), ("{", "}")):
+        return text
+    items = [item.strip().strip("'\"") for item in text[1:-1].split(",")]
+    return items if all(items) and not any(sign in text[1:-1] for sign in "[]{}:") else text
 
 
 def several_by(labels: Iterable[str]) -> str | None:
@@ -71,6 +89,20 @@ def several_by(labels: Iterable[str]) -> str | None:
             any(met[part] > 1 or part in counts for part in own) for own in parts.values()
         )
         if elsewhere > len(joined) / 2:
+            return separator
+    return None
+
+
+def seemingly_joined(labels: Iterable[str]) -> str | None:
+    """A sign that seems to join several classes, though `several_by` does not take it for one.
+
+    Each part of most labels with the sign must be a label elsewhere.
+    """
+    counts = Counter(labels)
+    for separator in MAYBE:
+        joined = [label for label in counts if separator in label.strip(separator)]
+        known = sum(all(part in counts for part in divided(label, separator)) for label in joined)
+        if len(joined) > 1 and known > len(joined) / 2:
             return separator
     return None
 

@@ -39,7 +39,7 @@ class Table:
 
     def sample(self, most: int) -> list[dict[str, Any]]:
         """Some rows, spread evenly over all."""
-        step = max(1, len(self.rows) // most)
+        step = max(1, -(-len(self.rows) // most))
         return [row for _, row in self.rows[::step]][:most]
 
 
@@ -150,6 +150,7 @@ def _cells(
     usual = "\t" if kind == ".tsv" else ","
     if separator not in (None, usual) and not said:
         notes.append(f"its columns are separated by {SEPARATORS[str(separator)]}")
+    _refuse_open_quote(text, separator or usual, file)
     rows = []
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator or usual, skipinitialspace=True
@@ -163,6 +164,26 @@ def _cells(
     except csv.Error as error:
         raise DataError(f"is not a table: {error}", where=f"{file}:{before + 1}") from None
     return rows[1:] if said else rows
+
+
+def _refuse_open_quote(text: str, separator: str, file: pathlib.Path) -> None:
+    """Rejects a list with a quote that is never closed: all rows behind it would be one cell."""
+    if text.count('"') % 2 == 0:
+        return
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+    )
+    before = 0
+    try:
+        for _ in reader:
+            before = reader.line_num
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise DataError(
+                "a quote is never closed.",
+                where=f"{file}:{before + 1}",
+                hint='Close it, or write two quotes for one: "".',
+            ) from None
 
 
 def _separator(text: str, usual: str) -> str | None:

@@ -296,3 +296,46 @@ def test_the_audit_says_what_is_odd_about_labels():
     found = {one.kind: one for one in MultiLabel.audit(data.records, ["train"] * 6 + ["val"])}
     assert found["empty"].level == "warning"
     assert found["missing_from_split"].text == "no image of val is labelled a, b"
+
+
+def test_every_label_is_trained_however_rare():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        sets = rng.random((60, 30)) < 1 / np.arange(2, 32)
+        sets = sets[:, sets.any(0)]
+        parts = np.array(split_sets(sets, [f"{k}" for k in range(60)], 0.2, 0.2))
+        assert sets[parts == "train"].any(0).all()
+
+
+def test_copies_have_the_labels_of_all_of_them():
+    sets = np.zeros((20, 2), bool)
+    sets[:, 0] = True
+    sets[7, 1] = True  # a copy of the first image, which alone has this label
+    hashes = [f"{k}" for k in range(20)]
+    hashes[7] = hashes[0]
+    parts = split_sets(sets, hashes, 0.4, 0.3)
+    assert parts[0] == parts[7] == "train"
+
+
+@pytest.mark.parametrize(
+    ("sets", "more", "said"),
+    [
+        (
+            [("0", "2"), ("1", "0")],
+            {"columns": ("x", "y")},
+            r"list\.csv:2: columns x, y hold numbers, such as 2",
+        ),
+        ([("a|b", "c"), ("a",)], {}, r"the label 'a\|b' has a \|"),
+    ],
+)
+def test_labels_that_would_be_taken_for_others_are_refused(sets, more, said):
+    with pytest.raises(DataError, match=said):
+        learned(*sets, **more)
+
+
+def test_a_split_without_labels_is_refused():
+    with pytest.raises(DataError, match="no image of the test split has a label"):
+        TASK.check_split("test", np.zeros((4, 3), np.int8))
+    assert TASK.check_split("test", np.zeros((0, 3), np.int8)) == [
+        "no image of test has the label cat, dog, tree"
+    ]

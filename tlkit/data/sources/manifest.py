@@ -7,19 +7,21 @@ import functools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tlkit.data.file_kind import PICTURE_ENDINGS
 from tlkit.data.label_text import (
     DOUBTFUL,
     MOST_ALONE,
+    NUMBER,
     are_measured,
     divided,
     is_prose,
     label_text,
     listed,
     odd_labels,
+    seemingly_joined,
     several_by,
 )
 from tlkit.data.listed_files import ListedFiles, what_it_is
@@ -72,6 +74,7 @@ YES, NO = frozenset({"true", "1", "yes", "y", "t"}), frozenset({"false", "0", "n
 LOOKED_AT = 40  # rows used to find columns and folders
 MOST_FOLDERS = 200  # folders beside the list that are searched for images
 FLAGS = frozenset({"0", "1", "true", "false"})
+MOSTLY = 0.9  # fraction of a column that must be 0 and 1 for the rest to be mistakes
 ENOUGH = 0.5  # least fraction of a column's values that are files for a column of paths
 
 
@@ -204,7 +207,7 @@ def _labels(
     """The column of the class, or the columns of 0 and 1, among the remaining columns."""
     if wanted.label:
         asked = (wanted.label, *wanted.more)
-        if wanted.more and all(_is_of_flags(row.get(n) for _, row in table.rows) for n in asked):
+        if wanted.more and all(_are_flags([row.get(n) for _, row in table.rows]) for n in asked):
             return Columns("", "", classes=asked)
         return Columns("", wanted.label, more=wanted.more)
     fit = [name for one in LABEL_NAMES for name in rest if _plain(name) == one]
@@ -215,9 +218,14 @@ def _labels(
                 "too (label_column)"
             )
         return Columns("", fit[0])
-    binary = [n for n in rest if _is_of_flags(row[n] for row in sample if n in row)]
+    binary = [n for n in rest if _are_flags([row[n] for row in sample if n in row])]
     if len(binary) > 1:
         table.notes.append(f"columns {some_of(binary, 5)} of 0 and 1 are one class each")
+        nearly = [n for n in rest if n not in binary and _are_nearly_flags(sample, n)]
+        if nearly:
+            table.notes.append(
+                f"column {some_of([repr(n) for n in nearly])} is not used: not all of its numbers are 0 or 1"
+            )
         return Columns("", "", classes=tuple(binary))
     others = [n for n in rest if any(label_text(row.get(n, "")) for row in sample)]
     if len(others) == 1:
@@ -237,9 +245,18 @@ def _labels(
     raise _no_column(file, table.columns, LABEL_NAMES, "label_column")
 
 
-def _is_of_flags(values: Iterable[Any]) -> bool:
-    """Whether values mark a class as present or absent."""
-    return {label_text(value).lower() for value in values} <= FLAGS
+def _are_flags(values: Sequence[Any]) -> bool:
+    """Whether values are 0 and 1, but for a few that are no numbers and must be mistakes."""
+    texts = [label_text(value).lower() for value in values]
+    flags = [text for text in texts if text in FLAGS]
+    odd = [text for text in texts if text not in FLAGS]
+    return len(flags) >= MOSTLY * len(texts) and not any(NUMBER.fullmatch(text) for text in odd)
+
+
+def _are_nearly_flags(sample: Sequence[dict[str, Any]], column: str) -> bool:
+    """Whether most values of a column are 0 and 1."""
+    texts = [label_text(row.get(column)).lower() for row in sample]
+    return sum(text in FLAGS for text in texts) >= MOSTLY * len(texts)
 
 
 def split_flag(column: str) -> SplitName | None:
@@ -360,12 +377,14 @@ class _Row:
         name: Name of the file.
         labels: Labels, any number of them.
         split: Split, if the row names one.
+        is_list: Whether the labels were given as a list, and so are whole.
     """
 
     line: str
     name: str
     labels: tuple[str, ...]
     split: SplitName | None
+    is_list: bool = False
 
     @property
     def text(self) -> str:
@@ -398,26 +417,41 @@ def _read(
         else:
             raw = row.get(columns.label)
             trimmed += isinstance(raw, str) and raw != raw.strip()
-            rows.append(_Row(str(line), name, labels, split))
+            rows.append(_Row(str(line), name, labels, split, listed(raw) is not None))
     single = not columns.more and not columns.classes
+    is_met = any(separator in label for row in rows for label in row.labels) if separator else True
     if single:
         rows = _divided(rows, separator)
     found, absent, doubled = _unique(rows, files, problems, merge=single)
     sets = bool(columns.classes) or (
         single and (separator is not None or any(len(row.labels) > 1 for row in found.values()))
     )
+    missing: dict[int, str] = {}
     if not sets:
         missing = {int(r.line): f"no {columns.label!r}" for r in rows if not r.labels}
         problems = [*(told for told in problems if told[0] not in missing), *missing.items()]
     problems.sort()
     told = [(f"{file}:{line}", text) for line, text in problems]
-    refuse_rows(told, "rows cannot be used")
+    hint = ""
+    if not sets and missing:
+        hint = (
+            "If images may have no label, or several, name the sign between labels: source: {manifest: "
+            "{path: LIST.csv, separator: '|'}}"
+        )
+    refuse_rows(told, "rows cannot be used", hint)
     if absent and len(absent) == len(found):
         raise _none_found(file, columns.path, absent, files)
     notes = list(table.notes)
     names = [label for row in found.values() for label in row.labels]
     if single and not sets and not are_measured(names):
         notes += odd_labels([row.text for row in rows])
+    if single and not is_met:
+        notes.append(f"no label has the separator {separator!r}")
+    if single and (sign := seemingly_joined(names)):
+        notes.append(
+            f"labels such as {next(n for n in names if sign in n)!r} seem to be several, joined by "
+            f"{sign!r}; if so, use separator: {sign!r}"
+        )
     if trimmed:
         notes.append(f"white space around {trimmed} labels was taken off")
     doubtful = sorted({label for label in names if label.lower() in DOUBTFUL})
@@ -478,11 +512,14 @@ def _labels_in(row: dict[str, Any], columns: Columns) -> tuple[str, ...]:
 
 def _divided(rows: Sequence[_Row], separator: str | None) -> list[_Row]:
     """The rows with labels such as `cat|red` split, if they mean several labels."""
-    sign = separator or several_by(label for row in rows for label in row.labels)
+    joined = [row for row in rows if not row.is_list]
+    sign = separator or several_by(label for row in joined for label in row.labels)
     if sign is None:
         return list(rows)
     return [
-        dataclasses.replace(
+        row
+        if row.is_list
+        else dataclasses.replace(
             row,
             labels=tuple(
                 dict.fromkeys(part for label in row.labels for part in divided(label, sign))

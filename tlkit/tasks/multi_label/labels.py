@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tlkit.data.label_text import are_measured
+from tlkit.data.label_text import NUMBER
 from tlkit.data.order import natural
 from tlkit.data.record import Record, SourceData
 from tlkit.data.sources.folder import class_name
@@ -51,12 +51,21 @@ def find_labels(records: Sequence[Record], source: SourceData) -> list[str]:
     found = {name for record in records for name in record.labels or ()}
     if not found:
         raise DataError("no image has a label: there is nothing to learn.")
-    if len(source.columns) > 1 and are_measured(
-        name for record in records for name in record.labels or ()
-    ):
+    if len(source.columns) > 1 and all(NUMBER.fullmatch(name) for name in found):
+        odd = next((r for r in records if set(r.labels or ()) - {"0", "1"}), records[0])
         raise DataError(
-            f"columns {some_of(source.columns, 5)} hold numbers, and multi-label learns names.",
-            hint="Use: task: regression",
+            f"columns {some_of(source.columns, 5)} hold numbers, such as "
+            f"{some_of(sorted(set(odd.labels or ()) - {'0', '1'}) or sorted(found), 3)}, and "
+            "multi-label learns names, or columns of 0 and 1 alone.",
+            where=odd.where or "",
+            hint="Write 0 or 1 there, or use: task: regression",
+        )
+    if joined := sorted(name for name in found if "|" in name):
+        raise DataError(
+            f"the label {some_of([repr(name) for name in joined])} has a |, which stands between the "
+            "labels of an image in predictions.",
+            hint="If it means several labels: source: {manifest: {path: LIST.csv, separator: '|'}}; else "
+            "rename it.",
         )
     if all(len(set(record.labels or ())) == 1 for record in records):
         raise DataError(
@@ -129,14 +138,19 @@ def check_counts(classes: Sequence[str], split: str, labels: np.ndarray) -> list
         labels: Labels, `(n, classes)`.
 
     Raises:
-        DataError: if a label has no training images.
+        DataError: if a label has no training images, or no image of the split has a label.
     """
     counts = (labels > 0).sum(0)
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
     if missing and split == "train":
         raise DataError(
             f"no image of the train split has the label {some_of(missing, 10)}",
-            hint="Add images that have it, or lower data.split.",
+            hint="Add images that have it to train, or leave the label out.",
+        )
+    if len(labels) and len(missing) == len(classes):
+        raise DataError(
+            f"no image of the {split} split has a label.",
+            hint="Label them, or leave them out; images without labels are for: tlkit predict RUN IMAGES",
         )
     notes = [f"no image of {split} has the label {some_of(missing, 10)}"] if missing else []
     always = [name for name, n in zip(classes, counts, strict=True) if n == len(labels) and n]

@@ -66,8 +66,9 @@ def split_sets(sets: np.ndarray, hashes: Sequence[str], val: float, test: float)
         val: Fraction for validation, in [0, 1).
         test: Fraction for the test, in [0, 1).
     """
-    kinds, first, of_kind = np.unique(hashes, return_index=True, return_inverse=True)
-    own = sets[first]
+    kinds, of_kind = np.unique(hashes, return_inverse=True)
+    own = np.zeros((len(kinds), sets.shape[1]), bool)
+    np.logical_or.at(own, of_kind, sets.astype(bool))  # copies have the labels of all of them
     shares = [1 - val - test, val, test]
     wanted = np.outer(shares, own.sum(0))
     if val:
@@ -76,8 +77,23 @@ def split_sets(sets: np.ndarray, hashes: Sequence[str], val: float, test: float)
         wanted[0] = own.sum(0) - wanted[1:].sum(0)
     # an order that is independent of the order of the data
     order = np.argsort([hashlib.sha256(digest.encode()).digest() for digest in kinds])
-    part = stratified_parts(own, wanted, shares, order)[of_kind]
+    part = _all_trained(own, stratified_parts(own, wanted, shares, order), order)[of_kind]
     return [SIDES[k] for k in part]
+
+
+def _all_trained(sets: np.ndarray, part: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The parts with an image of each class in train: one is moved there where there is none.
+
+    Moved is the image whose classes have most others in its part.
+    """
+    part = part.copy()
+    for name in np.argsort(sets.sum(0), kind="stable"):
+        own = [image for image in order if sets[image, name]]
+        if not own or any(part[image] == 0 for image in own):
+            continue
+        left = {image: sets[part == part[image]].sum(0)[sets[image]].min() for image in own}
+        part[max(own, key=left.__getitem__)] = 0
+    return part
 
 
 def stratified_folds(sets: np.ndarray, folds: int, seed: int) -> np.ndarray:
