@@ -70,7 +70,7 @@ def kill(*_): os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "taken":
     with run_folder.new_run_folder("pets", sys.argv[1]):
         kill()
-setattr(*{"copied": (runs, "recipe_yaml"), "begun": (workflow, "_guarded")}[sys.argv[2]], kill)
+setattr(*{"copied": (run_folder, "recipe_yaml"), "begun": (workflow, "_guarded")}[sys.argv[2]], kill)
 workflow.finetune(sys.argv[3], run_dir=sys.argv[1])
 """
 
