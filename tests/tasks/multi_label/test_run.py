@@ -240,7 +240,9 @@ def test_runs_are_compared_by_wrong_labels(run, tagged, tmp_path):
         run_dir=tmp_path / "run",
         console=None,
     )
-    told = CliRunner().invoke(cli, ["compare", str(run.folder), str(other.folder)])
+    told = CliRunner().invoke(
+        cli, ["compare", str(run.folder), str(other.folder), "-o", str(tmp_path / "c.html")]
+    )
     assert told.exit_code == 0, told.output
     assert "fewer wrong labels an image" in told.output.replace("\n", " ")
     assert "map" in told.output

@@ -221,7 +221,9 @@ def _labels(
     binary = [n for n in rest if _are_flags([row[n] for row in sample if n in row])]
     if len(binary) > 1:
         table.notes.append(f"columns {some_of(binary, 5)} of 0 and 1 are one class each")
-        nearly = [n for n in rest if n not in binary and _are_nearly_flags(sample, n)]
+        nearly = [
+            n for n in rest if n not in binary and _are_mostly_flags([row.get(n) for row in sample])
+        ]
         if nearly:
             table.notes.append(
                 f"column {some_of([repr(n) for n in nearly])} is not used: not all of its numbers are 0 or 1"
@@ -247,16 +249,14 @@ def _labels(
 
 def _are_flags(values: Sequence[Any]) -> bool:
     """Whether values are 0 and 1, but for a few that are no numbers and must be mistakes."""
-    texts = [label_text(value).lower() for value in values]
-    flags = [text for text in texts if text in FLAGS]
-    odd = [text for text in texts if text not in FLAGS]
-    return len(flags) >= MOSTLY * len(texts) and not any(NUMBER.fullmatch(text) for text in odd)
+    odd = [text for value in values if (text := label_text(value).lower()) not in FLAGS]
+    return _are_mostly_flags(values) and not any(NUMBER.fullmatch(text) for text in odd)
 
 
-def _are_nearly_flags(sample: Sequence[dict[str, Any]], column: str) -> bool:
-    """Whether most values of a column are 0 and 1."""
-    texts = [label_text(row.get(column)).lower() for row in sample]
-    return sum(text in FLAGS for text in texts) >= MOSTLY * len(texts)
+def _are_mostly_flags(values: Sequence[Any]) -> bool:
+    """Whether most values are 0 and 1."""
+    flags = sum(label_text(value).lower() in FLAGS for value in values)
+    return flags >= MOSTLY * len(values)
 
 
 def split_flag(column: str) -> SplitName | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -41,24 +40,6 @@ def odd_order(labels: np.ndarray) -> Iterator[Finding]:
 
 def _shared(first: np.ndarray, second: np.ndarray) -> float:
     return float((first == second).all(axis=1).mean())
-
-
-def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
-    """Finds identical images with different label sets.
-
-    Args:
-        labels: Labels, `(n, classes)`.
-        hashes: SHA-256 of the images.
-    """
-    unlike = {(digest, tuple(row)) for digest, row in zip(hashes, labels.tolist(), strict=True)}
-    twice = sum(count > 1 for count in Counter(digest for digest, _ in unlike).values())
-    if twice:
-        yield Finding(
-            "copies",
-            "warning",
-            f"{twice} pictures are there more than once, with different labels",
-            hint="See: tlkit check",
-        )
 
 
 def odd_loss(loss: KerasLoss, targets: np.ndarray) -> Finding | None:

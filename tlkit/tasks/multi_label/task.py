@@ -50,6 +50,7 @@ from tlkit.tasks.multi_label.predictions import (
 from tlkit.tasks.multi_label.stratify import split_sets, stratified_folds
 from tlkit.tasks.multi_label.thresholds import USUAL, best_thresholds
 from tlkit.tasks.multi_label.verdict import verdict
+from tlkit.tasks.odd_copies import odd_copies
 from tlkit.tensors import KerasLayer, KerasLoss, Tensor
 from tlkit.text import cell, from_cell, one_line, shortened
 
@@ -142,7 +143,7 @@ class MultiLabel:
         return list(sanity.odd_order(labels))
 
     def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        return list(sanity.odd_copies(labels, hashes))
+        return odd_copies(labels, hashes, "labels")
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,24 +15,6 @@ from tlkit.tensors import KerasLoss
 FAR = 8.0  # robust deviations from which a number is an outlier
 SUSPECT = 4.0  # robust deviations of the errors from which a label is doubtful
 LISTED = 20
-
-
-def odd_copies(labels: np.ndarray, hashes: Sequence[str]) -> Iterator[Finding]:
-    """Finds identical images with different numbers.
-
-    Args:
-        labels: Labels, `(n, columns)`.
-        hashes: SHA-256 of the images.
-    """
-    unlike = {(digest, tuple(row)) for digest, row in zip(hashes, labels.tolist(), strict=True)}
-    twice = sum(count > 1 for count in Counter(digest for digest, _ in unlike).values())
-    if twice:
-        yield Finding(
-            "copies",
-            "warning",
-            f"{twice} pictures are there more than once, with different numbers",
-            hint="See: tlkit check",
-        )
 
 
 def odd_order(labels: np.ndarray, columns: Sequence[str]) -> Iterator[Finding]:

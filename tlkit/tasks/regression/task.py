@@ -27,6 +27,7 @@ from tlkit.tasks.base import (
 )
 from tlkit.tasks.folds import random_folds
 from tlkit.tasks.link import IDENTITY, Link
+from tlkit.tasks.odd_copies import odd_copies
 from tlkit.tasks.regression import metrics, plots, report, sanity
 from tlkit.tasks.regression.figures import RegressionMetrics
 from tlkit.tasks.regression.labels import looks_like_numbers, numbers_of
@@ -142,7 +143,7 @@ class Regression:
         return list(sanity.odd_order(labels, self.columns))
 
     def odd_copies(self, labels: np.ndarray, hashes: Sequence[str]) -> list[Finding]:
-        return list(sanity.odd_copies(labels, hashes))
+        return odd_copies(labels, hashes, "numbers")
 
     @classmethod
     def audit(cls, records: Sequence[Record], splits: Sequence[str]) -> list[Finding]:
